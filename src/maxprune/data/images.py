@@ -1,0 +1,200 @@
+"""Labelled pictures in memory: bytes at rest, floats by the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, Int64, UInt8
+from torch import Tensor
+
+from maxprune.data.splits import stratified
+from maxprune.errors import DataError, UsageError
+
+Batch = tuple[Float[Tensor, "b c h w"], Int[Tensor, " b"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Pictures of one size and their classes, checked once.
+
+    Attributes:
+        pixels: uint8, shape (n, channels, height, width), 0 to 255.
+        labels: int64, shape (n,), each in [0, classes).
+        classes: how many classes there are, also those without a picture here.
+
+    Raises:
+        DataError: a wrong type, shape or length, or a label that is no class.
+    """
+
+    pixels: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    classes: int
+
+    def __post_init__(self) -> None:
+        _check_tensor("pixels", self.pixels, torch.uint8, 4)
+        _check_tensor("labels", self.labels, torch.int64, 1)
+        if 0 in self.pixels.shape[1:]:
+            raise DataError(f"pixels has the shape {tuple(self.pixels.shape)}: pictures of no size")
+        if len(self.pixels) != len(self.labels):
+            raise DataError(
+                f"{len(self.pixels)} pictures but {len(self.labels)} labels; each needs one"
+            )
+        if self.classes < 1:
+            raise DataError(f"classes is {self.classes}, but must be at least 1")
+        wrong = torch.nonzero((self.labels < 0) | (self.labels >= self.classes))
+        if len(wrong):
+            first = int(wrong[0])
+            raise DataError(
+                f"labels[{first}] is {int(self.labels[first])}, but must be in 0 to "
+                f"{self.classes - 1} ({len(wrong)} of {len(self.labels)} labels are no class)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Int[Tensor, " b"], device: torch.device | str = "cpu") -> Batch:
+        """The pictures at `index`, as floats.
+
+        The pictures travel to the device as bytes and become floats there.
+
+        Args:
+            index: which pictures, shape (b,), each in [0, n), in any order, repeats allowed.
+            device: where the batch is to lie.
+
+        Returns:
+            The pictures, float32 in [0, 1] (byte / 255), shape (b, channels, height, width), and
+            their classes, int64, shape (b,).
+
+        Raises:
+            UsageError: `index` is not a vector of integers in [0, n).
+        """
+        chosen = self._checked(index)
+        return _floats(self.pixels[chosen], self.labels[chosen], device)
+
+    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+        """All pictures in their order, `size` at a time; the last batch may be smaller.
+
+        Yields:
+            Batches as `batch` gives them.
+
+        Raises:
+            UsageError: `size` is below 1.
+        """
+        if size < 1:
+            raise UsageError(f"the batch size is {size}, but must be at least 1")
+        ends = ((start, start + size) for start in range(0, len(self), size))
+        return (_floats(self.pixels[a:b], self.labels[a:b], device) for a, b in ends)
+
+    def subset(self, index: Int[Tensor, " b"]) -> Images:
+        """The pictures at `index` (shape (b,), each in [0, n)), copied, in that order.
+
+        Raises:
+            UsageError: `index` is not a vector of integers in [0, n).
+        """
+        chosen = self._checked(index)
+        return Images(self.pixels[chosen], self.labels[chosen], self.classes)
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same pictures with their bytes on `device`."""
+        return Images(self.pixels.to(device), self.labels.to(device), self.classes)
+
+    def _checked(self, index: Tensor) -> Tensor:
+        """`index` on the device of the pictures, once it is known to be in range."""
+        whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
+        if index.ndim != 1 or not whole:
+            raise UsageError(
+                f"the index is {index.dtype} of shape {tuple(index.shape)}, but must be a vector "
+                "of integers"
+            )
+        if len(index) and not (index.min() >= 0 and index.max() < len(self)):
+            raise UsageError(
+                f"the index reaches from {int(index.min())} to {int(index.max())}, but there are "
+                f"{len(self)} pictures"
+            )
+        return index.to(self.pixels.device, torch.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test set of the same kind of pictures.
+
+    Attributes:
+        name: what results files call it.
+        train: the training pictures, in the order of the source.
+        test: the test pictures; nothing is ever decided on them.
+
+    Raises:
+        DataError: one of the two is empty, or they differ in picture size or classes.
+    """
+
+    name: str
+    train: Images
+    test: Images
+
+    def __post_init__(self) -> None:
+        for part, images in (("training", self.train), ("test", self.test)):
+            if not len(images):
+                raise DataError(f"{self.name}: the {part} set has no pictures")
+        ours, theirs = self.train.pixels.shape[1:], self.test.pixels.shape[1:]
+        if ours != theirs:
+            raise DataError(
+                f"{self.name}: training pictures are {tuple(ours)}, test pictures {tuple(theirs)}"
+            )
+        if self.train.classes != self.test.classes:
+            raise DataError(
+                f"{self.name}: {self.train.classes} classes in training, {self.test.classes} in "
+                "the test"
+            )
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.train.classes
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one picture."""
+        _, channels, height, width = self.train.pixels.shape
+        return channels, height, width
+
+    def holdout(self, size: int | float, seed: int) -> tuple[Images, Images]:
+        """Split the training set into (rest, validation), every class in its proportion.
+
+        Args:
+            size: how many pictures to hold out (an int), or which share of them (a float).
+            seed: 0 to 2**32 - 1; the same seed is the same split, everywhere.
+
+        Returns:
+            The rest of the training set and the validation set, each in the order of the source.
+
+        Raises:
+            UsageError: one of the two would be empty, or the seed is out of its range.
+        """
+        total = len(self.train)
+        if isinstance(size, bool):
+            raise UsageError(f"the size of the validation set is {size}, but must be a number")
+        if isinstance(size, float) and not 0 < size < 1:
+            raise UsageError(f"the share held out is {size}, but must lie between 0 and 1")
+        count = round(size * total) if isinstance(size, float) else size
+        rest, chosen = stratified(self.train.labels, count, seed)
+        return self.train.subset(rest), self.train.subset(chosen)
+
+
+def _check_tensor(name: str, value: object, dtype: torch.dtype, dimensions: int) -> None:
+    """Refuse what is not a tensor of this type and number of dimensions."""
+    if not isinstance(value, Tensor):
+        raise DataError(f"{name} is a {type(value).__name__}, but must be a tensor")
+    if value.dtype != dtype or value.ndim != dimensions:
+        raise DataError(
+            f"{name} is {value.dtype} of shape {tuple(value.shape)}, but must be {dtype} with "
+            f"{dimensions} dimension{'s' if dimensions > 1 else ''}"
+        )
+
+
+def _floats(
+    pixels: UInt8[Tensor, "b c h w"], labels: Int64[Tensor, " b"], device: torch.device | str
+) -> Batch:
+    """Bytes to floats in [0, 1], on the device."""
+    return pixels.to(device).to(torch.float32).div_(255), labels.to(device)

@@ -1,0 +1,39 @@
+"""The one family of errors.
+
+Each message is one line that says what is wrong, in which layer or file, and what to do.
+The command line prints it and ends with exit code 2.
+"""
+
+from __future__ import annotations
+
+
+class MaxpruneError(Exception):
+    """Whatever maxprune refuses; every error of the library is one of these."""
+
+
+class UsageError(MaxpruneError):
+    """An argument is out of its range or does not fit the others."""
+
+
+class StructureError(MaxpruneError):
+    """The network, or the named layer of it, cannot be cut as asked."""
+
+
+class AuditError(MaxpruneError):
+    """The smaller network does not give what the masked larger one gives: a defect of the cut."""
+
+
+class DataError(MaxpruneError):
+    """A dataset is missing, damaged, or not what its name says."""
+
+
+class StoreError(MaxpruneError):
+    """A saved model, a checkpoint or a results file is damaged or of another format."""
+
+
+class OutputError(MaxpruneError):
+    """Something could not be written: a full disk, a folder in use, no permission."""
+
+
+class TrainingDiverged(MaxpruneError):  # noqa: N818  (what happened, not what to call it)
+    """The loss is no longer a finite number."""

@@ -1,0 +1,34 @@
+"""Modes set on somebody's model and taken back, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module into evaluation mode; afterwards each has the mode it had."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def best_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the first parameter of a network lives; the CPU for a network without any."""
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device

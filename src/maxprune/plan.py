@@ -1,0 +1,128 @@
+"""Plans: which neurons stay. Small frozen records, checked once, readable, saved as JSON.
+
+Scores say how much each neuron matters, the functions here decide, `surgery.apply` obeys.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Literal, TypeAlias
+
+import torch
+from jaxtyping import Int
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from torch import Tensor
+
+from maxprune.errors import StoreError, UsageError
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MaxoutPlan(_Plan):
+    """Put a maxout over k adjacent neurons behind `layer`."""
+
+    kind: Literal["maxout"] = "maxout"
+    layer: str
+    k: Annotated[int, Field(ge=2)]
+
+
+class KeepPlan(_Plan):
+    """The neurons of each named layer that stay, by their index before the cut.
+
+    Args:
+        neurons: layer name to its number of neurons (channels) before the cut.
+        keep: layer name to the ascending indices that stay; no layer is ever emptied.
+        method: what decided, for the reader.
+    """
+
+    kind: Literal["keep"] = "keep"
+    neurons: dict[str, int]
+    keep: dict[str, tuple[int, ...]]
+    method: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> KeepPlan:
+        if self.neurons.keys() != self.keep.keys():
+            raise ValueError("neurons and keep name different layers")
+        for layer, indices in self.keep.items():
+            count = self.neurons[layer]
+            if not indices:
+                raise ValueError(f"layer {layer} would lose all of its {count} neurons")
+            if any(b <= a for a, b in itertools.pairwise(indices)):
+                raise ValueError(f"layer {layer}: the indices that stay must ascend")
+            if indices[0] < 0 or indices[-1] >= count:
+                raise ValueError(f"layer {layer}: an index is outside 0 to {count - 1}")
+        return self
+
+    def removed(self, layer: str) -> tuple[int, ...]:
+        """The indices of `layer` that go."""
+        stay = set(self.keep[layer])
+        return tuple(i for i in range(self.neurons[layer]) if i not in stay)
+
+
+class ZeroPlan(_Plan):
+    """Single weights that are zero from now on: all with a magnitude up to `threshold`.
+
+    Args:
+        share: the share of all parameters that was asked to be zero, in [0, 1).
+        threshold: the global magnitude; weights of linear and convolution layers up to it go.
+        zeroed: how many weights are zero after it.
+    """
+
+    kind: Literal["zero"] = "zero"
+    share: Annotated[float, Field(ge=0, lt=1)]
+    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    zeroed: Annotated[int, Field(ge=0)]
+
+
+Plan: TypeAlias = MaxoutPlan | KeepPlan | ZeroPlan
+_ADAPTER: TypeAdapter[Plan] = TypeAdapter(Annotated[Plan, Field(discriminator="kind")])
+
+
+def read_plan(content: object) -> Plan:
+    """Check a plan that was read from JSON.
+
+    Raises:
+        StoreError: it is not a plan.
+    """
+    try:
+        return _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        raise StoreError(f"not a plan: {error.errors()[0]['msg']}") from error
+
+
+def keep_plan(neurons: dict[str, int], keep: dict[str, tuple[int, ...]], method: str) -> KeepPlan:
+    """Make a `KeepPlan`; what is wrong with it becomes a `UsageError` in one line."""
+    try:
+        return KeepPlan(neurons=neurons, keep=keep, method=method)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"not a plan: {reason}") from error
+
+
+def least_winning(
+    layer: str, wins: Int[Tensor, "units k"], method: str = "maxout wins"
+) -> KeepPlan:
+    """Remove the least winning neuron of every unit (Moya Rueda et al. 2017, section 4.1).
+
+    Among equally winning neurons of a unit the last one goes.
+
+    Args:
+        layer: the layer before the maxout.
+        wins: how often each neuron was its unit's maximum, as `scores.count_wins` gives it.
+        method: what decided, for the reader.
+
+    Example:
+        >>> least_winning("fc1", torch.tensor([[5, 1, 3], [2, 2, 2]])).removed("fc1")
+        (1, 5)
+    """
+    units, k = wins.shape
+    if k < 2:
+        raise UsageError(f"layer {layer}: units of {k} input have none to spare")
+    lowest = k - 1 - wins.flip(1).argmin(dim=1)
+    stay = torch.ones(units, k, dtype=torch.bool)
+    stay[torch.arange(units), lowest.cpu()] = False
+    indices = tuple(int(i) for i in stay.flatten().nonzero().flatten())
+    return keep_plan({layer: units * k}, {layer: indices}, method)

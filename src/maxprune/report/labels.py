@@ -1,0 +1,115 @@
+"""Labels beside points of a plot that do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation, Text
+
+from maxprune.errors import UsageError
+from maxprune.report.figure import GREY
+
+Point = tuple[float, float]
+Spot = tuple[float, float, str, str]
+Boxes = Float[np.ndarray, "boxes 4"]
+"""Left, bottom, right and top of boxes on the canvas, in pixels."""
+
+
+def place_labels(
+    axes: Axes, points: Sequence[tuple[float, float, str]], lines: Sequence[Sequence[Point]]
+) -> None:
+    """Write a text beside each point, where it covers no point, no other text and no line.
+
+    The layout of the figure must be fixed. `points` are (x, y, text) and `lines` corners, in data
+    coordinates. Where nothing is free, the place that covers least is taken.
+    """
+    centres = axes.transData.transform([(x, y) for x, y, _ in points])
+    blocked = np.hstack([centres - 5.0, centres + 5.0])
+    crossed = np.vstack([_along(axes.transData.transform(line)) for line in lines])
+    for x, y, text in points:
+        costs = [
+            (_cost(_try(axes, (x, y), text, spot), axes, blocked, crossed), place, spot)
+            for place, spot in enumerate(_spots())
+        ]
+        note = _write(axes, (x, y), text, min(costs)[2])
+        blocked = np.vstack([blocked, _extent(axes, note)])
+
+
+def _spots() -> Iterator[Spot]:
+    """Offsets in points with the alignment of the text, nearest first."""
+    for far in (8.0, 18.0, 30.0, 44.0):
+        yield 0, far, "center", "bottom"
+        yield 0, -far, "center", "top"
+        for side, align in ((1, "left"), (-1, "right")):
+            yield side * 6.0, far - 3, align, "bottom"
+            yield side * 6.0, 3 - far, align, "top"
+            if far == 8.0:
+                yield side * far, 0, align, "center"
+
+
+def _write(axes: Axes, point: Point, text: str, spot: Spot) -> Annotation:
+    """Write the text at a spot; a thin line leads to the point when it is far away."""
+    dx, dy, horizontal, vertical = spot
+    line = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkB": 4}
+    return axes.annotate(
+        text,
+        point,
+        xytext=(dx, dy),
+        textcoords="offset points",
+        ha=horizontal,
+        va=vertical,
+        fontsize=8.5,
+        arrowprops=line if abs(dy) > 10 else None,
+    )
+
+
+def _try(axes: Axes, point: Point, text: str, spot: Spot) -> Boxes:
+    """The box that the text would have at a spot."""
+    note = _write(axes, point, text, spot)
+    box = _extent(axes, note)
+    note.remove()
+    return box
+
+
+def _extent(axes: Axes, note: Annotation) -> Boxes:
+    """The box of a text, without its line."""
+    canvas = axes.get_figure(root=True).canvas  # type: ignore[union-attr]
+    if not isinstance(canvas, FigureCanvasAgg):
+        raise UsageError("place_labels needs a figure with an Agg canvas")
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    note.update_positions(renderer)
+    return np.asarray(Text.get_window_extent(note, renderer).extents)[None]
+
+
+def _cost(box: Boxes, axes: Axes, blocked: Boxes, crossed: Boxes) -> float:
+    """How much a text would cover, in square pixels; outside the frame costs most."""
+    frame = np.asarray(axes.get_window_extent().extents)[None]
+    area = _shared(box, box)
+    outside = area - _shared(box, frame)
+    padded = box + (-1.5, -1.5, 1.5, 1.5)
+    return (
+        (100 * outside if outside > 0.01 * area else 0.0)
+        + 10 * _shared(padded, blocked)
+        + _shared(box, crossed)
+    )
+
+
+def _shared(box: Boxes, others: Boxes) -> float:
+    """The area that a box shares with others, summed."""
+    sides = np.minimum(box[:, 2:], others[:, 2:]) - np.maximum(box[:, :2], others[:, :2])
+    return float(np.prod(np.clip(sides, 0, None), axis=1).sum())
+
+
+def _along(corners: Float[np.ndarray, "corners 2"]) -> Boxes:
+    """Small boxes along a line on the canvas, one every few pixels."""
+    places = [corners[:1]]
+    for start, end in pairwise(corners):
+        pieces = int(np.hypot(*(end - start)) // 4) + 1
+        places.append(np.linspace(start, end, pieces + 1))
+    centres = np.vstack(places)
+    return np.hstack([centres - 1.0, centres + 1.0])

@@ -1,0 +1,150 @@
+"""The results file of every run: `results.json`, format 1 (documented in docs/results.md).
+
+Measuring fills these records; tables, plots and the page only read them.
+Fractions lie in [0, 1]; accuracies are percentages; bytes are bytes of a real file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from maxprune.errors import StoreError
+from maxprune.files import read_json, write_json
+
+FORMAT = 1
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """A frozen, strictly checked part of a results file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Baseline(Record):
+    """The network without maxout, trained alike: what every step is measured against."""
+
+    parameters: Count
+    macs: Count
+    bytes: Count
+    accuracy: Percent
+
+
+class Step(Record):
+    """One step of the pruning, measured on the test set after it was retrained.
+
+    `removed` is the share of the baseline's parameters that no longer exist (0 for a network that
+    is not smaller), `zeroed` the share of the remaining ones that are zero.
+    `accuracy_before_retraining` is None for a step that starts from random weights.
+    `p_value` is that of the paired randomization test against the baseline.
+    """
+
+    name: str
+    k: Count
+    parameters: Count
+    nonzero: Count
+    removed: Fraction
+    zeroed: Fraction
+    macs: Count
+    bytes: Count
+    accuracy_before_retraining: Percent | None
+    accuracy: Percent
+    p_value: Fraction
+    seconds: Seconds
+
+
+class Wins(Record):
+    """The win counts that a cut was decided on: `wins[unit][input]`, over `positions` positions."""
+
+    step: str
+    layer: str
+    wins: list[list[Count]]
+    keep: list[Count]
+    positions: Count
+
+
+class LayerState(Record):
+    """One layer after one step; `alive` neurons have an incoming weight that is not zero."""
+
+    step: str
+    layer: str
+    kind: str
+    inputs: Count
+    neurons: Count
+    alive: Count
+    parameters: Count
+    nonzero: Count
+
+
+class Curve(Record):
+    """The mean training loss over the iterations that end at each point."""
+
+    step: str
+    iterations: list[Count]
+    loss: list[float]
+
+
+class Details(Record):
+    """What the report shows beyond the steps. May be left out of a results file.
+
+    `wrong` has, for every network by its step's name, the test samples that it gets wrong: enough
+    to compute every accuracy and p-value again. `last_iteration` has the accuracy of the weights
+    of the last iteration, where the network is the mean over the last iterations.
+    """
+
+    command: str = ""
+    environment: dict[str, str] = {}
+    training: dict[str, int | float | str] = {}
+    notes: list[str] = []
+    wins: list[Wins] = []
+    layers: list[LayerState] = []
+    curves: list[Curve] = []
+    wrong: dict[str, list[Count]] = {}
+    last_iteration: dict[str, Percent] = {}
+
+
+class Results(Record):
+    """A whole results file.
+
+    `control` is the final architecture trained from random weights for the same number of
+    iterations, where the study has one.
+    """
+
+    format: Literal[1] = 1
+    study: str
+    dataset: str
+    network: str
+    seed: Count
+    baseline: Baseline
+    steps: list[Step]
+    control: Step | None = None
+    details: Details = Details()
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_json(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Read and check a results file.
+
+        Raises:
+            StoreError: no such file, not JSON, another format, or a value out of its range.
+        """
+        content = read_json(path)
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise StoreError(f"{path} has results format {found!r}; this maxprune reads {FORMAT}")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise StoreError(f"{path} is not a results file: {where}: {first['msg']}") from error

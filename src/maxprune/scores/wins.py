@@ -1,0 +1,119 @@
+"""Relevance by win counts: how often each neuron is the maximum of its maxout unit.
+
+Moya Rueda, Grzeszick, Fink 2017, section 4.1: a forward pass over the training set counts the
+times that each neuron is the maximal value of its unit. Where we are more exact than the paper:
+
+- Counted are the values before a ReLU, and only where the unit is active (its maximum is above
+  zero). max(relu(a), relu(b)) = relu(max(a, b)), so the winner is the same, but a unit that is all
+  zero behind the ReLU is a tie that says nothing.
+- Among equal values the first neuron of the unit wins, so every active unit has one winner and
+  a neuron that never wins can go without changing any output, to the bit.
+- Every sample counts and, for a convolution, every position. Dropout is off.
+
+Counts are integers and add up: over batches, processes and machines, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, fx, nn
+
+from maxprune.errors import StructureError
+from maxprune.modes import device_of, evaluating
+from maxprune.networks.maxout import Maxout
+from maxprune.surgery.chain import ACTIVATIONS, MONOTONE, RELUS, Chain, find_chain, find_maxout
+from maxprune.surgery.insert import head
+
+
+@dataclass(frozen=True)
+class WinCounts:
+    """Wins of each neuron, (units, k) int64, over `positions` values of each unit.
+
+    A unit's wins add up to the positions at which it was active.
+    """
+
+    wins: Int[Tensor, "units k"]
+    positions: int
+
+    def __add__(self, other: WinCounts) -> WinCounts:
+        return WinCounts(self.wins + other.wins, self.positions + other.positions)
+
+
+def unit_wins(
+    values: Float[Tensor, "batch neurons *space"], k: int, above: float | None = None
+) -> Int[Tensor, "units k"]:
+    """Count how often each neuron is the first maximum of its unit of k adjacent neurons.
+
+    Args:
+        values: what the maxout compares.
+        k: neurons per unit.
+        above: count only where the unit's maximum is above this; None counts everywhere.
+
+    Example:
+        >>> unit_wins(torch.tensor([[1.0, 2.0], [3.0, 3.0], [-1.0, -2.0]]), k=2, above=0.0)
+        tensor([[1, 1]])
+    """
+    units = values.unflatten(1, (-1, k))
+    best = units.amax(2)
+    undecided = best > above if above is not None else torch.ones_like(best, dtype=torch.bool)
+    others = [d for d in range(best.dim()) if d != 1]
+    wins = []
+    for i in range(k - 1):
+        won = (units[:, :, i] == best) & undecided
+        undecided = undecided ^ won
+        wins.append(won.sum(others))
+    last = (units[:, :, k - 1] == best) & undecided
+    return torch.stack([*wins, last.sum(others)], dim=1)
+
+
+def count_wins(
+    model: nn.Module, layer: str, batches: Iterable[Float[Tensor, "batch ..."]]
+) -> WinCounts:
+    """Count the wins of the neurons of `layer`, whose output goes into a maxout.
+
+    The network runs in evaluation mode, only up to the values that are compared, and is left as
+    it was. Memory does not grow with the number of batches.
+
+    Args:
+        model: the network.
+        layer: the layer before the maxout.
+        batches: inputs, for example `(x for x, _ in images.batches(1000))`.
+
+    Raises:
+        StructureError: `layer` does not feed a maxout.
+    """
+    chain = find_chain(model, layer)
+    if chain.maxout is None:
+        raise StructureError(f"layer {layer!r} feeds no maxout; insert one first")
+    maxout = find_maxout(model, chain.maxout)
+    node, above = _compared(chain)
+    part = head(model, chain, node)
+    device = device_of(model)
+    total: Tensor | None = None
+    positions = 0
+    with evaluating(model), torch.inference_mode():
+        part.eval()
+        for x in batches:
+            values = part(x.to(device))
+            wins = unit_wins(values, maxout.k, above)
+            total = wins if total is None else total + wins
+            positions += values.shape[0] * values[0, 0].numel()
+    if total is None:
+        raise StructureError(f"no inputs to count the wins of layer {layer!r} on")
+    return WinCounts(total.cpu().clone(), positions)
+
+
+def _compared(chain: Chain) -> tuple[fx.Node, float | None]:
+    """The value to compare, and the level above which a unit is active."""
+    maxout = chain.first((Maxout,))
+    before = chain.before(maxout)
+    activation = next((link for link in before if issubclass(link.kind, ACTIVATIONS)), None)
+    if activation is None or not issubclass(activation.kind, MONOTONE):
+        return (before[-1].node if before else chain.node), None
+    source = activation.node.args[0]
+    assert isinstance(source, fx.Node)  # noqa: S101
+    return source, 0.0 if issubclass(activation.kind, RELUS) else None

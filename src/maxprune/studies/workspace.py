@@ -1,0 +1,124 @@
+"""A run's folder: finished steps are kept as saved models, so that a killed run goes on.
+
+FOLDER/run.json            what this run is; another run in the same folder is refused
+FOLDER/steps/NAME/         a saved model each, with what was measured of it
+FOLDER/steps/NAME.part     the checkpoint of the step in training
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import nn
+
+from maxprune.errors import OutputError, StoreError
+from maxprune.files import read_json, write_json
+from maxprune.results import Curve, LayerState, Percent, Record, Seconds, Wins
+from maxprune.store.model import WEIGHTS, describe, load, save
+from maxprune.train import Checkpoints
+
+
+class Measured(Record):
+    """What was measured of the network of one step.
+
+    `before` is the accuracy before retraining, `last` that of the last iteration's weights where
+    the network is their mean over the last iterations.
+    """
+
+    name: str
+    k: int
+    parameters: int
+    nonzero: int
+    macs: int
+    before: Percent | None
+    accuracy: Percent
+    last: Percent
+    wrong: list[int]
+    seconds: Seconds
+    wins: Wins | None
+    layers: list[LayerState]
+    curve: Curve
+
+
+def slug(name: str) -> str:
+    """A file name for a step.
+
+    Example:
+        >>> slug("maxout k=4"), slug("weights 98%")
+        ('maxout-k4', 'weights-98')
+    """
+    return re.sub(r"[^a-z0-9.-]", "", name.lower().replace(" ", "-"))
+
+
+class Workspace:
+    """The folder of one run.
+
+    Args:
+        folder: where; made if it is not there.
+        identity: what makes this run this run (network, data, training, seed), as JSON.
+        resume: go on where an earlier run of the same identity was.
+
+    Raises:
+        OutputError: the folder holds another run, or the same one and `resume` is not set.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any], resume: bool = False) -> None:
+        self.folder = folder
+        claim(folder, identity, resume)
+
+    def step(
+        self, name: str, make: Callable[[Checkpoints], tuple[nn.Module, Measured]]
+    ) -> tuple[nn.Module, Measured, int]:
+        """The network of a step, what was measured of it, and the bytes of its file.
+
+        It is made if it is not there yet, or if what is there is damaged.
+        """
+        place = self.folder / "steps" / slug(name)
+        found = self._read(place)
+        if found is None:
+            part = place.with_name(f"{place.name}.part")
+            model, measured = make(Checkpoints(part, key=name))
+            save(model, place, {"measured": measured.model_dump(mode="json")})
+            found = model, measured
+        return *found, (place / WEIGHTS).stat().st_size
+
+    def _read(self, place: Path) -> tuple[nn.Module, Measured] | None:
+        if not place.exists():
+            return None
+        try:
+            measured = Measured.model_validate(describe(place).about["measured"])
+            return load(place), measured
+        except (StoreError, ValidationError, KeyError):
+            shutil.rmtree(place)
+            return None
+
+
+def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Make a folder the place of one run, or check that it is.
+
+    Raises:
+        OutputError: it holds something else, or the same run and `resume` is not set.
+    """
+    mark = folder / "run.json"
+    if not mark.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(f"{folder} exists and is not empty; name another folder with --out")
+        write_json(mark, identity)
+        return
+    found = read_json(mark)
+    if found != identity:
+        keys = sorted(k for k in {*found, *identity} if found.get(k) != identity.get(k))
+        key = keys[0]
+        raise OutputError(
+            f"{folder} holds the results of another run ({key}: {found.get(key)!r} there, "
+            f"{identity.get(key)!r} here); name another folder with --out"
+        )
+    if not resume:
+        raise OutputError(
+            f"{folder} holds this run already; go on with --resume or name another --out"
+        )

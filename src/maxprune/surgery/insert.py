@@ -1,0 +1,151 @@
+"""Put a maxout into a network, and take it out again at k = 1.
+
+Where the neighbours stand in an `nn.Sequential`, so does the maxout; any other network becomes a
+`torch.fx.GraphModule` with the same parameter names.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from maxprune.errors import StructureError, UsageError
+from maxprune.networks.maxout import Maxout
+from maxprune.networks.weighted import Weighted, neurons, set_inputs
+from maxprune.plan import MaxoutPlan
+from maxprune.surgery.chain import (
+    ACTIVATIONS,
+    BATCH_NORMS,
+    DROPOUTS,
+    Chain,
+    Link,
+    find_chain,
+    find_layer,
+)
+
+_SWITCHED = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout)
+
+
+def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
+    """Insert the maxout of the plan, in place; the next layer's inputs shrink by k.
+
+    The maxout stands behind the layer's batch norm, activation and dropout, in front of any
+    pooling (they commute). The weights with which the next layer reads a unit are the mean of
+    those with which it read the unit's neurons: the expected value where one neuron of a unit is
+    active at a time, each equally often. A start for retraining, not a replacement of it.
+
+    Raises:
+        UsageError: k does not divide the neurons of the layer.
+        StructureError: the layer cannot be found or cut, or feeds a maxout already.
+    """
+    chain = find_chain(model, plan.layer)
+    before = neurons(find_layer(model, plan.layer))
+    if chain.maxout is not None:
+        raise StructureError(f"layer {plan.layer!r} feeds the maxout {chain.maxout!r} already")
+    if before % plan.k:
+        raise UsageError(f"k = {plan.k} does not divide the {before} neurons of {plan.layer!r}")
+    leading: list[Link] = []
+    for link in chain.links:
+        if not issubclass(link.kind, (*ACTIVATIONS, *BATCH_NORMS, *DROPOUTS)):
+            break
+        leading.append(link)
+    anchor = leading[-1].node if leading else chain.node
+    for link in chain.links[len(leading) :]:
+        _merge_batch_norm(model, link, before, plan.k)
+    _merge_inputs(find_layer(model, chain.reader), before, plan.k, plan.layer)
+    name = f"{plan.layer.rpartition('.')[2]}_maxout"
+    return _place(model, chain, anchor, name, Maxout(plan.k))
+
+
+def _place(model: nn.Module, chain: Chain, anchor: fx.Node, name: str, maxout: Maxout) -> nn.Module:
+    parent_name, _, leaf = str(anchor.target).rpartition(".")
+    parent = model.get_submodule(parent_name) if anchor.op == "call_module" else model
+    if anchor.op == "call_module" and _is_plain_sequential(parent):
+        children = OrderedDict[str, nn.Module]()
+        for key, child in parent.named_children():
+            children[key] = child
+            if key == leaf:
+                children[name] = maxout
+        parent._modules = dict(children)
+        return model
+    switched = [n for n in chain.graph.nodes if n.op == "call_function" and n.target in _SWITCHED]
+    if switched:
+        raise StructureError(
+            f"the network calls {switched[0].name} as a function, which a traced graph cannot "
+            "switch off for evaluation; make it an nn.Dropout module"
+        )
+    model.add_module(name, maxout)
+    with chain.graph.inserting_after(anchor):
+        node = chain.graph.call_module(name)
+    anchor.replace_all_uses_with(node)
+    node.args = (anchor,)
+    return fx.GraphModule(model, chain.graph, type(model).__name__)
+
+
+def remove_maxout(model: nn.Module, name: str) -> nn.Module:
+    """Take out a maxout of k = 1, the identity, in place."""
+    parent_name, _, leaf = name.rpartition(".")
+    parent = model.get_submodule(parent_name)
+    if _is_plain_sequential(parent):
+        del parent._modules[leaf]
+    elif isinstance(model, fx.GraphModule):
+        for node in [n for n in model.graph.nodes if n.op == "call_module" and n.target == name]:
+            node.replace_all_uses_with(node.args[0])
+            model.graph.erase_node(node)
+        model.delete_submodule(name)
+        model.recompile()
+    else:
+        setattr(parent, leaf, nn.Identity())
+    return model
+
+
+def _is_plain_sequential(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _merge_inputs(layer: Weighted, before: int, k: int, of: str) -> None:
+    weight = layer.weight
+    each, rest = divmod(weight.shape[1], before)
+    if rest:
+        raise StructureError(
+            f"the {weight.shape[1]} inputs of the next layer do not belong to {of!r} alone"
+        )
+    merged = weight.detach().unflatten(1, (before // k, k, each)).mean(2).flatten(1, 2)
+    set_inputs(layer, nn.Parameter(merged.contiguous(), requires_grad=weight.requires_grad))
+
+
+def _merge_batch_norm(model: nn.Module, link: Link, before: int, k: int) -> None:
+    """A batch norm behind the maxout: a unit's entries are the means of its neurons'."""
+    module = dict(model.named_modules()).get(link.name)
+    if not isinstance(module, BATCH_NORMS):
+        return
+    each = module.num_features // before
+
+    def merged(old: Tensor) -> Tensor:
+        units: Tensor = old.detach().unflatten(0, (before // k, k, each))
+        return units.mean(1).flatten()
+
+    if module.affine:
+        module.weight = nn.Parameter(merged(module.weight))
+        module.bias = nn.Parameter(merged(module.bias))
+    if module.running_mean is not None and module.running_var is not None:
+        module.running_mean = merged(module.running_mean)
+        module.running_var = merged(module.running_var)
+    module.num_features = before // k * each
+
+
+def head(model: nn.Module, chain: Chain, node: fx.Node) -> fx.GraphModule:
+    """The part of the network that computes `node`; it shares the network's parameters."""
+    needed = {node}
+    for old in reversed(chain.graph.nodes):
+        if old in needed or old.op == "placeholder":
+            needed.update(old.all_input_nodes, [old])
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for old in chain.graph.nodes:
+        if old in needed:
+            copies[old] = graph.node_copy(old, lambda n: copies[n])
+    graph.output(copies[node])
+    return fx.GraphModule(model, graph, "Head")

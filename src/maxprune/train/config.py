@@ -1,0 +1,48 @@
+"""How a network is trained, as a frozen record. The defaults are the paper's (section 5.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Training(BaseModel):
+    """Stochastic gradient descent with momentum and Caffe's `inv` rate.
+
+    At iteration i the learning rate is rate * (1 + gamma * i) ^ -power.
+
+    Args:
+        iterations: steps of one training; each retraining starts the schedule again.
+        batch: images a step.
+        rate: learning rate at the first step.
+        momentum: share of the last step that is kept.
+        weight_decay: L2 penalty on weights and biases.
+        gamma: how fast the rate falls.
+        power: with which exponent.
+        average: the trained network is the mean of the weights over this last share of the
+            iterations (Polyak and Juditsky 1992), which the paper does not do; 0 takes the last
+            iteration's weights, as the paper does. The steps of the training are the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    iterations: Annotated[int, Field(ge=1)] = 10_000
+    batch: Annotated[int, Field(ge=1)] = 64
+    rate: Positive = 0.01
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NotNegative = 5e-4
+    gamma: NotNegative = 1e-4
+    power: NotNegative = 0.75
+    average: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    def rate_at(self, iteration: int) -> float:
+        """The learning rate at an iteration, counted from 0."""
+        return float(self.rate * (1 + self.gamma * iteration) ** -self.power)
+
+
+PAPER = Training()
+"""The paper's training, with the mean of the weights over its second half."""

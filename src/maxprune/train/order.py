@@ -1,0 +1,38 @@
+"""In which order images are seen: a function of the seed alone, so that a run can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def derive(seed: int, *names: object) -> int:
+    """A seed for one purpose, derived from the run's seed.
+
+    Example:
+        >>> derive(0, "a") == derive(0, "a"), derive(0, "a") == derive(0, "b")
+        (True, False)
+    """
+    text = ":".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def batches(count: int, batch: int, seed: int, start: int = 0) -> Iterator[Int[Tensor, " batch"]]:
+    """Indices of the batches from iteration `start` on, without end.
+
+    Every epoch is a new permutation of all `count` images; those that do not fill the last batch
+    of an epoch are left out of that epoch. Fewer images than a batch make one batch of them all.
+    """
+    batch = min(batch, count)
+    per_epoch = count // batch
+    epoch, skip = divmod(start, per_epoch)
+    while True:
+        generator = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
+        order = torch.randperm(count, generator=generator)
+        for i in range(skip, per_epoch):
+            yield order[i * batch : (i + 1) * batch]
+        epoch, skip = epoch + 1, 0

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from report_sample import sample_results, sample_step
+
+from maxprune.errors import OutputError
+from maxprune.report import render_page, write_page
+from maxprune.results import Details
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_page(sample_results())
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_runs(page: str) -> None:
+    assert not re.search(r"https?://|//cdn|@import|<script|javascript:|\son\w+=", page)
+    links = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert links
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert "FLOP" not in page.upper()
+
+
+def test_is_the_same_twice(page: str) -> None:
+    assert render_page(sample_results()) == page
+
+
+def test_sections_without_details_vanish() -> None:
+    page = render_page(sample_results(details=Details(), control=None))
+    found = set(re.findall(r'<(?:section|figure) id="([^"]*)"', page))
+    assert found == {"steps", "words", "plot-accuracy", "plot-sizes"}
+
+
+def test_no_steps_is_a_page_too() -> None:
+    page = render_page(sample_results(steps=[], control=None, details=Details()))
+    assert "Nothing was pruned" in page
+    assert "plot-accuracy" not in page
+
+
+def test_every_text_is_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    quote = '" onload="alert(1)'
+    results = sample_results(
+        study=evil,
+        dataset=evil,
+        network=evil,
+        steps=[sample_step(evil, 129_388), sample_step(quote, 129_388)],
+        details=Details(
+            command=evil, environment={evil: quote}, training={quote: evil}, notes=[evil]
+        ),
+    )
+    page = render_page(results)
+    assert "<script" not in page
+    assert '" onload="' not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
+
+
+def test_the_verdict_is_on_top(page: str) -> None:
+    assert "accuracy 98.27% against 98.30%: no significant loss (p = 0.8129)." in page
+    steps = [sample_step("s", 129_388, accuracy=90.0, p_value=0.001)]
+    bad = render_page(sample_results(steps=steps, details=Details()))
+    assert 'data-outcome="worse"' in bad
+    assert "significantly worse (p = 0.0010)" in bad
+
+
+def test_times_smaller_is_rounded_down(page: str) -> None:
+    assert "67.3 times smaller" in page  # 440,812 / 6,547 = 67.33
+    assert "96.2 times smaller" in page  # 1,765,168 / 18,344 = 96.23
+
+
+def test_write_page(tmp_path: Path, page: str) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_page(sample_results(), path)
+    assert path.read_text("utf-8") == page
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    with pytest.raises(OutputError, match="cannot write"):
+        write_page(sample_results(details=Details()), path / "below-a-file.html")
