@@ -1,5 +1,62 @@
-"""maxprune."""
+"""maxprune makes a PyTorch network physically smaller and proves that it is no worse.
 
+Three words run through everything: a score says how much each neuron matters, a plan which
+neurons stay, and `apply` makes the smaller network.
+
+Example:
+    >>> import torch, maxprune
+    >>> net = maxprune.networks.lenet5(fc=512)
+    >>> net = maxprune.apply(net, maxprune.maxout_plan("fc1", k=4))
+    >>> counts = maxprune.count_wins(net, "fc1", [torch.rand(8, 1, 28, 28)])
+    >>> smaller = maxprune.apply(net, maxprune.least_winning("fc1", counts.wins))
+    >>> smaller.fc1
+    Linear(in_features=800, out_features=384, bias=True)
+"""
+
+from maxprune import data, measure, networks
 from maxprune._version import __version__
+from maxprune.compress import compress
+from maxprune.errors import MaxpruneError
+from maxprune.lineage import Lineage, factory, lineage
+from maxprune.networks import Maxout
+from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan, keep_plan, least_winning, maxout_plan
+from maxprune.results import Results
+from maxprune.scores import WinCounts, count_wins, unit_wins
+from maxprune.store import export_onnx, load, save
+from maxprune.surgery import apply, audit, remove_dead
+from maxprune.train import Training, train
+from maxprune.weights import choose_share, hold_zeros, zero_plan
 
-__all__ = ["__version__"]
+__all__ = [
+    "KeepPlan",
+    "Lineage",
+    "Maxout",
+    "MaxoutPlan",
+    "MaxpruneError",
+    "Results",
+    "Training",
+    "WinCounts",
+    "ZeroPlan",
+    "__version__",
+    "apply",
+    "audit",
+    "choose_share",
+    "compress",
+    "count_wins",
+    "data",
+    "export_onnx",
+    "factory",
+    "hold_zeros",
+    "keep_plan",
+    "least_winning",
+    "lineage",
+    "load",
+    "maxout_plan",
+    "measure",
+    "networks",
+    "remove_dead",
+    "save",
+    "train",
+    "unit_wins",
+    "zero_plan",
+]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from maxprune.errors import OutputError, StoreError
 
@@ -55,27 +54,52 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON, whole or not at all; NaN and infinities are refused."""
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    """Write `content` as indented JSON, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written, or is not JSON (NaN and infinities are not).
+    """
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OutputError(f"cannot write {path}: the content is not JSON ({error})") from error
+    write_text(path, text + "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} does not exist") from error
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        StoreError: there is no such file, or it is not JSON.
+        StoreError: there is no such file, or it is not JSON (NaN and infinities are not).
+    """
+    return parse_json(read_bytes(path), path)
+
+
+def parse_json(content: bytes, path: Path) -> Any:
+    """Read JSON in UTF-8 that was read from `path`.
+
+    Raises:
+        StoreError: it is not JSON (NaN and infinities are not).
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError(f"{path} does not exist") from error
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+        return json.loads(content.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: not JSON ({error})") from error
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -6,20 +6,23 @@ and no stored code is needed.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
-from torch import nn
+from torch import fx, nn
 
+from maxprune.errors import UsageError
 from maxprune.plan import KeepPlan, Plan
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=nn.Module)
 
 _ATTRIBUTE = "_maxprune_lineage"
+_MARK = "_maxprune_factory"
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,28 @@ class Lineage:
 
 def lineage(model: nn.Module) -> Lineage:
     """The lineage of a network; an empty one if it was not built by a known factory."""
-    found = model.__dict__.get(_ATTRIBUTE)
+    found = _notes(model).get(_ATTRIBUTE)
     return found if isinstance(found, Lineage) else Lineage()
 
 
 def remember(model: M, origin: Lineage) -> M:
     """Write the lineage on the network and return the network."""
-    model.__dict__[_ATTRIBUTE] = origin
+    _notes(model)[_ATTRIBUTE] = origin
     return model
+
+
+def _notes(model: nn.Module) -> dict[str, Any]:
+    """Where the lineage is written; a copy of a GraphModule keeps nothing but its `meta`."""
+    return model.meta if isinstance(model, fx.GraphModule) else model.__dict__
 
 
 def factory(function: Callable[P, M]) -> Callable[P, M]:
     """Decorate a function that builds a network: what it builds knows how it was built.
+
+    Only functions under this decorator are called when a saved model is opened.
+
+    Raises:
+        UsageError: an argument of the function cannot be given by its name.
 
     Example:
         >>> @factory
@@ -67,11 +80,34 @@ def factory(function: Callable[P, M]) -> Callable[P, M]:
         >>> lineage(small(3)).arguments
         {'width': 3}
     """
+    name = f"{function.__module__}:{function.__qualname__}"
+    signature = inspect.signature(function)
+    rest = ""
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+            raise UsageError(f"{name}: {str(parameter)!r} must be an argument with a name")
+        if parameter.kind is parameter.VAR_KEYWORD:
+            rest = parameter.name
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> M:
-        arguments = inspect.signature(function).bind(*args, **kwargs).arguments
-        name = f"{function.__module__}:{function.__qualname__}"
-        return remember(function(*args, **kwargs), Lineage(name, dict(arguments)))
+        arguments = _snapshot(signature.bind(*args, **kwargs).arguments)
+        arguments |= arguments.pop(rest, {})
+        return remember(function(*args, **kwargs), Lineage(name, arguments))
 
+    setattr(build, _MARK, name)
     return build
+
+
+def is_factory(function: object, name: str) -> bool:
+    """Whether `function` is the one that was decorated as the factory "package.module:name"."""
+    return callable(function) and getattr(function, "__dict__", {}).get(_MARK) == name
+
+
+def _snapshot(value: Any) -> Any:
+    """A copy of nested lists and dictionaries, so that later changes to them are not seen."""
+    if isinstance(value, dict):
+        return {key: _snapshot(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_snapshot(part) for part in value]
+    return value

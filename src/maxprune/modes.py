@@ -13,8 +13,8 @@ from torch import nn
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put every module into evaluation mode; afterwards each has the mode it had."""
     training = [module for module in model.modules() if module.training]
-    model.eval()
     try:
+        model.eval()
         yield
     finally:
         for module in training:

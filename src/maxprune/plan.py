@@ -90,7 +90,14 @@ def read_plan(content: object) -> Plan:
     try:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:
-        raise StoreError(f"not a plan: {error.errors()[0]['msg']}") from error
+        raise StoreError(f"not a plan: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, and where, in one line."""
+    first = error.errors()[0]
+    where = "".join(f"{part}: " for part in first["loc"])
+    return where + first["msg"].removeprefix("Value error, ")
 
 
 def keep_plan(neurons: dict[str, int], keep: dict[str, tuple[int, ...]], method: str) -> KeepPlan:
@@ -98,8 +105,7 @@ def keep_plan(neurons: dict[str, int], keep: dict[str, tuple[int, ...]], method:
     try:
         return KeepPlan(neurons=neurons, keep=keep, method=method)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"not a plan: {reason}") from error
+        raise UsageError(f"not a plan: {_first(error)}") from error
 
 
 def least_winning(
@@ -126,3 +132,14 @@ def least_winning(
     stay[torch.arange(units), lowest.cpu()] = False
     indices = tuple(int(i) for i in stay.flatten().nonzero().flatten())
     return keep_plan({layer: units * k}, {layer: indices}, method)
+
+
+def maxout_plan(layer: str, k: int) -> MaxoutPlan:
+    """Put a maxout over k adjacent neurons behind `layer`.
+
+    Raises:
+        UsageError: k is below 2.
+    """
+    if k < 2:
+        raise UsageError(f"a maxout takes the maximum over at least k = 2 neurons, not {k}")
+    return MaxoutPlan(layer=layer, k=k)

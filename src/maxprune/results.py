@@ -9,17 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
 
 FORMAT = 1
 
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, strict=True)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Record(BaseModel):
@@ -88,7 +89,13 @@ class Curve(Record):
 
     step: str
     iterations: list[Count]
-    loss: list[float]
+    loss: list[Finite]
+
+    @model_validator(mode="after")
+    def _check(self) -> Curve:
+        if len(self.iterations) != len(self.loss):
+            raise ValueError(f"{len(self.iterations)} iterations but {len(self.loss)} losses")
+        return self
 
 
 class Details(Record):
@@ -101,7 +108,7 @@ class Details(Record):
 
     command: str = ""
     environment: dict[str, str] = {}
-    training: dict[str, int | float | str] = {}
+    training: dict[str, int | Finite | str] = {}
     notes: list[str] = []
     wins: list[Wins] = []
     layers: list[LayerState] = []
@@ -139,8 +146,10 @@ class Results(Record):
             StoreError: no such file, not JSON, another format, or a value out of its range.
         """
         content = read_json(path)
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != FORMAT:
+        if not isinstance(content, dict) or "format" not in content:
+            raise StoreError(f"{path} is not a results file: it has no format")
+        found = content["format"]
+        if type(found) is not int or found != FORMAT:
             raise StoreError(f"{path} has results format {found!r}; this maxprune reads {FORMAT}")
         try:
             return cls.model_validate(content)
@@ -148,3 +157,40 @@ class Results(Record):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise StoreError(f"{path} is not a results file: {where}: {first['msg']}") from error
+
+
+class TableCell(Record):
+    """One cell: accuracies in percent by seed, their mean and sample standard deviation.
+
+    `last_iteration` is the mean accuracy of the last iteration's weights, as the paper takes them;
+    `accuracies` are of their mean over the last iterations. `reached` says whether our mean is at
+    least the published figure; both are None where nothing was published.
+    `p_values` are those of the randomization test against the network without maxout, by seed.
+    """
+
+    network: str
+    fc: int
+    step: str
+    seeds: list[int]
+    parameters: int
+    removed: Fraction
+    zeroed: Fraction
+    accuracies: list[Percent]
+    mean: Percent
+    spread: float | None
+    last_iteration: Percent
+    p_values: list[Fraction]
+    published: Percent | None
+    reached: bool | None
+
+
+class AliveCurve(Record):
+    """Share of neurons alive at each share of zeroed parameters, of one network."""
+
+    network: str
+    fc: int
+    seed: int
+    step: str
+    retrained: bool
+    zeroed: list[Fraction]
+    alive: list[Fraction]

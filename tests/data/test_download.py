@@ -115,6 +115,22 @@ def test_a_resumed_file_that_is_wrong_is_fetched_once_more_whole(
     assert [given for _, given in mirror.asked] == ["bytes=27-", None]
 
 
+def test_a_file_fetched_once_more_is_checked_too(mirror: Mirror, tmp_path: Path) -> None:
+    leave_part(mirror, tmp_path, b"another version of the file")
+    mirror.files["file.bin"] = CONTENT[:-1] + b"x"
+    with pytest.raises(DataError, match="has the sha256"):
+        fetch(remote(mirror), tmp_path)
+    assert [given for _, given in mirror.asked] == ["bytes=27-", None]
+    assert not (tmp_path / "file.bin").exists()
+    assert not parts(tmp_path)
+
+
+def test_a_file_that_is_there_needs_no_folder_that_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file.bin").write_bytes(CONTENT)
+    fetch(Remote("file.bin", (), checksum(SHA256), 0), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.bin"]  # not even a lock
+
+
 def test_a_wrong_file_is_refused_and_removed(mirror: Mirror, tmp_path: Path) -> None:
     mirror.files["file.bin"] = CONTENT[:-1] + b"x"
     with pytest.raises(DataError, match=f"file.bin has the sha256 .* expected {SHA256}") as caught:
@@ -172,7 +188,8 @@ def test_every_mirror_that_failed_is_named_with_its_reason(mirror: Mirror, tmp_p
 @pytest.mark.parametrize("lengths", [True, False])
 def test_a_file_over_its_limit_is_refused(mirror: Mirror, tmp_path: Path, lengths: bool) -> None:
     mirror.lengths = lengths
-    with pytest.raises(DataError, match="100000"):
+    message = "has 512000 bytes, expected 100000" if lengths else "more than the 100000 bytes"
+    with pytest.raises(DataError, match=message):
         fetch(remote(mirror, limit=100_000), tmp_path)
     assert sum(part.stat().st_size for part in parts(tmp_path)) == 0
 
@@ -186,7 +203,7 @@ def test_only_http_and_https(url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", ["file:///etc/hostname", "ftp://127.0.0.1/file.bin"])
 def test_no_redirect_to_anything_else(mirror: Mirror, tmp_path: Path, to: str) -> None:
     mirror.redirect = to
-    with pytest.raises(DataError, match=r"neither http nor https|answers 302"):
+    with pytest.raises(DataError, match="answers 302"):
         fetch(remote(mirror), tmp_path)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import re
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -173,25 +172,17 @@ def _unwritable(part: Path, error: OSError) -> NoReturn:
     ) from error
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to http and https, nothing else."""
-
-    def redirect_request(  # type: ignore[no-untyped-def]
-        self, req, fp, code, msg, headers, newurl
-    ) -> urllib.request.Request | None:
-        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
-            raise Unavailable(f"redirects to {newurl}, which is neither http nor https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
 def _opener() -> urllib.request.OpenerDirector:
-    """What opens http and https, through the user's proxy where one is set, and nothing else."""
+    """What opens http and https, through the user's proxy where one is set, and nothing else.
+
+    A redirect to anything else finds nobody to follow it and ends as the answer 302.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.HTTPHandler,
         urllib.request.HTTPSHandler,
-        _Redirects,
+        urllib.request.HTTPRedirectHandler,
         urllib.request.HTTPErrorProcessor,
         urllib.request.HTTPDefaultErrorHandler,
     ):

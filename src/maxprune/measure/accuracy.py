@@ -7,6 +7,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from maxprune.data.images import Images
+from maxprune.errors import UsageError
 from maxprune.modes import device_of, evaluating
 
 
@@ -29,5 +30,11 @@ def accuracy(model: nn.Module, images: Images) -> float:
 
 
 def percent(outcomes: Bool[Tensor, " n"]) -> float:
-    """Share of true outcomes, in percent."""
+    """Share of true outcomes, in percent.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if outcomes.numel() == 0:
+        raise UsageError("there are no outcomes to take a share of")
     return 100.0 * int(outcomes.sum()) / outcomes.numel()

@@ -29,7 +29,9 @@ def macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
         model: the network; it runs once in evaluation mode.
         input_shape: shape of one sample, without the batch.
     """
-    x = torch.zeros(1, *input_shape, device=device_of(model))
+    first = next(model.parameters(), None)
+    kind = torch.float32 if first is None else first.dtype
+    x = torch.zeros(1, *input_shape, dtype=kind, device=device_of(model))
     counter = FlopCounterMode(display=False)
     with evaluating(model), torch.no_grad(), counter:
         model(x)

@@ -91,7 +91,7 @@ def _cost(box: Boxes, axes: Axes, blocked: Boxes, crossed: Boxes) -> float:
     frame = np.asarray(axes.get_window_extent().extents)[None]
     area = _shared(box, box)
     outside = area - _shared(box, frame)
-    padded = box + (-1.5, -1.5, 1.5, 1.5)
+    padded = box + np.array([-1.5, -1.5, 1.5, 1.5])
     return (
         (100 * outside if outside > 0.01 * area else 0.0)
         + 10 * _shared(padded, blocked)

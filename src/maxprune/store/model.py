@@ -7,176 +7,95 @@ plans is not needed.
 
 from __future__ import annotations
 
-import importlib
+import hashlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import Tensor, fx, nn
 
-from maxprune.errors import MaxpruneError, OutputError, StoreError, UsageError
-from maxprune.files import read_json, sha256, write_json
-from maxprune.lineage import Lineage, lineage, remember
-from maxprune.plan import ZeroPlan, read_plan
-from maxprune.surgery.apply import apply
+from maxprune._version import __version__
+from maxprune.errors import OutputError, StoreError, UsageError
+from maxprune.files import read_bytes, write_bytes
+from maxprune.lineage import Lineage, lineage
+from maxprune.store.build import build
+from maxprune.store.description import DESCRIPTION, Description, describe, write_description
 
-FORMAT = 1
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+__all__ = ["DESCRIPTION", "METADATA", "WEIGHTS", "Description", "describe", "load", "save"]
 
-
-class Description(BaseModel):
-    """What stands in `model.json`.
-
-    Args:
-        format: version of this description.
-        maxprune: version of the program that wrote it.
-        factory: "package.module:function" that builds the network.
-        arguments: its keyword arguments.
-        plans: what was applied to it, in order.
-        kept: for each cut layer, the original index of every neuron that is left.
-        sha256: checksum of `model.safetensors`.
-        about: free text and figures of the writer.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: Literal[1]
-    maxprune: str
-    factory: str
-    arguments: dict[str, Any]
-    plans: list[dict[str, Any]]
-    kept: dict[str, list[int]]
-    sha256: str
-    about: dict[str, Any] = {}
+WEIGHTS = "model.safetensors"
+METADATA = {"format": "pt"}
 
 
 def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> Path:
     """Save a network as a folder of two files.
 
+    Before anything is written, the network is made again from its factory and plans: what would
+    not open is refused.
+
     Args:
         model: a network from one of `maxprune.networks`, from a function under
-            `maxprune.factory`, or cut from such a one.
+            `maxprune.factory`, or cut from such a one. It is not changed.
         folder: where to; an earlier saved model there is replaced, any other folder is refused.
-        about: what should stand beside it, for example its accuracy.
+        about: what should stand beside it, for example its accuracy; numbers, text, lists.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: the network's factory is not known, or would not be found again.
+        UsageError: the network's factory is not known, or what it builds is not this network;
+            or `about` is not JSON.
         OutputError: the folder is something else, or cannot be written.
     """
-    from maxprune._version import __version__
-
     folder, origin = Path(folder), lineage(model)
     _check_factory(origin)
-    if folder.exists() and not _is_saved_model(folder):
-        raise OutputError(f"{folder} exists and is not a saved model; name another folder")
+    _check_json("about", about or {})
+    tensors = _tensors(model)
+    content = serialise(tensors, METADATA)
+    description = Description(
+        format=1,
+        maxprune=__version__,
+        factory=origin.factory,
+        arguments=json.loads(json.dumps(origin.arguments)),
+        plans=[plan.model_dump(mode="json") for plan in origin.plans],
+        kept={layer: list(indices) for layer, indices in origin.kept().items()},
+        sha256=hashlib.sha256(content).hexdigest(),
+        about=about or {},
+    )
+    _check_opens(model, description, tensors)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        _write(folder, content, description)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    try:
-        tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
-        save_file(tensors, temporary / WEIGHTS, {"format": "pt"})
-        description = Description(
-            format=1,
-            maxprune=__version__,
-            factory=origin.factory,
-            arguments=origin.arguments,
-            plans=[plan.model_dump(mode="json") for plan in origin.plans],
-            kept={layer: list(indices) for layer, indices in origin.kept().items()},
-            sha256=sha256(temporary / WEIGHTS),
-            about=about or {},
-        )
-        write_json(temporary / DESCRIPTION, description.model_dump(mode="json"))
-        temporary.chmod(0o755)
-        (temporary / WEIGHTS).chmod(0o644)
-        _replace_folder(temporary, folder)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write {folder}: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
 def load(folder: str | Path) -> nn.Module:
     """Open a saved network, in evaluation mode; its outputs equal the saved one's to the bit.
 
+    Imports the module that the description names and calls one function of it, if that function
+    stands under `maxprune.factory`; nothing else is called.
+
     Raises:
         StoreError: a file is missing or damaged, of a newer format, or its factory is not found.
     """
     folder = Path(folder)
     description = describe(folder)
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise StoreError(f"{weights} does not exist")
-    if sha256(weights) != description.sha256:
-        raise StoreError(f"{weights} is damaged: its checksum is not the one in {DESCRIPTION}")
-    model = _build(description, folder)
-    try:
-        model.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    content = read_bytes(folder / WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != description.sha256:
         raise StoreError(
-            f"{weights} does not fit the network of {DESCRIPTION}: {reason}"
-        ) from error
-    return model.eval()
-
-
-def describe(folder: str | Path) -> Description:
-    """Read and check the description of a saved model without opening its weights."""
-    path = Path(folder) / DESCRIPTION
-    if not path.exists():
-        raise StoreError(f"{folder} is not a saved model: {DESCRIPTION} does not exist")
-    content = read_json(path)
-    found = content.get("format") if isinstance(content, dict) else None
-    if isinstance(found, int) and found > FORMAT:
-        raise StoreError(
-            f"{path} has model format {found}, newer than this maxprune reads ({FORMAT}); update it"
+            f"{folder / WEIGHTS} is damaged: its checksum is not the one in {DESCRIPTION}"
         )
     try:
-        return Description.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(f"{path} is damaged: {where}: {first['msg']}") from error
-
-
-def _build(description: Description, folder: Path) -> nn.Module:
-    """Call the factory and apply the plans; weights are filled in later."""
-    module_name, _, name = description.factory.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise StoreError(
-            f"{folder}: the network's factory {description.factory!r} cannot be imported ({error})"
-        ) from error
-    try:
-        model = function(**description.arguments)
-    except Exception as error:
-        raise StoreError(f"{folder}: {description.factory} failed: {error}") from error
-    if not isinstance(model, nn.Module):
-        raise StoreError(f"{folder}: {description.factory} gives no torch module")
-    origin = Lineage(description.factory, description.arguments)
-    model = remember(model, origin)
-    for content in description.plans:
-        plan = read_plan(content)
-        try:
-            # Zeros are in the weights already; only the shapes have to be made again.
-            known = lineage(model).then(plan)
-            model = model if isinstance(plan, ZeroPlan) else apply(model, plan)
-            remember(model, known)
-        except MaxpruneError as error:
-            raise StoreError(f"{folder}: a plan in {DESCRIPTION} does not fit: {error}") from error
-    return model
+        return build(description, parse(content))
+    except (StoreError, SafetensorError) as error:
+        raise StoreError(f"{folder} cannot be opened: {error}") from error
 
 
 def _check_factory(origin: Lineage) -> None:
@@ -185,29 +104,97 @@ def _check_factory(origin: Lineage) -> None:
         raise UsageError(
             "the network's factory is not known; build it with a function under @maxprune.factory"
         )
-    if origin.factory.startswith("__main__:") or "<locals>" in origin.factory:
+    if origin.factory.startswith("__main__:") or "<" in origin.factory:
         raise UsageError(
             f"the factory {origin.factory!r} cannot be imported later; move it into a module"
         )
+    _check_json(f"an argument of {origin.factory}", origin.arguments)
+
+
+def _check_json(what: str, content: dict[str, Any]) -> None:
     try:
-        json.dumps(origin.arguments, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"an argument of {origin.factory} cannot be saved: {error}") from error
+        json.dumps(content, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{what} cannot be saved: {error}") from error
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The network's weights and buffers, each in memory of its own."""
+    found = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+            raise UsageError(f"{name} is not a dense tensor and cannot be saved")
+        found[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return found
+
+
+def _check_opens(model: nn.Module, description: Description, tensors: dict[str, Tensor]) -> None:
+    """Refuse a network that was changed by other means than plans since it was built."""
+    try:
+        again = _outline(build(description, tensors))
+    except StoreError as error:
+        raise UsageError(f"the network would not open again: {error}") from error
+    now = _outline(model)
+    changed = [name for name in {**now, **again} if now.get(name) != again.get(name)]
+    if changed:
+        name = changed[0]
+        raise UsageError(
+            f"the network would not open as it is: {name or 'it'} is {now.get(name, 'not there')}, "
+            f"but {again.get(name, 'not there')} when {description.factory} builds it again"
+        )
+
+
+def _outline(model: nn.Module) -> dict[str, str]:
+    """Every module by name: its kind, and its settings where torch or maxprune made it."""
+    found = {}
+    for name, module in model.named_modules():
+        kind = type(module).__name__
+        if isinstance(module, fx.GraphModule):
+            kind = "GraphModule"
+        elif type(module).__module__.startswith(("torch.nn.modules.", "maxprune.")):
+            kind += f"({module.extra_repr()})"
+        found[name] = kind
+    return found
+
+
+def _write(folder: Path, content: bytes, description: Description) -> None:
+    """Write both files into a folder beside, then put it in its place."""
+    place = folder.resolve()
+    if place.exists() and not _is_saved_model(place):
+        raise OutputError(f"{folder} exists and is not a saved model; name another folder")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    try:
+        write_bytes(temporary / WEIGHTS, content)
+        write_description(temporary, description)
+        temporary.chmod(0o755)
+        _replace_folder(temporary, place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _is_saved_model(folder: Path) -> bool:
+    """Whether a folder holds a saved model and nothing else, or nothing at all."""
     if not folder.is_dir():
         return False
     names = {entry.name for entry in folder.iterdir()}
-    return not names or (DESCRIPTION in names and WEIGHTS in names)
+    return not names or names == {DESCRIPTION, WEIGHTS}
 
 
 def _replace_folder(new: Path, folder: Path) -> None:
     """Put the new folder in the place of the old one, which is removed last."""
     if not folder.exists():
-        os.replace(new, folder)
+        new.replace(folder)
         return
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
-    os.replace(folder, old / "folder")
-    os.replace(new, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+    old = aside / "folder"
+    try:
+        folder.replace(old)
+        new.replace(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
+        raise
+    finally:
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)

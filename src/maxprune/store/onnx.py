@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -16,9 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maxprune.errors import AuditError
-from maxprune.files import atomic
-from maxprune.modes import evaluating
+from maxprune.errors import AuditError, StructureError, UsageError
+from maxprune.files import write_bytes
 
 TOLERANCE = 1e-4
 
@@ -27,10 +27,10 @@ def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch
     """Write a network as one ONNX file with a free batch size.
 
     The file is run with ONNX Runtime on `inputs` and on a batch of another size, and compared
-    with torch, before it gets its name.
+    with torch, before it gets its name. Its input is called "input", its output "output".
 
     Args:
-        model: the network.
+        model: a network with one input and one output; it is not changed.
         path: the file.
         inputs: at least two real inputs of the network.
 
@@ -38,42 +38,74 @@ def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch
         The path.
 
     Raises:
+        UsageError: there are fewer than two inputs.
+        StructureError: torch cannot export the network.
         AuditError: ONNX Runtime's outputs differ from torch's by more than 1e-4, relative to the
             largest output, or an operator is not a standard one.
         OutputError: the file cannot be written.
     """
     path = Path(path)
+    if len(inputs) < 2:
+        raise UsageError(
+            f"the export needs at least two inputs to check the file, not {len(inputs)}"
+        )
     x = inputs.detach().cpu()
-    model = model.cpu()
-    with evaluating(model), torch.no_grad():
-        with _quietly():
+    model = copy.deepcopy(model).cpu().eval()
+    proto = _exported(model, x)
+    _check(proto, model, x)
+    write_bytes(path, proto.SerializeToString())
+    return path
+
+
+def _exported(model: nn.Module, x: Tensor) -> onnx.ModelProto:
+    """The network as ONNX, without the exporter's notes on this machine's files."""
+    try:
+        with _quietly(), torch.no_grad():
             program = torch.onnx.export(
                 model, (x,), dynamo=True, external_data=False, verbose=False,
                 input_names=["input"], output_names=["output"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
-        assert program is not None  # noqa: S101  (for the type checker)
-        proto = program.model_proto
-        _check(proto, model, x)
-    with atomic(path) as temporary:
-        temporary.write_bytes(proto.SerializeToString())
-    return path
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise StructureError(
+            f"the network {type(model).__name__} cannot be exported to ONNX: {reason}"
+        ) from error
+    assert program is not None  # noqa: S101  (for the type checker)
+    proto: onnx.ModelProto = program.model_proto
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+    return proto
 
 
 def _check(proto: onnx.ModelProto, model: nn.Module, x: Tensor) -> None:
-    custom = sorted(
-        {node.domain for node in proto.graph.node if node.domain not in ("", "ai.onnx")}
-    )
+    custom = sorted({d for d in _domains(proto.graph) if d not in ("", "ai.onnx")})
     if custom or proto.functions:
         raise AuditError(f"the ONNX export needs operators that are not standard: {custom}")
-    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     for batch in (x, x[:1]):
-        expected = model(batch).numpy()
+        with torch.no_grad():
+            expected = model(batch).numpy()
         found = session.run(None, {"input": batch.numpy()})[0]
+        if expected.shape != found.shape:
+            raise AuditError(
+                f"ONNX Runtime's outputs are {found.shape}, where torch's are {expected.shape}"
+            )
         scale = max(float(np.abs(expected).max()), 1e-30)
         difference = float(np.abs(expected - found).max()) / scale
         if not difference <= TOLERANCE:
             raise AuditError(f"ONNX Runtime's outputs differ from torch's by {difference:.1e}")
+
+
+def _domains(graph: onnx.GraphProto) -> Iterator[str]:
+    """Where the operators of a graph come from, and those of the graphs inside it."""
+    for node in graph.node:
+        yield node.domain
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _domains(inner)
 
 
 @contextlib.contextmanager

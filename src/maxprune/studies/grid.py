@@ -19,6 +19,7 @@ import torch
 from maxprune.errors import MaxpruneError
 from maxprune.results import Results
 from maxprune.studies.lenet import Cell, run_cell
+from maxprune.studies.recipe import step_name
 
 Heard = Callable[[Cell, int], None]
 """Called with a cell and the training iterations it has done so far."""
@@ -74,11 +75,6 @@ def filled(cell: Cell, folder: Path) -> bool:
     names = {step.name for step in found.steps}
     wanted = {step_name(share) for share in cell.shares}
     return wanted <= names and (found.control is not None or not cell.control)
-
-
-def step_name(share: float) -> str:
-    """The name of a weight-pruning step: "weights 70%"."""
-    return f"weights {100 * share:g}%"
 
 
 def _listen(messages: Any, running: dict[str, tuple[Cell, Any]], heard: Heard) -> None:

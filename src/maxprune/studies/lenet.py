@@ -14,7 +14,8 @@ from maxprune.errors import UsageError
 from maxprune.networks import lenet5
 from maxprune.results import Results
 from maxprune.studies.environment import environment
-from maxprune.studies.pipeline import Pipeline, Recipe, Report
+from maxprune.studies.pipeline import Pipeline, Report
+from maxprune.studies.recipe import Recipe
 from maxprune.studies.workspace import Workspace
 from maxprune.train import PAPER, Training
 
@@ -48,6 +49,12 @@ class Cell:
             layer=maxout_layer(self.network),
             k=K, shares=self.shares, training=self.training, seed=self.seed, control=self.control,
         )  # fmt: skip
+
+    def command(self) -> str:
+        """The command line that fills this cell."""
+        table = "table2" if self.shares else "table1"
+        options = f"--network {self.network} --fc {self.fc} --iterations {self.training.iterations}"
+        return f"maxprune reproduce {table} {options}"
 
     def identity(self) -> dict[str, Any]:
         """What makes this run this run; steps may be added to it, none of it may change."""
@@ -86,8 +93,5 @@ def run_cell(cell: Cell, folder: Path, root: Path | None, report: Report | None 
     """
     data = load(cell.dataset, root)
     space = Workspace(folder, cell.identity(), resume=True)
-    return (
-        Pipeline(cell.recipe(), data, space, report)
-        .run("lenet", environment(torch.get_num_threads()))
-        .results
-    )
+    about = environment(torch.get_num_threads())
+    return Pipeline(cell.recipe(), data, space, report).run("lenet", about, cell.command()).results

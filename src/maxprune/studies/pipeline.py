@@ -11,168 +11,190 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from maxprune.data.images import Dataset
 from maxprune.lineage import lineage
-from maxprune.measure import (
-    accuracy,
-    correct,
-    macs,
-    nonzero,
-    parameters,
-    percent,
-    randomization_test,
-)
+from maxprune.measure import accuracy
 from maxprune.modes import best_device
 from maxprune.networks.initial import xavier_uniform
-from maxprune.networks.weighted import neurons, weighted_layers
-from maxprune.plan import MaxoutPlan, least_winning
-from maxprune.results import Baseline, Curve, Details, LayerState, Results, Step, Wins
+from maxprune.plan import least_winning, maxout_plan
+from maxprune.report import write_page
+from maxprune.results import Curve, Results, Wins
 from maxprune.scores import count_wins
-from maxprune.studies.workspace import Measured, Workspace
+from maxprune.store import export_onnx, save
+from maxprune.studies.measured import Measured, as_baseline, as_details, as_step, measure_step
+from maxprune.studies.recipe import Recipe, step_name
+from maxprune.studies.workspace import Make, Space
 from maxprune.surgery import apply, audit, remove_dead
-from maxprune.surgery.dead import dead_neurons
-from maxprune.train import PAPER, Checkpoints, Training, derive, train
-from maxprune.weights import zero_plan
+from maxprune.train import Checkpoints, derive, train
+from maxprune.weights import choose_share, zero_plan
 
 Report = Callable[[str, int, int], None]
-"""Called with the step's name, its iterations done and its iterations in all."""
+"""Called with a step's name, its iterations done and its iterations in all."""
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """One run of the method.
-
-    Args:
-        network: its name in the results.
-        build: makes the network without maxout, with random weights.
-        layer: the layer behind which the maxout goes.
-        k: inputs per unit at first.
-        shares: shares of all parameters to be zero, growing; () for neuron pruning alone.
-        training: of the baseline, of the maxout network and of every retraining.
-        seed: of initial weights, order of images and dropout.
-        control: also train the final architecture from random weights.
-        bury: remove the neurons that the last share left dead.
-    """
-
-    network: str
-    build: Callable[[], nn.Module]
-    layer: str
-    k: int = 4
-    shares: tuple[float, ...] = ()
-    training: Training = PAPER
-    seed: int = 0
-    control: bool = False
-    bury: bool = False
-
-    def iterations(self) -> int:
-        """Training iterations of the whole run."""
-        trainings = 1 + self.k + len(self.shares) + (self.k if self.control else 0)
-        return trainings * self.training.iterations
+BASELINE = "no maxout"
+VALIDATION = 0.1
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The final network of a run, its results, and every step's network by name."""
+    """A run at its end.
+
+    Attributes:
+        model: the final network.
+        results: every step, measured.
+        models: every step's network by the step's name.
+        data: what it was trained and tested on.
+    """
 
     model: nn.Module
     results: Results
     models: dict[str, nn.Module]
+    data: Dataset
+
+    def save(self, folder: str | Path) -> Path:
+        """Save the final network as `maxprune.save` does, with its last step beside it."""
+        return save(self.model, folder, {"step": self.results.steps[-1].model_dump(mode="json")})
+
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write the final network as one ONNX file, checked on test pictures."""
+        count = min(16, len(self.data.test))
+        return export_onnx(self.model, path, self.data.test.batch(torch.arange(count))[0])
+
+    def write_report(self, path: str | Path) -> None:
+        """Write the page with tables and plots: one file that opens offline."""
+        write_page(self.results, Path(path))
+
+    def write(self, folder: Path) -> None:
+        """Write results.json, report.html, the saved model and the ONNX file into a folder."""
+        self.save(folder / "model")
+        self.export_onnx(folder / "model.onnx")
+        self.write_report(folder / "report.html")
+        self.results.write(folder / "results.json")
 
 
 class Pipeline:
-    """A recipe at work on a dataset, step by step, each step kept in the workspace."""
+    """A recipe at work on a dataset, step by step, each step kept in the space.
+
+    Raises:
+        UsageError: the recipe cannot work.
+        StructureError: its network cannot be cut there.
+    """
 
     def __init__(
-        self, recipe: Recipe, data: Dataset, space: Workspace, report: Report | None = None
+        self, recipe: Recipe, data: Dataset, space: Space, report: Report | None = None
     ) -> None:
+        recipe.check()
         self.recipe, self.data, self.space = recipe, data, space
+        if recipe.choose:
+            rest, self.validation = data.holdout(VALIDATION, recipe.seed)
+            self.data = Dataset(data.name, rest, data.test)
         self.report = report or (lambda *_: None)
         self.device = best_device()
         self.done: dict[str, tuple[Measured, int]] = {}
         self.models: dict[str, nn.Module] = {}
 
-    def run(self, study: str, environment: dict[str, str]) -> Finished:
+    def run(self, study: str, environment: dict[str, str], command: str = "") -> Finished:
         """Take every step of the recipe that is not there yet, and put the results together."""
         recipe = self.recipe
-        self._step("no maxout", lambda p: self._trained(self._fresh("no maxout"), "no maxout", p))
+        self._step(BASELINE, self._baseline)
         model = self._step(f"maxout k={recipe.k}", self._insert)
         for k in range(recipe.k - 1, 0, -1):
             model = self._step(f"maxout k={k}", self._remove_one(model, k))
         for share in recipe.shares:
-            model = self._step(f"weights {100 * share:g}%", self._zero(model, share))
+            model = self._step(step_name(share), self._zero(model, share))
+        if recipe.choose:
+            model = self._step("weights chosen", self._zero(model, None))
         if recipe.control:
             self._control()
-        return Finished(model, self._results(study, environment), dict(self.models))
+        return Finished(model, self._results(study, environment, command), self.models, self.data)
 
-    def _step(
-        self, name: str, make: Callable[[Checkpoints], tuple[nn.Module, Measured]]
-    ) -> nn.Module:
+    def _step(self, name: str, make: Make) -> nn.Module:
         length = self.recipe.training.iterations
         self.report(name, 0, length)
-        model, measured, size = self.space.step(name, make)
-        self.done[name] = measured, size
-        self.models[name] = model
+
+        def timed(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+            started = time.perf_counter()
+            model, measured = make(place)
+            seconds = time.perf_counter() - started
+            return model, measured.model_copy(update={"seconds": seconds})
+
+        model, measured, size = self.space.step(name, timed)
+        self.done[measured.name] = measured, size
+        self.models[measured.name] = model
         self.report(name, length, length)
         return model.to(self.device)
 
-    def _fresh(self, name: str) -> nn.Module:
-        """The network without maxout; each use has its own random weights."""
+    def _built(self, name: str) -> nn.Module:
+        """The network without maxout; in a fresh run, each use has its own random weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(self.recipe.seed, "initial", name))
             return self.recipe.build()
 
-    def _insert(self, place: Checkpoints) -> tuple[nn.Module, Measured]:
-        name = f"maxout k={self.recipe.k}"
-        plan = MaxoutPlan(layer=self.recipe.layer, k=self.recipe.k)
-        model = apply(self._fresh(name), plan)
-        return self._trained(self._redraw(model, name), name, place)
-
-    def _redraw(self, model: nn.Module, name: str) -> nn.Module:
+    def _redrawn(self, model: nn.Module, name: str) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(self.recipe.seed, "weights", name))
             return model.apply(xavier_uniform)
 
-    def _remove_one(
-        self, model: nn.Module, k: int
-    ) -> Callable[[Checkpoints], tuple[nn.Module, Measured]]:
-        def make(place: Checkpoints) -> tuple[nn.Module, Measured]:
+    def _baseline(self, place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+        model = self._built(BASELINE)
+        if self.recipe.fresh:
+            return self._trained(model, BASELINE, place)
+        curve = Curve(step=BASELINE, iterations=[], loss=[])
+        model = model.to(self.device).eval()
+        return model, measure_step(model, self.data, BASELINE, 1, None, None, curve)
+
+    def _insert(self, place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+        name = f"maxout k={self.recipe.k}"
+        model = apply(self._built(name), maxout_plan(self.recipe.layer, self.recipe.k))
+        if self.recipe.fresh:
+            return self._trained(self._redrawn(model, name), name, place, self.recipe.k)
+        return self._trained(model, name, place, self.recipe.k, pruned=True)
+
+    def _remove_one(self, model: nn.Module, k: int) -> Make:
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
             name, layer = f"maxout k={k}", self.recipe.layer
             counts = count_wins(model, layer, (x for x, _ in self.data.train.batches(1000)))
             plan = least_winning(layer, counts.wins)
             smaller = apply(model, plan)
-            audit(model, smaller, plan, self.data.train.batch(torch.arange(256))[0])
+            some = torch.arange(min(256, len(self.data.train)))
+            audit(model, smaller, plan, self.data.train.batch(some)[0])
             wins = Wins(
                 step=name, layer=layer, wins=counts.wins.tolist(),
                 keep=list(plan.keep[layer]), positions=counts.positions,
             )  # fmt: skip
-            return self._trained(smaller, name, place, wins, pruned=True)
+            trained, measured = self._trained(smaller, name, place, k, pruned=True)
+            return trained, measured.model_copy(update={"wins": wins})
 
         return make
 
-    def _zero(
-        self, model: nn.Module, share: float
-    ) -> Callable[[Checkpoints], tuple[nn.Module, Measured]]:
-        def make(place: Checkpoints) -> tuple[nn.Module, Measured]:
-            sparse = apply(model, zero_plan(model, share))
-            return self._trained(sparse, f"weights {100 * share:g}%", place, pruned=True)
+    def _zero(self, model: nn.Module, share: float | None) -> Make:
+        """Weights to zero: a share, or (None) the largest that costs nothing on validation."""
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+            if share is None:
+                plan = choose_share(model, lambda m: accuracy(m, self.validation))
+            else:
+                plan = zero_plan(model, share)
+            return self._trained(apply(model, plan), step_name(plan.share), place, pruned=True)
 
         return make
 
     def _control(self) -> None:
         """The architecture at k = 1 from random weights, for as many cycles of the schedule."""
-        model = self._fresh("control")
+        model = self._built("control")
         for plan in lineage(self.models["maxout k=1"]).plans:
             model = apply(model, plan)
-        model = self._redraw(model, "control")
+        model = self._redrawn(model, "control")
         for cycle in range(1, self.recipe.k + 1):
             name = f"control {cycle}/{self.recipe.k}"
 
             def make(
-                place: Checkpoints, start: nn.Module = model, name: str = name
+                place: Checkpoints | None, start: nn.Module = model, name: str = name
             ) -> tuple[nn.Module, Measured]:
                 return self._trained(start, name, place)
 
@@ -182,87 +204,42 @@ class Pipeline:
         self,
         model: nn.Module,
         name: str,
-        place: Checkpoints,
-        wins: Wins | None = None,
+        place: Checkpoints | None,
+        k: int = 1,
         pruned: bool = False,
     ) -> tuple[nn.Module, Measured]:
-        """Train the network of a step and measure it on the test set."""
-        started = time.perf_counter()
+        """Train the network of a step and measure it; `pruned` ones also before the training."""
+        recipe = self.recipe
         model = model.to(self.device)
-        before = percent(correct(model, self.data.test)) if pruned else None
+        before = accuracy(model, self.data.test) if pruned else None
         lasts: list[float] = []
-        length = self.recipe.training.iterations
         progress = train(
-            model, self.data.train, self.recipe.training, derive(self.recipe.seed, name), place,
-            lambda done: self.report(name, done, length),
+            model, self.data.train, recipe.training, derive(recipe.seed, name), place,
+            lambda done: self.report(name, done, recipe.training.iterations),
             lambda trained: lasts.append(accuracy(trained, self.data.test)),
         )  # fmt: skip
-        final = bool(self.recipe.shares) and name == f"weights {100 * self.recipe.shares[-1]:g}%"
-        if self.recipe.bury and final:
+        if recipe.bury and recipe.is_last(name):
             model = remove_dead(model).model
-        right = correct(model, self.data.test)
-        k = int(name.partition("k=")[2] or 1)
-        return model, Measured(
-            name=name, k=k, parameters=parameters(model), nonzero=nonzero(model),
-            macs=macs(model, self.data.input_shape), before=before, accuracy=percent(right),
-            last=lasts[0], wrong=(~right).nonzero().flatten().tolist(),
-            seconds=time.perf_counter() - started,
-            wins=wins, layers=layer_states(model, name),
-            curve=Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss)),
-        )  # fmt: skip
+        curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
+        return model, measure_step(model, self.data, name, k, before, lasts[0], curve)
 
-    def _results(self, study: str, environment: dict[str, str]) -> Results:
-        measured = {name: m for name, (m, _) in self.done.items()}
-        first, size = self.done["no maxout"]
-        steps = {n: self._as_step(m, first, size) for n, (m, size) in self.done.items()}
-        baseline = steps.pop("no maxout")
-        controls = [steps.pop(name) for name in list(steps) if name.startswith("control ")]
+    def _results(self, study: str, environment: dict[str, str], command: str) -> Results:
+        first, size = self.done[BASELINE]
+        steps = [
+            as_step(measured, size, first, len(self.data.test))
+            for name, (measured, size) in self.done.items()
+            if name != BASELINE
+        ]
+        controls = [step for step in steps if step.name.startswith("control ")]
+        details = as_details(
+            [measured for measured, _ in self.done.values()],
+            environment,
+            {**self.recipe.training.model_dump(), "test samples": len(self.data.test)},
+        )
         return Results(
             study=study, dataset=self.data.name, network=self.recipe.network,
-            seed=self.recipe.seed,
-            baseline=Baseline(
-                parameters=baseline.parameters, macs=baseline.macs,
-                bytes=size, accuracy=baseline.accuracy,
-            ),
-            steps=list(steps.values()),
+            seed=self.recipe.seed, baseline=as_baseline(first, size),
+            steps=[step for step in steps if step not in controls],
             control=controls[-1].model_copy(update={"name": "control"}) if controls else None,
-            details=Details(
-                environment=environment,
-                training=self.recipe.training.model_dump(),
-                wins=[m.wins for m in measured.values() if m.wins],
-                layers=[state for m in measured.values() for state in m.layers],
-                curves=[m.curve for m in measured.values()],
-                wrong={m.name: m.wrong for m in measured.values()},
-                last_iteration={m.name: m.last for m in measured.values()},
-            ),
+            details=details.model_copy(update={"command": command}),
         )  # fmt: skip
-
-    def _as_step(self, m: Measured, baseline: Measured, size: int) -> Step:
-        count = len(self.data.test)
-        p_value = randomization_test(_right(m, count), _right(baseline, count))
-        return Step(
-            name=m.name, k=m.k, parameters=m.parameters, nonzero=m.nonzero,
-            removed=max(0.0, 1 - m.parameters / baseline.parameters),
-            zeroed=1 - m.nonzero / m.parameters, macs=m.macs, bytes=size,
-            accuracy_before_retraining=m.before, accuracy=m.accuracy, p_value=p_value,
-            seconds=m.seconds,
-        )  # fmt: skip
-
-
-def _right(measured: Measured, count: int) -> torch.Tensor:
-    right = torch.ones(count, dtype=torch.bool)
-    right[torch.tensor(measured.wrong, dtype=torch.long)] = False
-    return right
-
-
-def layer_states(model: nn.Module, step: str) -> list[LayerState]:
-    """Inputs, neurons, neurons alive and parameters of every linear and convolution layer."""
-    return [
-        LayerState(
-            step=step, layer=name, kind=type(layer).__name__,
-            inputs=layer.weight.shape[1], neurons=neurons(layer),
-            alive=int((~dead_neurons(layer)).sum()),
-            parameters=parameters(layer), nonzero=nonzero(layer),
-        )
-        for name, layer in weighted_layers(model).items()
-    ]  # fmt: skip

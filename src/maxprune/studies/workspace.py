@@ -11,38 +11,37 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
+from safetensors.torch import save as serialise
 from torch import nn
 
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_json, write_json
-from maxprune.results import Curve, LayerState, Percent, Record, Seconds, Wins
-from maxprune.store.model import WEIGHTS, describe, load, save
+from maxprune.store.model import METADATA, WEIGHTS, describe, load, save
+from maxprune.studies.measured import Measured
 from maxprune.train import Checkpoints
 
+Make = Callable[[Checkpoints | None], tuple[nn.Module, Measured]]
+"""Makes the network of a step, given where to keep checkpoints, and measures it."""
 
-class Measured(Record):
-    """What was measured of the network of one step.
 
-    `before` is the accuracy before retraining, `last` that of the last iteration's weights where
-    the network is their mean over the last iterations.
-    """
+class Space(Protocol):
+    """Where the steps of a run are kept."""
 
-    name: str
-    k: int
-    parameters: int
-    nonzero: int
-    macs: int
-    before: Percent | None
-    accuracy: Percent
-    last: Percent
-    wrong: list[int]
-    seconds: Seconds
-    wins: Wins | None
-    layers: list[LayerState]
-    curve: Curve
+    def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
+        """The network of a step, what was measured of it, and its bytes as a safetensors file."""
+
+
+class Memory:
+    """Keeps nothing: for a run that need not survive its process."""
+
+    def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
+        """Make the step."""
+        model, measured = make(None)
+        tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
+        return model, measured, len(serialise(tensors, METADATA))
 
 
 def slug(name: str) -> str:
@@ -53,6 +52,11 @@ def slug(name: str) -> str:
         ('maxout-k4', 'weights-98')
     """
     return re.sub(r"[^a-z0-9.-]", "", name.lower().replace(" ", "-"))
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """Where the network of a step is kept in a run's folder."""
+    return folder / "steps" / slug(name)
 
 
 class Workspace:
@@ -71,14 +75,12 @@ class Workspace:
         self.folder = folder
         claim(folder, identity, resume)
 
-    def step(
-        self, name: str, make: Callable[[Checkpoints], tuple[nn.Module, Measured]]
-    ) -> tuple[nn.Module, Measured, int]:
+    def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
         """The network of a step, what was measured of it, and the bytes of its file.
 
         It is made if it is not there yet, or if what is there is damaged.
         """
-        place = self.folder / "steps" / slug(name)
+        place = place_of(self.folder, name)
         found = self._read(place)
         if found is None:
             part = place.with_name(f"{place.name}.part")

@@ -1,19 +1,26 @@
-"""Checkpoints of a training: everything that its next step depends on, in one safetensors file."""
+"""Checkpoints of a training: everything that its next step depends on, in one file.
+
+The file is the 32 bytes of a SHA-256, then what it is the checksum of: a safetensors file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+import logging
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from maxprune.errors import StoreError
-from maxprune.files import write_bytes
+from maxprune.errors import OutputError
+from maxprune.files import read_bytes, write_bytes
 from maxprune.modes import device_of
+
+_DIGEST = hashlib.sha256().digest_size
+_log = logging.getLogger("maxprune")
 
 
 @dataclass(frozen=True)
@@ -43,19 +50,21 @@ def write_checkpoint(
         progress: how far it is.
         key: what this training is; a checkpoint of another is not resumed.
     """
-    tensors = {f"model.{n}": t.detach().contiguous() for n, t in model.state_dict().items()}
+    tensors = {f"model.{n}": t.detach() for n, t in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum.contiguous()
+            tensors[f"momentum.{name}"] = momentum
     if average is not None:
-        tensors |= {f"average.{n}": t.contiguous() for n, t in average.state_dict().items()}
+        tensors |= {f"average.{n}": t for n, t in average.state_dict().items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if device_of(model).type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
-    about = {"key": key, "iteration": progress.iteration,
-             "iterations": progress.iterations, "loss": progress.loss}  # fmt: skip
-    write_bytes(path, save(tensors, {"maxprune": json.dumps(about)}))
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device_of(model))
+    about = json.dumps({"key": key, **asdict(progress)}).encode()
+    tensors["about"] = torch.frombuffer(bytearray(about), dtype=torch.uint8)
+    whole = {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
+    content = save(whole)
+    write_bytes(path, hashlib.sha256(content).digest() + content)
 
 
 def read_checkpoint(
@@ -67,38 +76,50 @@ def read_checkpoint(
 ) -> Progress:
     """Bring a network, its optimizer and torch's random state to where the checkpoint was.
 
+    A damaged checkpoint is set aside, with a note to the log "maxprune".
+
     Returns:
-        How far it was; a fresh `Progress` where there is no checkpoint of this training.
+        How far it was; a fresh `Progress`, with nothing changed, where there is no checkpoint of
+        this training.
 
     Raises:
-        StoreError: the file is damaged.
+        StoreError: the file cannot be read.
+        OutputError: a damaged file cannot be set aside.
     """
     if not path.exists():
         return Progress()
-    tensors: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["maxprune"])
-            for name in file.keys():  # noqa: SIM118  (not a dict)
-                tensors[name] = file.get_tensor(name)
-        if about["key"] != key:
-            return Progress()
-        progress = Progress(about["iteration"], tuple(about["iterations"]), tuple(about["loss"]))
-        for part, module in (("model.", model), ("average.", average)):
-            if module is not None:
-                state = {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}
-                module.load_state_dict(state)
-        random = tensors["random.cpu"]
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
-        raise StoreError(
-            f"checkpoint {path} is damaged; delete it to start this step again"
-        ) from error
-    device = device_of(model)
+    content = read_bytes(path)
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        _set_aside(path)
+        return Progress()
+    tensors = load(content[_DIGEST:])
+    about = json.loads(tensors["about"].numpy().tobytes())
+    if about["key"] != key:
+        return Progress()
+    model.load_state_dict(_part(tensors, "model."))
+    if average is not None:
+        average.load_state_dict(_part(tensors, "average."))
+    momenta = _part(tensors, "momentum.")
     for name, parameter in model.named_parameters():
-        if f"momentum.{name}" in tensors:
-            momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
-            optimizer.state[parameter]["momentum_buffer"] = momentum
-    torch.set_rng_state(random)
-    if device.type == "cuda" and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
-    return progress
+        if name in momenta:
+            buffer = torch.empty_like(parameter, requires_grad=False).copy_(momenta[name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
+    torch.set_rng_state(tensors["random.cpu"])
+    if device_of(model).type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], device_of(model))
+    return Progress(about["iteration"], tuple(about["iterations"]), tuple(about["loss"]))
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a damaged checkpoint, so that the training starts again and the file can be seen."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        raise OutputError(f"cannot rename {path}: {error.strerror or error}") from error
+    _log.warning("checkpoint %s is damaged; kept as %s, and its step starts again", path, aside)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+AVERAGE_EVERY = 10
+
 
 class Training(BaseModel):
     """Stochastic gradient descent with momentum and Caffe's `inv` rate.
@@ -42,6 +44,16 @@ class Training(BaseModel):
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""
         return float(self.rate * (1 + self.gamma * iteration) ** -self.power)
+
+    def is_averaged(self, done: int) -> bool:
+        """Whether the weights after `done` iterations are part of the mean.
+
+        They are at every tenth iteration of the last share, and at the last one.
+        """
+        if not self.average:
+            return False
+        first = self.iterations - max(1, round(self.iterations * self.average))
+        return done == self.iterations or (done > first and done % AVERAGE_EVERY == 0)
 
 
 PAPER = Training()

@@ -6,15 +6,17 @@ worker processes; weights are kept in channels-last memory; the optimizer is fus
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.images import Images
 from maxprune.errors import TrainingDiverged
@@ -22,11 +24,10 @@ from maxprune.modes import device_of
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.order import batches, derive
-from maxprune.weights.magnitude import hold_zeros
+from maxprune.weights.magnitude import hold_zeros, prunable
 
 Tick = Callable[[int], None]
 LOG_EVERY = 100
-AVERAGE_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ def train(
     """Train a classifier in place by cross entropy; weights that are zero stay zero.
 
     Args:
-        model: a network that gives one output per class; trained where it lives.
+        model: a network that gives one output per class; trained where it lives, and left in
+            evaluation mode.
         images: the training set.
         training: iterations, batch, rates.
         seed: decides the order of images and dropout. Equal seeds give equal networks on the
             same machine with the same number of threads.
-        checkpoints: where to resume from and to write to; the file is removed at the end.
+        checkpoints: where to resume from and to write to; the file is removed at the end. The
+            checkpoint of another training (name, seed, settings, shapes, zeros) is written over, a
+            damaged one is set aside; then the training starts from its beginning.
         tick: called with the number of iterations done, about every hundred.
         last: called with the network as the last iteration left it, before it becomes the mean.
 
@@ -63,47 +67,41 @@ def train(
         The mean training loss over each stretch of a hundred iterations.
 
     Raises:
-        TrainingDiverged: the loss is no longer finite; the last good checkpoint stays.
-        StoreError: the checkpoint to resume from is damaged.
+        UsageError: there are no images.
+        TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
+        StoreError: the checkpoint to resume from cannot be read.
+        OutputError: a checkpoint cannot be written.
     """
     device = device_of(model)
-    images = images.to(device) if device.type == "cuda" else images
-    model.train()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        model.parameters(), training.rate, training.momentum,
-        weight_decay=training.weight_decay, fused=True,
-    )  # fmt: skip
-    torch.manual_seed(derive(seed, "dropout"))
-    average = AveragedModel(model, use_buffers=True) if training.average else None
-    progress = Progress()
-    if checkpoints is not None:
-        progress = read_checkpoint(checkpoints.path, model, optimizer, average, checkpoints.key)
-    job = _Job(model, images, training, seed, optimizer, average, tick)
-    with hold_zeros(model):
-        while progress.iteration < training.iterations:
-            stop = _next_stop(progress.iteration, training, checkpoints)
-            progress = _stretch(job, progress, stop)
-            if checkpoints is not None and stop < training.iterations:
-                write_checkpoint(
-                    checkpoints.path, model, optimizer, average, progress, checkpoints.key
-                )
-    if last is not None:
-        last(model.eval())
-    if average is not None:
-        model.load_state_dict(average.module.state_dict())
+    cuda = device.type == "cuda"
+    images = images.to(device) if cuda else images
+    with (
+        torch.random.fork_rng(devices=[device] if cuda else []),
+        _in_training(model),
+        hold_zeros(model),
+    ):
+        torch.manual_seed(derive(seed, "dropout"))
+        job = _job(model, images, training, seed, tick)
+        progress = _run(job, checkpoints)
+        if last is not None:
+            last(model.eval())
+        if job.average is not None:
+            model.load_state_dict(job.average.module.state_dict())
     if checkpoints is not None:
         checkpoints.path.unlink(missing_ok=True)
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    model.eval()
     return progress
 
 
-def _next_stop(iteration: int, training: Training, checkpoints: Checkpoints | None) -> int:
-    if checkpoints is None:
-        return training.iterations
-    every = max(LOG_EVERY, checkpoints.every // LOG_EVERY * LOG_EVERY)
-    return min(training.iterations, (iteration // every + 1) * every)
+@contextlib.contextmanager
+def _in_training(model: nn.Module) -> Iterator[None]:
+    """Training mode and channels-last memory, which is faster; evaluation mode afterwards."""
+    try:
+        model.train()
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        yield
+    finally:
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.eval()
 
 
 @dataclass(frozen=True)
@@ -118,6 +116,53 @@ class _Job:
     average: AveragedModel | None
     tick: Tick | None
 
+    def key(self, name: str) -> str:
+        """What this training is: a checkpoint is resumed by the same one only."""
+        about = {
+            "name": name, "seed": self.seed, "training": self.training.model_dump(),
+            "images": list(self.images.pixels.shape),
+            "tensors": {n: list(t.shape) for n, t in self.model.state_dict().items()},
+            "zeros": [int((w == 0).sum()) for w in prunable(self.model)],
+        }  # fmt: skip
+        return json.dumps(about)
+
+
+def _job(
+    model: nn.Module, images: Images, training: Training, seed: int, tick: Tick | None
+) -> _Job:
+    optimizer = torch.optim.SGD(
+        model.parameters(), training.rate, training.momentum,
+        weight_decay=training.weight_decay, fused=True,
+    )  # fmt: skip
+    average = None
+    if training.average:
+        # torch's default for CUDA cannot average the integers of a batch norm.
+        average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
+    return _Job(model, images, training, seed, optimizer, average, tick)
+
+
+def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
+    """Train to the end, from the checkpoint if there is one."""
+    parts = job.model, job.optimizer, job.average
+    progress, key = Progress(), ""
+    if checkpoints is not None:
+        key = job.key(checkpoints.key)
+        progress = read_checkpoint(checkpoints.path, *parts, key)
+    while progress.iteration < job.training.iterations:
+        stop = _next_stop(progress.iteration, job.training, checkpoints)
+        progress = _stretch(job, progress, stop)
+        _check_finite(job, stop)
+        if checkpoints is not None and stop < job.training.iterations:
+            write_checkpoint(checkpoints.path, *parts, progress, key)
+    return progress
+
+
+def _next_stop(iteration: int, training: Training, checkpoints: Checkpoints | None) -> int:
+    if checkpoints is None:
+        return training.iterations
+    every = max(LOG_EVERY, checkpoints.every // LOG_EVERY * LOG_EVERY)
+    return min(training.iterations, (iteration // every + 1) * every)
+
 
 def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
     """Train up to iteration `stop`."""
@@ -125,7 +170,6 @@ def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
     device = device_of(model)
     order = batches(len(images), training.batch, derive(job.seed, "order"), progress.iteration)
     points, losses = list(progress.iterations), list(progress.loss)
-    first_averaged = training.iterations * (1 - training.average)
     total, since = torch.zeros((), device=device), progress.iteration
     for iteration in range(progress.iteration, stop):
         for group in optimizer.param_groups:
@@ -137,19 +181,12 @@ def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
         optimizer.step()
         total += loss.detach()
         done = iteration + 1
-        if (
-            job.average is not None
-            and done > first_averaged
-            and (done % AVERAGE_EVERY == 0 or done == training.iterations)
-        ):
+        if job.average is not None and training.is_averaged(done):
             job.average.update_parameters(model)
         if done % LOG_EVERY == 0 or done == stop:
             mean = float(total) / (done - since)
             if not math.isfinite(mean):
-                raise TrainingDiverged(
-                    f"the loss is {mean} between iterations {since} and {done}; "
-                    f"lower the learning rate (now {training.rate_at(iteration):.2g})"
-                )
+                raise _diverged(job, f"the loss is {mean} between iterations {since} and", done)
             points.append(done)
             losses.append(mean)
             total.zero_()
@@ -157,3 +194,15 @@ def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
             if job.tick is not None:
                 job.tick(done)
     return Progress(stop, tuple(points), tuple(losses))
+
+
+def _check_finite(job: _Job, done: int) -> None:
+    """Refuse weights that the last step has ruined: no loss has been computed with them yet."""
+    for name, tensor in job.model.state_dict().items():
+        if not bool(tensor.isfinite().all()):
+            raise _diverged(job, f"{name} is not finite after iteration", done)
+
+
+def _diverged(job: _Job, what: str, done: int) -> TrainingDiverged:
+    rate = job.training.rate_at(done - 1)
+    return TrainingDiverged(f"{what} {done}; lower the learning rate (now {rate:.2g})")

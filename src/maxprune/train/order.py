@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from maxprune.errors import UsageError
+
 
 def derive(seed: int, *names: object) -> int:
     """A seed for one purpose, derived from the run's seed.
@@ -26,7 +28,12 @@ def batches(count: int, batch: int, seed: int, start: int = 0) -> Iterator[Int[T
 
     Every epoch is a new permutation of all `count` images; those that do not fill the last batch
     of an epoch are left out of that epoch. Fewer images than a batch make one batch of them all.
+
+    Raises:
+        UsageError: there are no images.
     """
+    if count < 1:
+        raise UsageError("there are no images to train on")
     batch = min(batch, count)
     per_epoch = count // batch
     epoch, skip = divmod(start, per_epoch)

@@ -9,9 +9,10 @@ from torch import nn
 
 from maxprune.errors import UsageError
 from maxprune.plan import ZeroPlan
-from maxprune.weights.magnitude import prunable, zero_below, zero_plan
+from maxprune.weights.magnitude import prunable, zero_below, zero_plan, zeros_wanted
 
 PERCENTS = tuple(i / 100 for i in range(100))
+ROUNDING = 1e-9  # percentage points; far less than one picture
 
 
 def choose_share(
@@ -37,14 +38,13 @@ def choose_share(
     if tolerance < 0:
         raise UsageError(f"the tolerance is a number of points, at least 0, not {tolerance}")
     floor = accuracy(model) - tolerance
-    total = sum(p.numel() for p in model.parameters())
     weights = sum(w.numel() for w in prunable(model))
     for share in sorted(shares, reverse=True):
-        if share > 0 and share * total >= weights:
-            continue
+        if share < 1 and zeros_wanted(model, share) >= weights:
+            continue  # not even one weight would be left
         plan = zero_plan(model, share)
         pruned = copy.deepcopy(model)
         zero_below(pruned, plan.threshold)
-        if accuracy(pruned) >= floor:
+        if accuracy(pruned) >= floor - ROUNDING:
             return plan
     return zero_plan(model, 0.0)

@@ -9,20 +9,38 @@ batch-norm parameters are never zeroed, but they count in the share: a share of 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from maxprune.errors import UsageError
+from maxprune.errors import StructureError, UsageError
 from maxprune.networks.weighted import weighted_layers
 from maxprune.plan import ZeroPlan
 
 
 def prunable(model: nn.Module) -> list[Tensor]:
-    """The weight tensors of linear and convolution layers, each once."""
-    return list(dict.fromkeys(layer.weight for layer in weighted_layers(model).values()))
+    """The weight tensors of linear and convolution layers, each once.
+
+    Raises:
+        StructureError: a weight is computed from something else (parametrized), so zeros in it
+            would be lost.
+    """
+    layers = weighted_layers(model)
+    for name, layer in layers.items():
+        if layer._parameters.get("weight") is None:
+            raise StructureError(
+                f"layer {name!r} is parametrized; remove the parametrization first"
+            )
+    return list(dict.fromkeys(layer.weight for layer in layers.values()))
+
+
+def zeros_wanted(model: nn.Module, share: float) -> int:
+    """How many weights a share of all parameters is, rounded up."""
+    total = sum(p.numel() for p in model.parameters())
+    return math.ceil(round(share * total, 6))  # 0.07 * 100 is a little more than 7
 
 
 def zero_plan(model: nn.Module, share: float) -> ZeroPlan:
@@ -37,18 +55,24 @@ def zero_plan(model: nn.Module, share: float) -> ZeroPlan:
         exactly that magnitude all go.
 
     Raises:
-        UsageError: the share is outside [0, 1), or larger than the share of weights.
+        UsageError: the share is outside [0, 1), or takes every weight.
+        StructureError: the network has no linear or convolution layer, a parametrized one, or
+            weights that are not finite.
     """
     if not 0 <= share < 1:
         raise UsageError(f"the share of weights to zero lies in [0, 1), not {share}")
     weights = prunable(model)
     total = sum(p.numel() for p in model.parameters())
+    if not weights:
+        raise StructureError("the network has no linear or convolution layer, so no weights to zero")
     magnitudes = torch.cat([w.detach().abs().flatten() for w in weights])
-    count = math.ceil(share * total)
+    if not bool(magnitudes.isfinite().all()):
+        raise StructureError("the network has weights that are not finite; train it again")
+    count = zeros_wanted(model, share)
     if count >= magnitudes.numel():
         raise UsageError(
-            f"a share of {share:.1%} is more than the weights: "
-            f"{total - magnitudes.numel()} of {total} parameters are biases"
+            f"a share of {share:.2%} takes every weight: "
+            f"{total - magnitudes.numel()} of {total} parameters are biases or the like"
         )
     if count == 0:
         return ZeroPlan(share=share, threshold=0.0, zeroed=int((magnitudes == 0).sum()))
@@ -80,17 +104,17 @@ def hold_zeros(model: nn.Module) -> Iterator[None]:
         tensor([[0., 0.]])
     """
 
-    def hold(mask: Tensor, weight: Tensor) -> None:
+    def hold(zero: Tensor, weight: Tensor) -> None:
         if weight.grad is not None:
-            weight.grad.mul_(mask)
+            weight.grad.masked_fill_(zero, 0.0)
 
     handles = []
-    for weight in prunable(model):
-        mask = (weight.detach() != 0).to(weight.dtype)
-        if bool((mask == 0).any()) and weight.requires_grad:
-            hook = lambda w, mask=mask: hold(mask, w)  # noqa: E731
-            handles.append(weight.register_post_accumulate_grad_hook(hook))
     try:
+        for weight in prunable(model):
+            zero = weight.detach() == 0
+            if bool(zero.any()) and weight.requires_grad:
+                hook = functools.partial(hold, zero)
+                handles.append(weight.register_post_accumulate_grad_hook(hook))
         yield
     finally:
         for handle in handles:

@@ -1,0 +1,143 @@
+"""The command line: a thin shell over the library."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from maxprune._version import __version__
+from maxprune.errors import MaxpruneError, UsageError
+from maxprune.reproduce import reproduce_app
+
+# click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
+_USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
+
+app = typer.Typer(
+    help="Make a PyTorch network physically smaller, prove that it is no worse, "
+    "and get a file that just opens.",
+    add_completion=False,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(reproduce_app, name="reproduce")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"maxprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-demo"),
+    fc: Annotated[int, typer.Option(help="Neurons of the hidden layer fc1.")] = 512,
+    layer: Annotated[str, typer.Option(help="Layer behind which the maxout goes.")] = "fc1",
+    k: Annotated[int, typer.Option(help="Neurons per maxout unit, at least 2.")] = 4,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Percent of parameters to zero at the end, or 'auto': the largest share that "
+            "costs nothing on a validation split."
+        ),
+    ] = "70",
+    iterations: Annotated[int, typer.Option(help="Iterations of every training.")] = 400,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False,
+) -> None:
+    """Prune LeNet-5 on scikit-learn's digits, in under a minute and without any download.
+
+    Trains the network without and with a maxout over k = 4 neurons, removes the least winning
+    neuron of every unit until one is left, retrains after each, then zeroes 70% of the
+    parameters. Prints a table and writes results.json, report.html (open it in a browser), the
+    saved model (model/, for maxprune.load) and model.onnx.
+    """
+    from maxprune.report import steps_table
+    from maxprune.report.progress import Steps
+    from maxprune.studies.demo import Demo, run_demo
+
+    console = Console()
+    plan = Demo(fc, layer, k, _share(weights), _positive("iterations", iterations), seed)
+    recipe = plan.recipe()
+    recipe.check()
+    with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
+        finished = run_demo(plan, out, resume, steps.report, command_line())
+    console.print(steps_table(finished.results))
+    console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"The network: maxprune.load({str(out / 'model')!r}), or {out / 'model.onnx'} anywhere",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _share(text: str) -> float | None:
+    """A share from a percentage; None for "auto"."""
+    if text == "auto":
+        return None
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 < percent < 100:
+        raise UsageError(f"--weights is a percentage between 0 and 100 or 'auto', not {text!r}")
+    return percent / 100
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise UsageError(f"--{name} is at least 1, not {value}")
+    return value
+
+
+def command_line() -> str:
+    """The command as it was typed, for the results file."""
+    return shlex.join(["maxprune", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line; errors are one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except _USAGE as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "maxprune"
+        _fail(f"{error.format_message()} (see {where} --help)")
+    except MaxpruneError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except (KeyboardInterrupt, typer.Abort):
+        print("maxprune: stopped; go on with the same command and --resume", file=sys.stderr)
+        sys.exit(130)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    line = " ".join(message.split())
+    print(f"maxprune: {line}", file=sys.stderr)
+    sys.exit(2)

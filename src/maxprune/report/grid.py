@@ -1,0 +1,103 @@
+"""The tables of a study over a grid of networks and seeds, and the plot of Figure 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from maxprune.report.figure import CYCLE, GREY, looks, new_figure, svg
+from maxprune.report.words import probability
+from maxprune.results import AliveCurve, TableCell
+
+
+def grid_table(cells: Sequence[TableCell], title: str) -> Table:
+    """A row for every network and step: ours, the spread over seeds, the published figure, p.
+
+    Args:
+        cells: in the order of the rows.
+        title: printed above.
+    """
+    seeds = max((len(cell.seeds) for cell in cells), default=0)
+    table = Table(
+        title=Text(title, style="bold"),
+        caption=Text(
+            f"accuracy: mean over {seeds} seed{'s' if seeds != 1 else ''} of the test accuracy, ± "
+            "standard deviation\nlast: of the last iteration's weights, as the paper takes them\n"
+            "p: randomization test against the network without maxout, smallest and largest\n"
+            "control: the k=1 network trained from random weights for as many iterations"
+        ),
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0), title_justify="left",
+        caption_justify="left",
+    )  # fmt: skip
+    for header in ("network", "step"):
+        table.add_column(header, no_wrap=True)
+    for header in ("removed\n%", "zeroed\n%", "accuracy\n%", "paper\n%", "last\n%", "p"):
+        table.add_column(header, justify="right", no_wrap=True)
+    previous = None
+    for index, cell in enumerate(cells):
+        name = f"{cell.network}-{cell.fc}"
+        following = cells[index + 1] if index + 1 < len(cells) else cell
+        table.add_row(
+            name if name != previous else "", cell.step,
+            f"{100 * cell.removed:.2f}", f"{100 * cell.zeroed:.1f}", _accuracy(cell),
+            _published(cell), f"{cell.last_iteration:.2f}", _range(cell.p_values),
+            end_section=f"{following.network}-{following.fc}" != name,
+        )  # fmt: skip
+        previous = name
+    return table
+
+
+def _accuracy(cell: TableCell) -> str:
+    spread = "     " if cell.spread is None else f"±{cell.spread:.2f}"
+    return f"{cell.mean:.2f} {spread}"
+
+
+def _published(cell: TableCell) -> Text:
+    if cell.published is None:
+        return Text("-")
+    sign, style = (" ok", "green") if cell.reached else ("  <", "yellow")
+    return Text(f"{cell.published:.1f}").append(sign, style)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = probability(min(values)), probability(max(values))
+    return low if low == high else f"{low}..{high}"
+
+
+def alive_plot(curves: Sequence[AliveCurve]) -> str:
+    """Neurons alive against weights zeroed, as an SVG element: all shares, and the last 10%.
+
+    Lines are thresholds without retraining, points are retrained networks.
+    """
+    with looks("alive"):
+        figure = new_figure(3.6)
+        panels = figure.subplots(1, 2, sharey=True)
+        kinds = list(dict.fromkeys((c.network, c.fc, c.step) for c in curves))
+        seen: set[tuple[str, int, str, bool]] = set()
+        for curve in curves:
+            kind = (curve.network, curve.fc, curve.step)
+            colour = CYCLE[kinds.index(kind) % len(CYCLE)]
+            look = {"ls": "", "marker": "o", "ms": 4} if curve.retrained else {"lw": 1.2}
+            name = f"{curve.network}-{curve.fc} {curve.step}"
+            label = f"{name}, retrained" if curve.retrained else name
+            for panel in panels:
+                panel.plot(
+                    [100 * z for z in curve.zeroed], [100 * a for a in curve.alive],
+                    color=colour, label=None if (*kind, curve.retrained) in seen else label,
+                    alpha=0.8, **look,
+                )  # fmt: skip
+            seen.add((*kind, curve.retrained))
+        for panel, low in zip(panels, (0, 90), strict=True):
+            panel.set_xlim(low, 100)
+            panel.set_ylim(0, 103)
+            panel.axvline(98, color=GREY, lw=0.7, ls=":")
+            panel.set_xlabel("parameters that are zero [%]")
+            panel.grid(True)
+        panels[0].set_ylabel("neurons alive [%]")
+        panels[0].set_title("all shares")
+        panels[1].set_title("the last 10% (dotted: 98%)")
+        panels[0].legend(loc="lower left", fontsize=7.5)
+        return svg(figure, "alive", "Share of neurons alive against the share of zeroed weights")

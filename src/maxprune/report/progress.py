@@ -1,0 +1,82 @@
+"""Progress of long work: bars with the time left in a terminal, a line a step elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Steps:
+    """Shows how far each of several parts of one piece of work is, and the time left for all.
+
+    Args:
+        console: where to.
+        total: iterations in all; parts report theirs.
+        title: what is being done.
+    """
+
+    def __init__(self, console: Console, total: int, title: str) -> None:
+        self.console, self.total = console, total
+        self.bars = Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.whole = self.bars.add_task(title, total=total)
+        self.parts: dict[str, tuple[TaskID, int]] = {}
+        self.spoken = self.started = time.monotonic()
+
+    def __enter__(self) -> Steps:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bars.stop()
+
+    def report(self, name: str, done: int, total: int) -> None:
+        """A part is `done` of `total` iterations; a finished part's bar goes away."""
+        if name not in self.parts:
+            self.parts[name] = self.bars.add_task(f"  {name}", total=total), 0
+        task, _ = self.parts[name]
+        self.parts[name] = task, done
+        self.bars.update(task, completed=done, visible=done < total)
+        finished = sum(count for _, count in self.parts.values())
+        self.bars.update(self.whole, completed=finished)
+        if not self.console.is_terminal:
+            self._say(name, done, total, finished)
+
+    def _say(self, name: str, done: int, total: int, finished: int) -> None:
+        """Without a terminal: a line when a part ends, and every minute."""
+        now = time.monotonic()
+        if done < total and now - self.spoken < 60:
+            return
+        self.spoken = now
+        passed = now - self.started
+        left = passed * (self.total - finished) / max(finished, 1)
+        self.console.print(
+            f"{name}: {done:,} of {total:,} iterations; all: {finished / self.total:.0%}, "
+            f"{passed:.0f} s, about {left:.0f} s left",
+            highlight=False,
+        )

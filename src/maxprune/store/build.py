@@ -1,0 +1,90 @@
+"""A saved network is made again: its factory is called, its plans applied, its weights filled in."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+
+import torch
+from torch import Tensor, nn
+
+from maxprune.errors import MaxpruneError, StoreError
+from maxprune.lineage import Lineage, is_factory, lineage, remember
+from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.plan import ZeroPlan, read_plan
+from maxprune.store.description import Description
+from maxprune.surgery.apply import apply
+
+Tensors = dict[str, Tensor]
+
+
+def build(description: Description, tensors: Tensors) -> nn.Module:
+    """The network of a description, in evaluation mode; torch's random state is not changed.
+
+    Raises:
+        StoreError: the factory is not there or fails, or a plan or the weights do not fit.
+    """
+    model = _made(description)
+    for content in description.plans:
+        plan = read_plan(content)
+        known = lineage(model).then(plan)
+        try:
+            # Zeros are in the weights already; only the shapes have to be made again.
+            model = model if isinstance(plan, ZeroPlan) else apply(model, plan)
+        except MaxpruneError as error:
+            raise StoreError(f"a plan does not fit the network: {error}") from error
+        remember(model, known)
+    kept = {layer: list(indices) for layer, indices in lineage(model).kept().items()}
+    if kept != description.kept:
+        raise StoreError("the neurons that were kept are not those of the plans")
+    _fill(model, tensors)
+    return model.eval()
+
+
+def _made(description: Description) -> nn.Module:
+    """What the factory builds; nothing but a function under `maxprune.factory` is ever called."""
+    name = description.factory
+    module_name, _, path = name.partition(":")
+    parts = path.split(".")
+    if not all(part.isidentifier() for part in (*module_name.split("."), *parts)):
+        raise StoreError(f"the network's factory {name!r} is no name of a function")
+    try:
+        function = functools.reduce(getattr, parts, importlib.import_module(module_name))
+    except (Exception, SystemExit) as error:
+        raise StoreError(
+            f"the network's factory {name!r} cannot be imported ({_line(error)})"
+        ) from error
+    if not callable(function) or not is_factory(function, name):
+        raise StoreError(f"{name!r} is not a function under @maxprune.factory; it is not called")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = function(**description.arguments)
+    except (Exception, SystemExit) as error:
+        raise StoreError(f"the network's factory {name!r} failed: {_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise StoreError(f"the network's factory {name!r} gives no torch module")
+    return remember(model, Lineage(name, description.arguments))
+
+
+def _fill(model: nn.Module, tensors: Tensors) -> None:
+    """Fill in the weights, in the types of the file.
+
+    A bias that the factory does not make comes from the removal of dead neurons: what they gave
+    went into the next layer's bias.
+    """
+    for name, layer in weighted_layers(model).items():
+        if layer.bias is None and f"{name}.bias".lstrip(".") in tensors:
+            layer.bias = nn.Parameter(torch.zeros(neurons(layer)))
+    try:
+        for name, own in model.state_dict(keep_vars=True).items():
+            if name in tensors:
+                own.data = own.data.to(tensors[name].dtype)
+        model.load_state_dict(tensors)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split("\n\t")[-1].split())
+        raise StoreError(f"the weights do not fit the network: {reason}") from error
+
+
+def _line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,73 @@
+"""The demo: LeNet-MFC on scikit-learn's digits, from the unpruned network to 70% zeros at k = 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from maxprune.data import load
+from maxprune.networks import lenet5
+from maxprune.studies.environment import environment
+from maxprune.studies.pipeline import Finished, Pipeline, Report
+from maxprune.studies.recipe import Recipe
+from maxprune.studies.workspace import Workspace
+from maxprune.train import PAPER
+
+DATASET = "digits"
+ITERATIONS = 400
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo does; the defaults are the ones its results are documented with.
+
+    Args:
+        fc: neurons of fc1.
+        layer: the layer behind which the maxout goes.
+        k: inputs per maxout unit.
+        share: share of all parameters to be zero at the end; None has it chosen.
+        iterations: of every training.
+        seed: of weights, order and dropout.
+    """
+
+    fc: int = 512
+    layer: str = "fc1"
+    k: int = 4
+    share: float | None = 0.7
+    iterations: int = ITERATIONS
+    seed: int = 0
+
+    def recipe(self) -> Recipe:
+        """The run of the method."""
+        return Recipe(
+            network=f"lenet-mfc-{self.fc}" if self.layer == "fc1" else f"lenet-mc-{self.fc}",
+            build=partial(lenet5, fc=self.fc, dropout="conv" if self.layer == "conv2" else "fc"),
+            layer=self.layer, k=self.k,
+            shares=() if self.share is None else (self.share,), choose=self.share is None,
+            training=PAPER.model_copy(update={"iterations": self.iterations}),
+            seed=self.seed, bury=True,
+        )  # fmt: skip
+
+
+def run_demo(
+    demo: Demo, folder: Path, resume: bool, report: Report | None = None, command: str = ""
+) -> Finished:
+    """Run the demo and write its results, page, saved model and ONNX file into a folder.
+
+    Raises:
+        MaxpruneError: bad settings, or the folder holds another run or cannot be written.
+    """
+    recipe = demo.recipe()
+    recipe.check()
+    identity = {
+        "study": "demo", "dataset": DATASET, "fc": demo.fc, "layer": demo.layer, "k": demo.k,
+        "share": demo.share, "seed": demo.seed, "training": recipe.training.model_dump(),
+    }  # fmt: skip
+    space = Workspace(folder, identity, resume)
+    pipeline = Pipeline(recipe, load(DATASET), space, report)
+    finished = pipeline.run("demo", environment(torch.get_num_threads()), command)
+    finished.write(folder)
+    return finished

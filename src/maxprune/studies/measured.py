@@ -1,0 +1,124 @@
+"""What is measured of the network of every step, and how it becomes a line of the results."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from maxprune.data.images import Dataset
+from maxprune.measure import correct, macs, nonzero, parameters, percent, randomization_test
+from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.results import (
+    Baseline,
+    Count,
+    Curve,
+    Details,
+    LayerState,
+    Percent,
+    Record,
+    Seconds,
+    Step,
+    Wins,
+)
+from maxprune.surgery.dead import dead_neurons
+
+
+class Measured(Record):
+    """What was measured of the network of one step, on the test set.
+
+    `before` is the accuracy before retraining, `last` that of the last iteration's weights where
+    the network is their mean over the last iterations, `wrong` the samples it gets wrong.
+    """
+
+    name: str
+    k: Count
+    parameters: Count
+    nonzero: Count
+    macs: Count
+    before: Percent | None
+    accuracy: Percent
+    last: Percent
+    wrong: list[Count]
+    seconds: Seconds
+    wins: Wins | None
+    layers: list[LayerState]
+    curve: Curve
+
+
+def measure_step(
+    model: nn.Module,
+    data: Dataset,
+    name: str,
+    k: int,
+    before: float | None,
+    last: float | None,
+    curve: Curve,
+) -> Measured:
+    """Measure a network; wins and seconds are filled in by the caller."""
+    right = correct(model, data.test)
+    return Measured(
+        name=name, k=k, parameters=parameters(model), nonzero=nonzero(model),
+        macs=macs(model, data.input_shape), before=before, accuracy=percent(right),
+        last=percent(right) if last is None else last,
+        wrong=(~right).nonzero().flatten().tolist(), seconds=0.0, wins=None,
+        layers=layer_states(model, name), curve=curve,
+    )  # fmt: skip
+
+
+def layer_states(model: nn.Module, step: str) -> list[LayerState]:
+    """Inputs, neurons, neurons alive and parameters of every linear and convolution layer."""
+    return [
+        LayerState(
+            step=step, layer=name, kind=type(layer).__name__,
+            inputs=layer.weight.shape[1], neurons=neurons(layer),
+            alive=int((~dead_neurons(layer)).sum()),
+            parameters=parameters(layer), nonzero=nonzero(layer),
+        )
+        for name, layer in weighted_layers(model).items()
+    ]  # fmt: skip
+
+
+def as_baseline(measured: Measured, size: int) -> Baseline:
+    """The network that every step is compared with; `size` in bytes of its file."""
+    return Baseline(
+        parameters=measured.parameters,
+        macs=measured.macs,
+        bytes=size,
+        accuracy=measured.accuracy,
+    )
+
+
+def as_step(measured: Measured, size: int, baseline: Measured, samples: int) -> Step:
+    """A line of the results: `measured` beside the baseline, over that many test samples."""
+    p_value = randomization_test(_right(measured, samples), _right(baseline, samples))
+    return Step(
+        name=measured.name, k=measured.k, parameters=measured.parameters,
+        nonzero=measured.nonzero,
+        removed=max(0.0, 1 - measured.parameters / baseline.parameters),
+        zeroed=1 - measured.nonzero / measured.parameters,
+        macs=measured.macs, bytes=size,
+        accuracy_before_retraining=measured.before, accuracy=measured.accuracy,
+        p_value=p_value, seconds=measured.seconds,
+    )  # fmt: skip
+
+
+def as_details(
+    measured: list[Measured], environment: dict[str, str], training: dict[str, int | float | str]
+) -> Details:
+    """What the report shows beyond the steps."""
+    return Details(
+        environment=environment,
+        training=training,
+        wins=[m.wins for m in measured if m.wins],
+        layers=[state for m in measured for state in m.layers],
+        curves=[m.curve for m in measured if m.curve.loss],
+        wrong={m.name: m.wrong for m in measured},
+        last_iteration={m.name: m.last for m in measured},
+    )
+
+
+def _right(measured: Measured, samples: int) -> Bool[Tensor, " samples"]:
+    right = torch.ones(samples, dtype=torch.bool)
+    right[torch.tensor(measured.wrong, dtype=torch.long)] = False
+    return right

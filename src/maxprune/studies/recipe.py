@@ -1,0 +1,84 @@
+"""A recipe: one run of maxout neuron pruning, as a frozen record, checked before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from maxprune.errors import UsageError
+from maxprune.plan import maxout_plan
+from maxprune.surgery import apply
+from maxprune.train import PAPER, Training
+
+
+def step_name(share: float) -> str:
+    """The name of a weight-pruning step.
+
+    Example:
+        >>> step_name(0.7)
+        'weights 70%'
+    """
+    return f"weights {100 * share:g}%"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run of the method.
+
+    Args:
+        network: its name in the results.
+        build: makes the network without maxout.
+        layer: the layer behind which the maxout goes.
+        k: inputs per unit at first.
+        shares: shares of all parameters to be zero, growing; () for neuron pruning alone.
+        choose: instead of `shares`, take the largest share that costs nothing on a validation
+            split of a tenth of the training set, which is then not trained on.
+        training: of the baseline, of the maxout network and of every retraining.
+        seed: of initial weights, order of images and dropout.
+        control: also train the final architecture from random weights.
+        bury: remove the neurons that the last share left dead.
+        fresh: every training from random weights; False takes what `build` gives as trained:
+            the baseline is measured as it is, and the maxout network starts from its weights.
+    """
+
+    network: str
+    build: Callable[[], nn.Module]
+    layer: str
+    k: int = 4
+    shares: tuple[float, ...] = ()
+    choose: bool = False
+    training: Training = PAPER
+    seed: int = 0
+    control: bool = False
+    bury: bool = False
+    fresh: bool = True
+
+    def trainings(self) -> int:
+        """Trainings of the whole run, each of `training.iterations`."""
+        weights = 1 if self.choose else len(self.shares)
+        return int(self.fresh) + self.k + weights + (self.k if self.control else 0)
+
+    def is_last(self, name: str) -> bool:
+        """Whether the step of that name is the last that prunes."""
+        if self.choose:
+            return name.startswith("weights ")
+        return name == (step_name(self.shares[-1]) if self.shares else "maxout k=1")
+
+    def check(self) -> None:
+        """Refuse what cannot work, before any training.
+
+        Raises:
+            UsageError: k, a share or their order.
+            StructureError: the layer cannot be cut.
+        """
+        if self.seed < 0:
+            raise UsageError(f"a seed is a whole number from 0 up, not {self.seed}")
+        if any(not 0 < share < 1 for share in self.shares):
+            raise UsageError(f"shares of weights lie between 0 and 1, not {self.shares}")
+        if list(self.shares) != sorted(set(self.shares)):
+            raise UsageError(f"shares of weights must grow, not {self.shares}")
+        if self.shares and self.choose:
+            raise UsageError("either name the shares of weights or have one chosen, not both")
+        apply(self.build(), maxout_plan(self.layer, self.k))
