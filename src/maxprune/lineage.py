@@ -6,7 +6,6 @@ and no stored code is needed.
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -93,7 +92,10 @@ def factory(function: Callable[P, M]) -> Callable[P, M]:
     def build(*args: P.args, **kwargs: P.kwargs) -> M:
         arguments = _snapshot(signature.bind(*args, **kwargs).arguments)
         arguments |= arguments.pop(rest, {})
-        return remember(function(*args, **kwargs), Lineage(name, arguments))
+        model = function(*args, **kwargs)
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"{name} gives no torch module but a {type(model).__name__}")
+        return remember(model, Lineage(name, arguments))
 
     setattr(build, _MARK, name)
     return build

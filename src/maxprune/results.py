@@ -177,7 +177,7 @@ class TableCell(Record):
     zeroed: Fraction
     accuracies: list[Percent]
     mean: Percent
-    spread: float | None
+    spread: Finite | None
     last_iteration: Percent
     p_values: list[Fraction]
     published: Percent | None

@@ -59,12 +59,12 @@ class Steps:
         """A part is `done` of `total` iterations; a finished part's bar goes away."""
         if name not in self.parts:
             self.parts[name] = self.bars.add_task(f"  {name}", total=total), 0
-        task, _ = self.parts[name]
+        task, before = self.parts[name]
         self.parts[name] = task, done
         self.bars.update(task, completed=done, visible=done < total)
         finished = sum(count for _, count in self.parts.values())
         self.bars.update(self.whole, completed=finished)
-        if not self.console.is_terminal:
+        if not self.console.is_terminal and done > before:
             self._say(name, done, total, finished)
 
     def _say(self, name: str, done: int, total: int, finished: int) -> None:

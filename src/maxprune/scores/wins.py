@@ -7,7 +7,8 @@ times that each neuron is the maximal value of its unit. Where we are more exact
   zero). max(relu(a), relu(b)) = relu(max(a, b)), so the winner is the same, but a unit that is all
   zero behind the ReLU is a tie that says nothing.
 - Among equal values the first neuron of the unit wins, so every active unit has one winner and
-  a neuron that never wins can go without changing any output, to the bit.
+  a neuron that never wins can go without changing any output, to the bit (as far as the matrix
+  product is exact: at another width some BLAS kernels round sums differently in the last bits).
 - Every sample counts and, for a convolution, every position. Dropout is off.
 
 Counts are integers and add up: over batches, processes and machines, exactly.
@@ -25,8 +26,19 @@ from torch import Tensor, fx, nn
 from maxprune.errors import StructureError
 from maxprune.modes import device_of, evaluating
 from maxprune.networks.maxout import Maxout
-from maxprune.surgery.chain import ACTIVATIONS, MONOTONE, RELUS, Chain, find_chain, find_maxout
+from maxprune.surgery.chain import (
+    DROPOUTS,
+    MAX_POOLS,
+    MONOTONE,
+    RELUS,
+    SHAPES,
+    Chain,
+    find_chain,
+    find_maxout,
+)
 from maxprune.surgery.insert import head
+
+ORDERED = (*DROPOUTS, *MAX_POOLS, *SHAPES)  # in evaluation, which is larger stays so
 
 
 @dataclass(frozen=True)
@@ -96,24 +108,31 @@ def count_wins(
     total: Tensor | None = None
     positions = 0
     with evaluating(model), torch.inference_mode():
-        part.eval()
         for x in batches:
             values = part(x.to(device))
             wins = unit_wins(values, maxout.k, above)
             total = wins if total is None else total + wins
-            positions += values.shape[0] * values[0, 0].numel()
+            positions += values[:, 0].numel()
     if total is None:
         raise StructureError(f"no inputs to count the wins of layer {layer!r} on")
     return WinCounts(total.cpu().clone(), positions)
 
 
 def _compared(chain: Chain) -> tuple[fx.Node, float | None]:
-    """The value to compare, and the level above which a unit is active."""
-    maxout = chain.first((Maxout,))
-    before = chain.before(maxout)
-    activation = next((link for link in before if issubclass(link.kind, ACTIVATIONS)), None)
-    if activation is None or not issubclass(activation.kind, MONOTONE):
-        return (before[-1].node if before else chain.node), None
-    source = activation.node.args[0]
-    assert isinstance(source, fx.Node)  # noqa: S101
-    return source, 0.0 if issubclass(activation.kind, RELUS) else None
+    """The value to compare, and the level above which a unit is active.
+
+    An activation between the layer and the maxout is looked behind where it keeps the order and
+    so does all between it and the maxout; otherwise what the maxout itself reads is compared. A
+    ReLU behind the maxout decides just as well which units are active.
+    """
+    before = list(chain.before(chain.first((Maxout,))))
+    behind = chain.links[len(before) + 1 :]
+    value = before[-1].node if before else chain.node
+    while before and issubclass(before[-1].kind, ORDERED):
+        before.pop()
+    if before and issubclass(before[-1].kind, MONOTONE):
+        source = before[-1].node.all_input_nodes[0]
+        return source, 0.0 if issubclass(before[-1].kind, RELUS) else None
+    decides = next((link for link in behind if not issubclass(link.kind, ORDERED)), None)
+    active = decides is not None and issubclass(decides.kind, RELUS)
+    return value, 0.0 if active else None

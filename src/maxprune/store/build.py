@@ -1,4 +1,4 @@
-"""A saved network is made again: its factory is called, its plans applied, its weights filled in."""
+"""Make a saved network again: call its factory, apply its plans, fill in its weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from maxprune.errors import MaxpruneError, StoreError
 from maxprune.lineage import Lineage, is_factory, lineage, remember
-from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ZeroPlan, read_plan
 from maxprune.store.description import Description
 from maxprune.surgery.apply import apply
@@ -67,14 +66,7 @@ def _made(description: Description) -> nn.Module:
 
 
 def _fill(model: nn.Module, tensors: Tensors) -> None:
-    """Fill in the weights, in the types of the file.
-
-    A bias that the factory does not make comes from the removal of dead neurons: what they gave
-    went into the next layer's bias.
-    """
-    for name, layer in weighted_layers(model).items():
-        if layer.bias is None and f"{name}.bias".lstrip(".") in tensors:
-            layer.bias = nn.Parameter(torch.zeros(neurons(layer)))
+    """Fill in the weights, in the types of the file; every one, and no other."""
     try:
         for name, own in model.state_dict(keep_vars=True).items():
             if name in tensors:

@@ -67,7 +67,8 @@ def _exported(model: nn.Module, x: Tensor) -> onnx.ModelProto:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        cause = error.__cause__ or error
+        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise StructureError(
             f"the network {type(model).__name__} cannot be exported to ONNX: {reason}"
         ) from error

@@ -7,6 +7,7 @@ process makes results independent of how many run side by side.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
 from collections.abc import Callable, Sequence
@@ -106,8 +107,11 @@ def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     done: dict[str, int] = {}
+    parent = multiprocessing.parent_process()
 
     def report(step: str, iterations: int, _: int) -> None:
+        if parent is not None and not parent.is_alive():
+            os._exit(1)  # killed without a chance to stop us; a resumed run takes over
         done[step] = iterations
         messages.put((cell.name, "iterations", sum(done.values())))
 

@@ -60,7 +60,7 @@ def _cut(model: nn.Module, plan: KeepPlan, layer: str) -> nn.Module:
     for link in chain.before(chain.first((Maxout,))):
         _narrow_batch_norm(model, link.name, keep, before)
     if chain.maxout is None:
-        _narrow_inputs(find_layer(model, chain.reader), keep, before, layer)
+        _narrow_inputs(find_layer(model, chain.reader), keep, before)
         return model
     return _narrow_units(model, chain.maxout, keep, before)
 
@@ -84,12 +84,8 @@ def _narrow_outputs(layer: Weighted, keep: Int[Tensor, " kept"]) -> None:
     set_neurons(layer, _selected(layer.weight, keep, 0), bias)
 
 
-def _narrow_inputs(layer: Weighted, keep: Int[Tensor, " kept"], before: int, of: str) -> None:
-    each, rest = divmod(layer.weight.shape[1], before)
-    if rest:
-        raise StructureError(
-            f"the {layer.weight.shape[1]} inputs of the next layer do not belong to {of!r} alone"
-        )
+def _narrow_inputs(layer: Weighted, keep: Int[Tensor, " kept"], before: int) -> None:
+    each = layer.weight.shape[1] // before
     set_inputs(layer, _selected(layer.weight, expand(keep, each), 1))
 
 

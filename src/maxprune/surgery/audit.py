@@ -25,8 +25,7 @@ def masked(model: nn.Module, plan: KeepPlan) -> Iterator[None]:
     """
     handles = []
     try:
-        for layer in plan.keep:
-            chain = find_chain(model, layer)
+        for layer, chain in {layer: find_chain(model, layer) for layer in plan.keep}.items():
             goes = torch.tensor(plan.removed(layer), dtype=torch.long)
             target, value = (chain.maxout, -torch.inf) if chain.maxout else (chain.reader, 0.0)
             module = model.get_submodule(target)

@@ -19,17 +19,18 @@ from torch.nn.utils import parametrize
 from maxprune.errors import StructureError
 from maxprune.modes import evaluating
 from maxprune.networks.maxout import Maxout
-from maxprune.networks.weighted import WEIGHTED, Weighted, weighted_layers
+from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELUS = (nn.ReLU, nn.ReLU6)
 MONOTONE = (*RELUS, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.ELU, nn.Softplus, nn.Hardtanh)
 ACTIVATIONS = (*MONOTONE, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Identity)
-POOLS = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
+MAX_POOLS = (
+    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
 )  # fmt: skip
+AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+POOLS = (*MAX_POOLS, *AVERAGES, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 SHAPES = (nn.Flatten,)
 PASSING = (*BATCH_NORMS, *ACTIVATIONS, *DROPOUTS, *POOLS, *SHAPES, Maxout)
 
@@ -38,13 +39,16 @@ FUNCTIONS: dict[Any, type[nn.Module]] = {
     torch.tanh: nn.Tanh, F.tanh: nn.Tanh, torch.sigmoid: nn.Sigmoid, F.sigmoid: nn.Sigmoid,
     F.gelu: nn.GELU, F.silu: nn.SiLU, F.elu: nn.ELU, F.hardswish: nn.Hardswish,
     F.dropout: nn.Dropout, F.dropout2d: nn.Dropout2d, torch.flatten: nn.Flatten,
-    F.max_pool2d: nn.MaxPool2d, F.avg_pool2d: nn.AvgPool2d, F.max_pool1d: nn.MaxPool1d,
-    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d, torch.max_pool2d: nn.MaxPool2d,
+    F.max_pool1d: nn.MaxPool1d, F.max_pool2d: nn.MaxPool2d, F.max_pool3d: nn.MaxPool3d,
+    F.avg_pool1d: nn.AvgPool1d, F.avg_pool2d: nn.AvgPool2d, F.avg_pool3d: nn.AvgPool3d,
+    F.adaptive_avg_pool1d: nn.AdaptiveAvgPool1d, F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
+    torch.max_pool1d: nn.MaxPool1d, torch.max_pool2d: nn.MaxPool2d,
 }  # fmt: skip
 METHODS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "flatten": nn.Flatten,
     "view": nn.Flatten, "reshape": nn.Flatten,
 }  # fmt: skip
+STATEFUL = (*BATCH_NORMS, Maxout)
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,15 @@ class _Tracer(fx.Tracer):
         return isinstance(m, Maxout) or super().is_leaf_module(m, module_qualified_name)
 
 
-def trace(model: nn.Module) -> fx.Graph:
-    """The graph of a network.
+def trace(model: nn.Module, training: bool = False) -> fx.Graph:
+    """The graph of a network, in evaluation mode or in training mode.
 
     Raises:
         StructureError: it cannot be traced, for example because its path depends on its input.
     """
     try:
         with evaluating(model):
+            model.train(training)
             return _Tracer().trace(model)
     except StructureError:
         raise
@@ -125,8 +130,10 @@ def find_layer(model: nn.Module, layer: str) -> Weighted:
         )
     if not isinstance(module, nn.Linear) and module.groups != 1:
         raise StructureError(f"layer {layer!r} is a grouped convolution, which is not cut")
-    if parametrize.is_parametrized(module):
+    if parametrize.is_parametrized(module) or module._parameters.get("weight") is None:
         raise StructureError(f"layer {layer!r} is parametrized; remove the parametrization first")
+    if isinstance(module.weight, nn.UninitializedParameter):
+        raise StructureError(f"layer {layer!r} has no weights yet; run the network once")
     shared = [n for n, m in modules.items() if m is not module and _share(m, module)]
     if shared:
         raise StructureError(
@@ -162,11 +169,14 @@ def find_chain(model: nn.Module, layer: str) -> Chain:
     find_layer(model, layer)
     graph = trace(model)
     modules = dict(model.named_modules())
-    nodes = [n for n in graph.nodes if n.op == "call_module" and n.target == layer]
-    if len(nodes) != 1:
-        raise StructureError(f"layer {layer!r} is used {len(nodes)} times; only once can be cut")
+    uses = _uses(graph, layer)
+    if len(uses) != 1 or uses[0].op != "call_module":
+        raise StructureError(
+            f"layer {layer!r} is called {len(uses)} times or as a function; only one that is "
+            "called once as a module can be cut"
+        )
     links: list[Link] = []
-    node = _only_user(nodes[0], layer)
+    node = _only_user(uses[0], layer)
     while not _is_reader(node, modules):
         kind = _passing_kind(node, modules)
         if kind is None:
@@ -176,10 +186,43 @@ def find_chain(model: nn.Module, layer: str) -> Chain:
             )
         links.append(Link(node, kind))
         node = _only_user(node, layer)
-    find_layer(model, str(node.target))
-    if sum(n.op == "call_module" and n.target == node.target for n in graph.nodes) != 1:
-        raise StructureError(f"layer {node.target!r}, which reads {layer!r}, is used several times")
-    return Chain(graph, layer, nodes[0], tuple(links), str(node.target))
+    chain = Chain(graph, layer, uses[0], tuple(links), str(node.target))
+    for name in [*(link.name for link in links if issubclass(link.kind, STATEFUL)), chain.reader]:
+        if len(_uses(graph, name)) != 1:
+            raise StructureError(f"{name!r}, behind layer {layer!r}, is used several times")
+    _check_order(chain, find_layer(model, layer), find_layer(model, chain.reader), modules)
+    return chain
+
+
+def _uses(graph: fx.Graph, module: str) -> list[fx.Node]:
+    """Where the graph calls a module, or reads a parameter of it."""
+    called = [n for n in graph.nodes if n.op == "call_module" and n.target == module]
+    read = [
+        n for n in graph.nodes if n.op == "get_attr" and str(n.target).rpartition(".")[0] == module
+    ]
+    return called + read
+
+
+def _check_order(
+    chain: Chain, layer: Weighted, reader: Weighted, modules: dict[str, nn.Module]
+) -> None:
+    """Refuse a chain in which the reader's inputs are not the neurons, in their order."""
+    alone = f"layer {chain.layer!r} cannot be cut: "
+    flat, maxout = chain.first(SHAPES), chain.first((Maxout,))
+    if isinstance(layer, nn.Linear) != isinstance(reader, nn.Linear):
+        if flat is None or isinstance(layer, nn.Linear):
+            raise StructureError(f"{alone}{chain.reader!r} does not read its neurons one by one")
+        if maxout is not None and flat in chain.before(maxout):
+            raise StructureError(f"{alone}its output is flattened before the maxout")
+    each = 1
+    for link in chain.links:
+        module = modules.get(link.name)
+        each *= module.k if isinstance(module, Maxout) else 1
+    if reader.weight.shape[1] % max(neurons(layer) // each, 1):
+        raise StructureError(
+            f"{alone}the {reader.weight.shape[1]} inputs of {chain.reader!r} do not belong to "
+            f"its {neurons(layer)} neurons alone"
+        )
 
 
 def _only_user(node: fx.Node, layer: str) -> fx.Node:
@@ -212,10 +255,27 @@ def _passing_kind(node: fx.Node, modules: dict[str, nn.Module]) -> type[nn.Modul
         kind = METHODS.get(str(node.target))
     else:
         kind = None
-    return kind if kind is not None and issubclass(kind, PASSING) else None
+    if kind is None or not issubclass(kind, PASSING):
+        return None
+    return None if issubclass(kind, SHAPES) and not _flattens(node, modules) else kind
+
+
+def _flattens(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether a flatten, view or reshape joins all dimensions but the batch, at any width."""
+    if node.op == "call_module":
+        module = modules[str(node.target)]
+        return isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1)
+    sizes = node.args[1:]
+    if node.target in ("view", "reshape"):
+        shape = sizes[0] if len(sizes) == 1 else sizes
+        return isinstance(shape, tuple | list) and len(shape) == 2 and bool(shape[1] == -1)
+    given = dict(zip(("start_dim", "end_dim"), sizes, strict=False)) | node.kwargs
+    return (given.get("start_dim", 0), given.get("end_dim", -1)) == (1, -1)
 
 
 def _describe(node: fx.Node, modules: dict[str, nn.Module]) -> str:
     if node.op == "call_module":
         return f"{node.target} ({type(modules[str(node.target)]).__name__})"
+    if node.target in ("view", "reshape", "flatten", torch.flatten):
+        return f"{node.name}, of which only flatten(1) and view(x.size(0), -1) are known to fit"
     return str(node.name)

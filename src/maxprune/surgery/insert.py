@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from maxprune.errors import StructureError, UsageError
@@ -23,9 +22,8 @@ from maxprune.surgery.chain import (
     Link,
     find_chain,
     find_layer,
+    trace,
 )
-
-_SWITCHED = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout)
 
 
 def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
@@ -54,28 +52,29 @@ def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
     anchor = leading[-1].node if leading else chain.node
     for link in chain.links[len(leading) :]:
         _merge_batch_norm(model, link, before, plan.k)
-    _merge_inputs(find_layer(model, chain.reader), before, plan.k, plan.layer)
+    _merge_inputs(find_layer(model, chain.reader), before, plan.k)
     name = f"{plan.layer.rpartition('.')[2]}_maxout"
-    return _place(model, chain, anchor, name, Maxout(plan.k))
+    return _place(model, chain, anchor, name, Maxout(plan.k).train(model.training))
 
 
 def _place(model: nn.Module, chain: Chain, anchor: fx.Node, name: str, maxout: Maxout) -> nn.Module:
     parent_name, _, leaf = str(anchor.target).rpartition(".")
     parent = model.get_submodule(parent_name) if anchor.op == "call_module" else model
-    if anchor.op == "call_module" and _is_plain_sequential(parent):
+    if _runs_as_sequential(parent, parent_name, anchor):
         children = OrderedDict[str, nn.Module]()
+        name = _free_name(parent, name)
         for key, child in parent.named_children():
             children[key] = child
             if key == leaf:
                 children[name] = maxout
         parent._modules = dict(children)
         return model
-    switched = [n for n in chain.graph.nodes if n.op == "call_function" and n.target in _SWITCHED]
-    if switched:
+    if str(chain.graph) != str(trace(model, training=True)):
         raise StructureError(
-            f"the network calls {switched[0].name} as a function, which a traced graph cannot "
-            "switch off for evaluation; make it an nn.Dropout module"
+            f"{type(model).__name__} itself does something else in training than in evaluation, "
+            "which a traced graph cannot switch; make it a module, for example nn.Dropout"
         )
+    name = _free_name(model, name)
     model.add_module(name, maxout)
     with chain.graph.inserting_after(anchor):
         node = chain.graph.call_module(name)
@@ -101,17 +100,29 @@ def remove_maxout(model: nn.Module, name: str) -> nn.Module:
     return model
 
 
+def _runs_as_sequential(parent: nn.Module, name: str, child: fx.Node) -> bool:
+    """Whether the parent runs its children one after the other; nobody else picks them by index."""
+    callers = dict(child.meta.get("nn_module_stack", {})).values()
+    return (
+        child.op == "call_module"
+        and _is_plain_sequential(parent)
+        and (not name or any(path == name for path, _ in callers))
+    )
+
+
+def _free_name(parent: nn.Module, name: str) -> str:
+    while hasattr(parent, name):
+        name += "_"
+    return name
+
+
 def _is_plain_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
-def _merge_inputs(layer: Weighted, before: int, k: int, of: str) -> None:
+def _merge_inputs(layer: Weighted, before: int, k: int) -> None:
     weight = layer.weight
-    each, rest = divmod(weight.shape[1], before)
-    if rest:
-        raise StructureError(
-            f"the {weight.shape[1]} inputs of the next layer do not belong to {of!r} alone"
-        )
+    each = weight.shape[1] // before
     merged = weight.detach().unflatten(1, (before // k, k, each)).mean(2).flatten(1, 2)
     set_inputs(layer, nn.Parameter(merged.contiguous(), requires_grad=weight.requires_grad))
 
@@ -128,8 +139,9 @@ def _merge_batch_norm(model: nn.Module, link: Link, before: int, k: int) -> None
         return units.mean(1).flatten()
 
     if module.affine:
-        module.weight = nn.Parameter(merged(module.weight))
-        module.bias = nn.Parameter(merged(module.bias))
+        for entry in ("weight", "bias"):
+            old = getattr(module, entry)
+            setattr(module, entry, nn.Parameter(merged(old), requires_grad=old.requires_grad))
     if module.running_mean is not None and module.running_var is not None:
         module.running_mean = merged(module.running_mean)
         module.running_var = merged(module.running_var)

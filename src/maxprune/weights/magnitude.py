@@ -64,7 +64,9 @@ def zero_plan(model: nn.Module, share: float) -> ZeroPlan:
     weights = prunable(model)
     total = sum(p.numel() for p in model.parameters())
     if not weights:
-        raise StructureError("the network has no linear or convolution layer, so no weights to zero")
+        raise StructureError(
+            "the network has no linear or convolution layer, so no weights to zero"
+        )
     magnitudes = torch.cat([w.detach().abs().flatten() for w in weights])
     if not bool(magnitudes.isfinite().all()):
         raise StructureError("the network has weights that are not finite; train it again")

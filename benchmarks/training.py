@@ -1,0 +1,147 @@
+"""Training LeNet-5 (fc 512, batch 64): our loop beside the plainly written one, as ratios.
+
+Plainly written: contiguous float tensors, a DataLoader, SGD, as many threads as cores. Ours: one
+process with as many threads, and one single-threaded process a core, as the grids run. The three
+take turns in one run, round after round; the figure is the median over rounds. Then both loops
+train from the same seeds for the same iterations and are compared on the test set.
+
+    python3 benchmarks/training.py [--rounds 5] [--iterations 200] [--accuracy 2000] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from maxprune.data import Images, load
+from maxprune.files import write_json
+from maxprune.measure import accuracy
+from maxprune.networks import lenet5
+from maxprune.studies.environment import environment
+from maxprune.train import Training, train
+
+BATCH = 64
+
+
+def plain(model: nn.Module, images: Images, training: Training, seed: int) -> None:
+    """The loop as a tutorial has it, with the same schedule."""
+    torch.manual_seed(seed)
+    pairs = TensorDataset(images.pixels.float() / 255, images.labels)
+    loader = DataLoader(pairs, batch_size=BATCH, shuffle=True, drop_last=True)
+    optimizer = torch.optim.SGD(
+        model.parameters(), training.rate, training.momentum, weight_decay=training.weight_decay
+    )
+    model.train()
+    iteration = 0
+    while iteration < training.iterations:
+        for x, y in loader:
+            for group in optimizer.param_groups:
+                group["lr"] = training.rate_at(iteration)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            iteration += 1
+            if iteration == training.iterations:
+                break
+
+
+def network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return lenet5(fc=512)
+
+
+def timed(loop: object, images: Images, training: Training, threads: int) -> float:
+    """Seconds for one training, after a short one to warm up."""
+    torch.set_num_threads(threads)
+    short = training.model_copy(update={"iterations": 10})
+    loop(network(0), images, short, 0)  # type: ignore[operator]
+    started = time.perf_counter()
+    loop(network(0), images, training, 0)  # type: ignore[operator]
+    return time.perf_counter() - started
+
+
+def _one(images: Images, training: Training, barrier: object, seconds: object) -> None:
+    torch.set_num_threads(1)
+    train(network(0), images, training.model_copy(update={"iterations": 10}), 0)
+    barrier.wait()  # type: ignore[attr-defined]
+    started = time.perf_counter()
+    train(network(0), images, training, 0)
+    seconds.put(time.perf_counter() - started)  # type: ignore[attr-defined]
+
+
+def side_by_side(images: Images, training: Training, processes: int) -> float:
+    """Seconds per training when one single-threaded process a core trains at the same time."""
+    context = multiprocessing.get_context("fork")
+    barrier, seconds = context.Barrier(processes), context.Queue()
+    work = [
+        context.Process(target=_one, args=(images, training, barrier, seconds))
+        for _ in range(processes)
+    ]
+    for process in work:
+        process.start()
+    slowest = max(seconds.get() for _ in work)
+    for process in work:
+        process.join()
+    return slowest / processes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--accuracy", type=int, default=2000, help="iterations; 0 skips it")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    cores = os.cpu_count() or 1
+    data = load("mnist", options.data)
+    training = Training(iterations=options.iterations, average=0)
+    times: dict[str, list[float]] = {"plain": [], "one process": [], "a process a core": []}
+    for _ in range(options.rounds):
+        # The processes come first: forking is only safe before this process starts its threads.
+        torch.set_num_threads(1)
+        times["a process a core"].append(side_by_side(data.train, training, cores))
+        times["plain"].append(timed(plain, data.train, training, cores))
+        times["one process"].append(timed(train, data.train, training, cores))
+    images = options.iterations * BATCH
+    result = {
+        "benchmark": "training", "network": "lenet5 fc=512", "batch": BATCH,
+        "environment": environment(cores),
+        "images_per_second": {n: images / statistics.median(t) for n, t in times.items()},
+        "ratio_to_plain": {
+            name: statistics.median(p / o for p, o in zip(times["plain"], own, strict=True))
+            for name, own in times.items()
+        },
+        "ratios_by_round": {
+            name: [p / o for p, o in zip(times["plain"], own, strict=True)]
+            for name, own in times.items()
+        },
+    }  # fmt: skip
+    if options.accuracy:
+        torch.set_num_threads(cores)
+        longer = Training(iterations=options.accuracy, average=0)
+        found: dict[str, list[float]] = {"plain": [], "ours": []}
+        for seed in range(3):
+            for name, loop in (("plain", plain), ("ours", train)):
+                model = network(seed)
+                loop(model, data.train, longer, seed)
+                found[name].append(accuracy(model, data.test))
+        result["accuracy_after"] = {"iterations": options.accuracy, **found}
+    for key, value in result.items():
+        print(f"{key}: {value}")
+    if options.out:
+        write_json(options.out, result)
+
+
+if __name__ == "__main__":
+    main()

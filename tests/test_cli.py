@@ -1,0 +1,234 @@
+"""The command line as a stranger uses it: it works, it resumes, and errors are one line."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+import maxprune
+from maxprune.cli import main
+from maxprune.results import Results
+
+TINY = ("--fc", "16", "--iterations", "40")
+
+
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["maxprune", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr()
+    return int(end.value.code or 0), said.out, said.err
+
+
+def timeless(path: Path) -> dict:
+    """A results file without its timings."""
+    content = json.loads(path.read_text())
+    for step in [*content["steps"], *([content["control"]] if content["control"] else [])]:
+        step["seconds"] = 0
+    content["details"]["command"] = ""
+    return content
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    command = [sys.executable, "-m", "maxprune", "demo", "--out", str(out), *TINY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (out / "said.txt").write_text(done.stdout)
+    return out
+
+
+def test_demo_prints_its_table(demo: Path) -> None:
+    said = (demo / "said.txt").read_text()
+    results = Results.read(demo / "results.json")
+    for step in results.steps:
+        row = next(line for line in said.splitlines() if line.startswith(step.name + " "))
+        assert f"{step.parameters:,}" in row
+        assert f"{100 * step.removed:.2f}" in row
+        assert f"{step.accuracy:.2f}" in row
+        assert f"{step.bytes:,}" in row
+    assert "report.html" in said
+
+
+def test_demo_writes_what_it_says(demo: Path) -> None:
+    results = Results.read(demo / "results.json")
+    names = ["maxout k=4", "maxout k=3", "maxout k=2", "maxout k=1", "weights 70%"]
+    assert [step.name for step in results.steps] == names
+    assert results.study == "demo"
+    assert results.dataset == "digits"
+    last = results.steps[-1]
+    assert last.zeroed == pytest.approx(0.7, abs=0.001)
+    assert last.bytes == (demo / "model" / "model.safetensors").stat().st_size
+    assert (demo / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_saved_model_and_the_onnx_file_are_the_network(demo: Path) -> None:
+    last = Results.read(demo / "results.json").steps[-1]
+    model = maxprune.load(demo / "model")
+    test = maxprune.data.digits().test
+    assert maxprune.measure.accuracy(model, test) == last.accuracy
+    assert maxprune.measure.parameters(model) == last.parameters
+    x, _ = test.batch(torch.arange(100))
+    session = onnxruntime.InferenceSession(str(demo / "model.onnx"))
+    out = session.run(None, {"input": x.numpy()})[0]
+    with torch.inference_mode():
+        assert np.allclose(out, model(x).numpy(), atol=1e-4)
+    graph = onnx.load(str(demo / "model.onnx")).graph
+    assert {node.domain for node in graph.node} <= {"", "ai.onnx"}
+
+
+def test_a_second_demo_in_the_folder_needs_resume(
+    demo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (demo / "results.json").read_bytes()
+    code, _, error = call(monkeypatch, capsys, "demo", "--out", demo, *TINY)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "--resume" in error
+    code, _, error = call(monkeypatch, capsys, "demo", "--out", demo, *TINY, "--seed", 1)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "another run" in error
+    assert (demo / "results.json").read_bytes() == before
+
+
+def test_killed_at_random_and_resumed_ends_the_same(demo: Path, tmp_path: Path) -> None:
+    """SIGKILL at random moments until the run is through; then as one never killed."""
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "maxprune", "demo", "--out", str(out), *TINY, "--resume"]
+    chance = random.Random(0)
+    kills = 0
+    for attempt in range(40):
+        # From the second attempt on the kill comes after the imports, somewhere in the work.
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while attempt and not out.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        try:
+            _, error = process.communicate(timeout=3.0 + chance.random() * 3 + attempt * 0.3)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            continue
+        assert process.returncode == 0, error
+        break
+    assert kills >= 1
+    assert timeless(out / "results.json") == timeless(demo / "results.json")
+    first, second = (maxprune.load(p / "model").state_dict() for p in (demo, out))
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name])
+
+
+def test_the_grid_fills_tables_and_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "grid"
+    shared = ("--fc", 8, "--seeds", 2, "--iterations", 12, "--dataset", "digits", "--jobs", 2,
+              "--out", out, "--network", "mfc")  # fmt: skip
+    code, said, error = call(monkeypatch, capsys, "reproduce", "table1", *shared)
+    assert code == 0, error
+    assert "control" in said
+    table = json.loads((out / "table1.json").read_text())["records"]
+    steps = ["no maxout", "maxout k=4", "maxout k=3", "maxout k=2", "maxout k=1", "control"]
+    assert [cell["step"] for cell in table] == steps
+    for cell in table:
+        assert cell["mean"] == pytest.approx(sum(cell["accuracies"]) / 2)
+        assert cell["seeds"] == [0, 1]
+    code, _, error = call(monkeypatch, capsys, "reproduce", "table2", *shared)
+    assert code == 2
+    assert "--resume" in error
+    code, _, error = call(monkeypatch, capsys, "reproduce", "table2", *shared, "--resume")
+    assert code == 0, error
+    table = json.loads((out / "table2.json").read_text())["records"]
+    assert [cell["step"] for cell in table][-1] == "weights 98%"
+    assert all(abs(c["zeroed"] - float(c["step"][8:-1]) / 100) < 0.01 for c in table[1:])
+    code, _, error = call(monkeypatch, capsys, "reproduce", "figure1", *shared, "--resume")
+    assert code == 0, error
+    assert (out / "figure1.svg").read_text().startswith("<svg")
+    for curve in json.loads((out / "figure1.json").read_text())["records"]:
+        assert len(curve["zeroed"]) == len(curve["alive"])
+        assert curve["alive"][0] == 1.0
+        assert curve["retrained"] or curve["alive"] == sorted(curve["alive"], reverse=True)
+    # The steps of table1 and its control are still there after table2 and figure1.
+    results = Results.read(out / "mfc-8-seed0" / "results.json")
+    assert len(results.steps) == 12
+    assert results.control is not None
+    code, _, error = call(
+        monkeypatch, capsys, "reproduce", "table1", *shared, "--resume", "--average", 0
+    )
+    assert code == 2
+    assert "another run" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("demo", "--k", "3"), "does not divide"),
+        (("demo", "--k", "1"), "at least k = 2"),
+        (("demo", "--layer", "fc9"), "no layer 'fc9'"),
+        (("demo", "--layer", "fc2"), "output layer"),
+        (("demo", "--weights", "120"), "between 0 and 100"),
+        (("demo", "--weights", "many"), "between 0 and 100"),
+        (("demo", "--iterations", "0"), "at least 1"),
+        (("demo", "--k", "two"), "--help"),
+        (("demo", "--nonsense"), "--nonsense"),
+        (("frobnicate",), "frobnicate"),
+        (("reproduce", "table1", "--network", "vgg"), "mfc, mc"),
+        (("reproduce", "table1", "--fc", "0"), "--fc"),
+        (("reproduce", "table1", "--fc", "10", "--dataset", "digits"), "does not divide"),
+        (("reproduce", "table1", "--seeds", "0"), "--seeds"),
+        (("reproduce", "table1", "--jobs", "-1"), "--jobs"),
+        (("reproduce", "table1", "--average", "2"), "--average"),
+        (("reproduce", "table1", "--dataset", "imagenet"), "imagenet"),
+        (("reproduce", "table1", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("reproduce", "table1", "--accounting", "--network", "vgg"), "mfc, mc"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, error = call(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert error.count("\n") == 1
+    assert words in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("maxprune.files.os.fsync", full)
+    code, _, error = call(monkeypatch, capsys, "demo", "--out", tmp_path / "out", *TINY)
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "No space left on device" in error
+
+
+@pytest.mark.parametrize("arguments", [(), ("reproduce",)])
+def test_without_a_command_there_is_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    code, out, _ = call(monkeypatch, capsys, *arguments)
+    assert code == 0
+    assert "Commands:" in out
