@@ -193,6 +193,18 @@ def test_one_removal_brings_the_next() -> None:
     }  # fmt: skip
 
 
+def test_what_goes_in_a_later_round_is_not_named_as_staying() -> None:
+    convolutions = [nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3, padding=1), nn.ReLU()]
+    model = trained(nn.Sequential(*convolutions, nn.Conv2d(4, 3, 3)))
+    model.get_parameter("0.bias").data.fill_(1.0)
+    kill(model, "0", 1)
+    model.get_parameter("2.weight").data[[0, 2, 3], 1] = 0.0  # read through padding by neuron 1
+    model.get_parameter("4.weight").data[:, 1] = 0.0  # which nobody reads
+    removal = check(model, 2, 8, 8)
+    assert [plan.removed(layer) for plan in removal.plans for layer in plan.keep] == [(1,), (1,)]
+    assert removal.stayed == {}
+
+
 def test_a_layer_keeps_one_neuron() -> None:
     model = trained(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)))
     kill(model, "0", *range(6))

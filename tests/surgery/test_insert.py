@@ -87,6 +87,13 @@ def test_the_name_is_free() -> None:
     assert order(insert(model, "fc")) == ["fc", "relu", "fc_maxout_", "out", "fc_maxout"]
 
 
+def test_two_layers_of_the_same_last_name_in_a_graph() -> None:
+    wide = insert(insert(trained(Mixed()), "picked.0", 4), "indexed.0", 2)
+    sizes = {name: m.k for name, m in wide.named_modules() if isinstance(m, Maxout)}
+    assert sizes == {"0_maxout": 4, "0_maxout_": 2}
+    assert wide(torch.randn(3, 2, 8, 8)).shape == (3, 5)
+
+
 @pytest.mark.parametrize("k", [3, 4, 48])
 def test_refuses_a_k_that_does_not_divide(k: int) -> None:
     with pytest.raises(UsageError, match=f"k = {k} does not divide the 10 neurons of 'fc1'"):
