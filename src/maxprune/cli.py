@@ -81,7 +81,7 @@ def demo(
     recipe = plan.recipe()
     recipe.check()
     with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
-        finished = run_demo(plan, out, resume, steps.report, command_line())
+        finished = run_demo(plan, out, resume, command_line(), steps.report, steps.finished)
     console.print(steps_table(finished.results))
     console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
     console.print(

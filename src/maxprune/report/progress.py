@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +16,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+
+class MeasuredStep(Protocol):
+    """What a finished step must tell; see `studies.measured.Measured`."""
+
+    name: str
+    parameters: int
+    nonzero: int
+    accuracy: float
 
 
 class Steps:
@@ -66,6 +76,14 @@ class Steps:
         self.bars.update(self.whole, completed=finished)
         if not self.console.is_terminal and done > before:
             self._say(name, done, total, finished)
+
+    def finished(self, step: MeasuredStep) -> None:
+        """A step of a network being pruned is done: a line that stays."""
+        self.console.print(
+            f"{step.name:<12}{step.parameters:>12,} parameters, {step.nonzero:>9,} of them not zero"
+            f"{step.accuracy:>8.2f}% right",
+            highlight=False,
+        )
 
     def _say(self, name: str, done: int, total: int, finished: int) -> None:
         """Without a terminal: a line when a part ends, and every minute."""

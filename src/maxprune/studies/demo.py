@@ -11,7 +11,7 @@ import torch
 from maxprune.data import load
 from maxprune.networks import lenet5
 from maxprune.studies.environment import environment
-from maxprune.studies.pipeline import Finished, Pipeline, Report
+from maxprune.studies.pipeline import Finished, Pipeline, Report, Told
 from maxprune.studies.recipe import Recipe
 from maxprune.studies.workspace import Workspace
 from maxprune.train import PAPER
@@ -53,7 +53,12 @@ class Demo:
 
 
 def run_demo(
-    demo: Demo, folder: Path, resume: bool, report: Report | None = None, command: str = ""
+    demo: Demo,
+    folder: Path,
+    resume: bool,
+    command: str = "",
+    report: Report | None = None,
+    told: Told | None = None,
 ) -> Finished:
     """Run the demo and write its results, page, saved model and ONNX file into a folder.
 
@@ -67,7 +72,7 @@ def run_demo(
         "share": demo.share, "seed": demo.seed, "training": recipe.training.model_dump(),
     }  # fmt: skip
     space = Workspace(folder, identity, resume)
-    pipeline = Pipeline(recipe, load(DATASET), space, report)
+    pipeline = Pipeline(recipe, load(DATASET), space, report, told)
     finished = pipeline.run("demo", environment(torch.get_num_threads()), command)
     finished.write(folder)
     return finished

@@ -36,6 +36,9 @@ from maxprune.weights import choose_share, zero_plan
 Report = Callable[[str, int, int], None]
 """Called with a step's name, its iterations done and its iterations in all."""
 
+Told = Callable[[Measured], None]
+"""Called with what was measured of every step, as soon as it is finished."""
+
 BASELINE = "no maxout"
 VALIDATION = 0.1
 
@@ -86,7 +89,12 @@ class Pipeline:
     """
 
     def __init__(
-        self, recipe: Recipe, data: Dataset, space: Space, report: Report | None = None
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        space: Space,
+        report: Report | None = None,
+        told: Told | None = None,
     ) -> None:
         recipe.check()
         self.recipe, self.data, self.space = recipe, data, space
@@ -94,6 +102,7 @@ class Pipeline:
             rest, self.validation = data.holdout(VALIDATION, recipe.seed)
             self.data = Dataset(data.name, rest, data.test)
         self.report = report or (lambda *_: None)
+        self.told = told or (lambda _: None)
         self.device = best_device()
         self.done: dict[str, tuple[Measured, int]] = {}
         self.models: dict[str, nn.Module] = {}
@@ -127,6 +136,7 @@ class Pipeline:
         self.done[measured.name] = measured, size
         self.models[measured.name] = model
         self.report(name, length, length)
+        self.told(measured)
         return model.to(self.device)
 
     def _built(self, name: str) -> nn.Module:
