@@ -1,17 +1,15 @@
-"""The picture of the README, from a results file.
+"""The picture of the README, from the tables in results/.
 
-python3 docs/picture.py results/lenet/mfc-512-seed0/results.json docs/lenet.svg
+python3 docs/picture.py results/lenet/table1.json results/lenet/table2.json docs/lenet.svg
 """
 
 import sys
 from pathlib import Path
 
-from maxprune.files import write_text
-from maxprune.report import accuracy_plot
-from maxprune.results import Results
+from maxprune.files import read_json, write_text
+from maxprune.report.grid import grid_plot
+from maxprune.results import TableCell
 
-source, target = (Path(name) for name in sys.argv[1:3])
-picture = accuracy_plot(Results.read(source))
-if "xmlns=" not in picture.split(">", 1)[0]:
-    picture = picture.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-write_text(target, picture)
+*tables, target = (Path(name) for name in sys.argv[1:])
+found = [TableCell.model_validate(r) for table in tables for r in read_json(table)["records"]]
+write_text(target, grid_plot(list({(c.network, c.fc, c.step): c for c in found}.values())))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
-from maxprune.results import Record, Results
+from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
 from maxprune.studies.lenet import NETWORKS, Cell, Network
 from maxprune.studies.published import SHARES, SIZES
@@ -250,10 +250,11 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
         )  # fmt: skip
 
 
-def _show(grid: Grid, name: str, title: str, cells: Sequence[Any], as_json: bool) -> None:
-    from maxprune.report.grid import grid_table
+def _show(grid: Grid, name: str, title: str, cells: Sequence[TableCell], as_json: bool) -> None:
+    from maxprune.report.grid import grid_plot, grid_table
 
     _write(grid, name, cells)
+    write_text(grid.out / f"{name}.svg", grid_plot(cells))
     if as_json:
         print(json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
         return
@@ -263,7 +264,9 @@ def _show(grid: Grid, name: str, title: str, cells: Sequence[Any], as_json: bool
     write_text(grid.out / f"{name}.txt", plain.export_text())
     console = Console()
     console.print(table)
-    console.print(f"Written: {grid.out / name}.json and .txt", highlight=False, soft_wrap=True)
+    console.print(
+        f"Written: {grid.out / name}.json, .txt and .svg", highlight=False, soft_wrap=True
+    )
 
 
 def _write(grid: Grid, name: str, records: Sequence[Record]) -> None:

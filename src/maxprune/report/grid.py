@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from maxprune.report.figure import CYCLE, GREY, looks, new_figure, svg
+from maxprune.report.figure import BLUE, CYCLE, GREEN, GREY, INK, VERMILLION, looks, new_figure, svg
 from maxprune.report.words import probability
 from maxprune.results import AliveCurve, TableCell
 
@@ -65,6 +68,65 @@ def _published(cell: TableCell) -> Text:
 def _range(values: Sequence[float]) -> str:
     low, high = probability(min(values)), probability(max(values))
     return low if low == high else f"{low}..{high}"
+
+
+def grid_plot(cells: Sequence[TableCell]) -> str:
+    """Accuracy against what is left of the parameters, as an SVG element, a panel each network.
+
+    Filled points are our means, bars the standard deviation over seeds, hollow points the
+    published figures, a star the control, the dashed line the network without maxout.
+    """
+    kinds = list(dict.fromkeys(cell.network for cell in cells))
+    names = sorted(
+        {(cell.network, cell.fc) for cell in cells}, key=lambda n: (kinds.index(n[0]), n)
+    )
+    columns = len(names) if len(names) < 3 else 3
+    rows = math.ceil(len(names) / columns)
+    with looks("grid"):
+        figure = new_figure(0.4 + 3 * rows)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        panels = list(grid.flat)
+        for panel, (network, fc) in zip(panels, names, strict=False):
+            own = [cell for cell in cells if (cell.network, cell.fc) == (network, fc)]
+            _grid_panel(panel, own)
+            panel.set_title(f"LeNet-{network.upper()}, fc {fc}")
+        panels[0].set_xscale("log")
+        panels[0].set_xlim(120, 0.8 * min(_left(cell) for cell in cells))
+        panels[0].xaxis.set_major_locator(FixedLocator([100, 50, 20, 10, 5, 2, 1, 0.5]))
+        panels[0].xaxis.set_minor_locator(NullLocator())
+        panels[0].xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        # The published networks fall far below ours at 98%; the axis is for ours.
+        panels[0].set_ylim(min(cell.mean - (cell.spread or 0) for cell in cells) - 0.15, None)
+        panels[0].set_ylabel("test accuracy [%]")
+        panels[0].legend(loc="lower left", fontsize=7.5)
+        return svg(figure, "grid", "Test accuracy against the share of parameters left")
+
+
+def _left(cell: TableCell) -> float:
+    """Parameters that exist and are not zero, in percent of the unpruned network's."""
+    return 100 * (1 - cell.removed) * (1 - cell.zeroed)
+
+
+def _grid_panel(panel: Axes, cells: Sequence[TableCell]) -> None:
+    for cell in cells:
+        if cell.removed == 0:
+            panel.axhline(cell.mean, color=INK, lw=0.9, ls="--", label="unpruned, ours")
+    pruned = [cell for cell in cells if cell.removed > 0 and cell.step != "control"]
+    panel.errorbar(
+        [_left(cell) for cell in pruned], [cell.mean for cell in pruned],
+        [cell.spread or 0 for cell in pruned],
+        color=BLUE, marker="o", ms=4, lw=1.2, capsize=2, label="pruned, ours",
+    )  # fmt: skip
+    found = [(_left(c), c.published) for c in pruned if c.published is not None]
+    panel.plot(
+        [x for x, _ in found], [y for _, y in found],
+        color=VERMILLION, marker="o", ms=4, mfc="none", lw=0, label="pruned, paper",
+    )  # fmt: skip
+    for cell in cells:
+        if cell.step == "control":
+            panel.plot(_left(cell), cell.mean, "*", color=GREEN, ms=9, label="control, ours")
+    panel.set_xlabel("parameters left and not zero [%]")
+    panel.grid(True)
 
 
 def alive_plot(curves: Sequence[AliveCurve]) -> str:
