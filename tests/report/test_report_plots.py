@@ -148,12 +148,6 @@ def test_neurons_without_weights_are_told_apart() -> None:
     assert "512" in found
 
 
-def test_a_broken_curve_is_refused() -> None:
-    details = Details(curves=[Curve(step="s", iterations=[1, 2], loss=[0.5])])
-    with pytest.raises(StoreError, match="2 iterations and 1 losses"):
-        loss_plot(sample_results(details=details))
-
-
 def test_losses_that_reach_zero_and_single_points() -> None:
     curves = [
         Curve(step="a", iterations=[1, 2], loss=[0.5, 0.0]),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from maxprune.errors import StoreError, UsageError
+from maxprune.errors import UsageError
 from maxprune.report.figure import (
     BLUE,
     CYCLE,
@@ -200,7 +200,6 @@ def loss_plot(results: Results) -> str:
 
     Raises:
         UsageError: the results hold no curve with points.
-        StoreError: a curve has not as many losses as iterations.
     """
     curves = [curve for curve in results.details.curves if _points(curve)]
     if not curves:
@@ -228,10 +227,4 @@ def loss_plot(results: Results) -> str:
 
 
 def _points(curve: Curve) -> list[tuple[int, float]]:
-    """The points of a curve, checked to be whole."""
-    if len(curve.iterations) != len(curve.loss):
-        raise StoreError(
-            f"the curve of step {curve.step!r} has {len(curve.iterations)} iterations and "
-            f"{len(curve.loss)} losses: the results file is damaged, run the study again"
-        )
     return list(zip(curve.iterations, curve.loss, strict=True))
