@@ -96,7 +96,9 @@ def grid_plot(cells: Sequence[TableCell]) -> str:
         panels[0].xaxis.set_minor_locator(NullLocator())
         panels[0].xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         # The published networks fall far below ours at 98%; the axis is for ours.
-        panels[0].set_ylim(min(cell.mean - (cell.spread or 0) for cell in cells) - 0.15, None)
+        low = min(cell.mean - (cell.spread or 0) for cell in cells)
+        high = max(max(cell.mean + (cell.spread or 0), cell.published or 0) for cell in cells)
+        panels[0].set_ylim(low - 0.1 * (high - low), min(100.0, high + 0.1 * (high - low)))
         panels[0].set_ylabel("test accuracy [%]")
         panels[0].legend(loc="lower left", fontsize=7.5)
         return svg(figure, "grid", "Test accuracy against the share of parameters left")
