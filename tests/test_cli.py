@@ -234,3 +234,37 @@ def test_without_a_command_there_is_help(
     code, out, _ = call(monkeypatch, capsys, *arguments)
     assert code == 0
     assert "Commands:" in out
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "maxprune", "demo", "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "maxprune: stopped; go on with the same command and --resume\n"
+
+
+def test_all_sizes_are_checked_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--dataset", "digits", "--fc", 16, "--fc", 10, "--out", tmp_path / "grid")
+    code, _, error = call(monkeypatch, capsys, "reproduce", "table1", *options)
+    assert code == 2
+    assert "does not divide the 10 neurons" in error
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_damaged_mark_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.json").write_text("[]")
+    code, _, error = call(monkeypatch, capsys, "demo", "--out", tmp_path, "--resume")
+    assert code == 2
+    assert "run.json is damaged" in error

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from maxprune.reproduce import reproduce_app
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
+
+# What typer gives for Ctrl-C, and what a shell expects of it.
+_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Make a PyTorch network physically smaller, prove that it is no worse, "
@@ -131,10 +134,16 @@ def main() -> None:
             sys.exit(1)
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
-        print("maxprune: stopped; go on with the same command and --resume", file=sys.stderr)
-        sys.exit(130)
+        _stopped()
     else:
+        if code == _INTERRUPTED:
+            _stopped()
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stopped() -> NoReturn:
+    print("maxprune: stopped; go on with the same command and --resume", file=sys.stderr)
+    sys.exit(_INTERRUPTED)
 
 
 def _fail(message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from maxprune.studies.environment import environment
 from maxprune.studies.pipeline import Finished, Pipeline, Report
 from maxprune.studies.recipe import Recipe
 from maxprune.studies.workspace import Memory, Space, Workspace
+from maxprune.surgery.chain import trace
 from maxprune.train import PAPER, Training
 
 
@@ -59,19 +60,21 @@ def compress(
         TrainingDiverged: the loss is not finite.
         OutputError: the folder holds another run or cannot be written.
     """
-    if isinstance(weights, str) and weights != "auto":
-        raise UsageError(f"weights is a share between 0 and 1 or 'auto', not {weights!r}")
+    share = _share(weights)
+    if not isinstance(k, int) or not isinstance(seed, int):
+        raise UsageError(f"k and seed are whole numbers, not {k!r} and {seed!r}")
     trained = copy.deepcopy(model)
     recipe = Recipe(
         network=type(model).__name__, build=lambda: copy.deepcopy(trained), layer=layer, k=k,
-        shares=(weights,) if isinstance(weights, float) else (), choose=weights == "auto",
+        shares=() if share is None else (share,), choose=weights == "auto",
         training=training, seed=seed, bury=True, fresh=False,
     )  # fmt: skip
     recipe.check()
     space: Space = Memory()
     if folder is not None:
         identity = {
-            "study": "compress", "dataset": data.name, "network": _fingerprint(model),
+            "study": "compress", "dataset": data.name, "images": _images(data),
+            "network": _network(model),
             "layer": layer, "k": k, "weights": weights, "seed": seed,
             "training": training.model_dump(),
         }  # fmt: skip
@@ -80,9 +83,31 @@ def compress(
     return Pipeline(recipe, data, space, report).run("compress", about)
 
 
-def _fingerprint(model: nn.Module) -> str:
-    """A checksum of a network's weights."""
+def _share(weights: object) -> float | None:
+    """The share of weights to zero; None for none at all and for one that is chosen later."""
+    if weights is None or weights == "auto":
+        return None
+    if isinstance(weights, bool | str) or not isinstance(weights, SupportsFloat):
+        raise UsageError(f"weights is a share between 0 and 1 or 'auto', not {weights!r}")
+    share = float(weights)
+    if not 0 < share < 1:
+        raise UsageError(f"weights is a share between 0 and 1 (0.7 for 70%), not {weights!r}")
+    return share
+
+
+def _images(data: Dataset) -> str:
+    """A checksum of all pictures and labels."""
     digest = hashlib.sha256()
+    for images in (data.train, data.test):
+        for tensor in (images.pixels, images.labels):
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _network(model: nn.Module) -> str:
+    """A checksum of what a network is made of and of its weights."""
+    digest = hashlib.sha256(f"{model!r} {trace(model)}".encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -91,8 +91,9 @@ class Grid:
             for seed in range(self.seeds)
             for network in self.networks
         ]
-        for cell in cells[: len(self.networks)]:
-            cell.recipe().check()
+        for cell in cells:
+            if cell.seed == 0:
+                cell.recipe().check()
         return cells
 
 

@@ -238,3 +238,52 @@ def test_the_chosen_share_never_sees_the_test_set(data: Dataset) -> None:
     assert chosen[0][0] == chosen[1][0]
     for name, tensor in chosen[0][1].items():
         assert torch.equal(tensor, chosen[1][1][name])
+
+
+class Viewing(nn.Module):
+    """`view` behind a convolution, which does not run in channels-last memory."""
+
+    def __init__(self, outputs: int = 10) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 5, stride=3)
+        self.out = nn.Linear(8 * 8 * 8, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.conv(x))
+        return self.out(x.view(x.size(0), -1))
+
+
+def test_a_network_that_uses_view(data: Dataset) -> None:
+    model = Viewing()
+    maxprune.train(model, data.train, SHORT)
+    result = maxprune.compress(model, data, "conv", k=2, training=SHORT)
+    assert result.model.get_submodule("conv").out_channels == 4
+
+
+def test_a_network_that_does_not_fit_the_images(data: Dataset) -> None:
+    with pytest.raises(UsageError, match="5 outputs for 10 classes"):
+        maxprune.train(Viewing(outputs=5), data.train, SHORT)
+    with pytest.raises(UsageError, match="does not fit the images"):
+        maxprune.train(nn.Sequential(nn.Flatten(), nn.Linear(9, 10)), data.train, SHORT)
+
+
+@pytest.mark.parametrize("weights", [70, 1, 0, True, [0.5], "half", -0.1])
+def test_a_share_that_is_none_is_refused(data: Dataset, weights: object) -> None:
+    with pytest.raises(UsageError, match="share between 0 and 1"):
+        maxprune.compress(Own(), data, "hidden", k=2, weights=weights, training=SHORT)
+
+
+def test_compress_refuses_the_folder_of_other_data_or_another_network(
+    data: Dataset, tmp_path: Path
+) -> None:
+    model = lenet5(fc=8, conv=(2, 4))
+    short = Training(iterations=3)
+    maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")
+    again = maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")
+    assert len(again.results.steps) == 2
+    other = Dataset("digits", data.train, data.test.subset(torch.arange(50)))
+    with pytest.raises(OutputError, match="images"):
+        maxprune.compress(model, other, "fc1", k=2, training=short, folder=tmp_path / "run")
+    model.relu = nn.Tanh()
+    with pytest.raises(OutputError, match="network"):
+        maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")

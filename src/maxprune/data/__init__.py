@@ -24,7 +24,7 @@ NAMES = tuple(_LOADERS)
 """What `load` knows."""
 
 
-def load(name: str, root: Path | None = None) -> Dataset:
+def load(name: str, root: str | Path | None = None) -> Dataset:
     """A dataset by its name.
 
     Args:
@@ -43,4 +43,4 @@ def load(name: str, root: Path | None = None) -> Dataset:
     """
     if name not in _LOADERS:
         raise UsageError(f"there is no dataset {name!r}; choose one of {', '.join(NAMES)}")
-    return _LOADERS[name](root)
+    return _LOADERS[name](None if root is None else Path(root))

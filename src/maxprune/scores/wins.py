@@ -16,7 +16,7 @@ Counts are integers and add up: over batches, processes and machines, exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,7 +83,7 @@ def unit_wins(
 
 
 def count_wins(
-    model: nn.Module, layer: str, batches: Iterable[Float[Tensor, "batch ..."]]
+    model: nn.Module, layer: str, batches: Iterable[Tensor | Sequence[Tensor]]
 ) -> WinCounts:
     """Count the wins of the neurons of `layer`, whose output goes into a maxout.
 
@@ -93,7 +93,8 @@ def count_wins(
     Args:
         model: the network.
         layer: the layer before the maxout.
-        batches: inputs, for example `(x for x, _ in images.batches(1000))`.
+        batches: inputs, (batch, ...), or tuples whose first entry they are: a DataLoader, or
+            `images.batches(1000)`.
 
     Raises:
         StructureError: `layer` does not feed a maxout.
@@ -108,7 +109,8 @@ def count_wins(
     total: Tensor | None = None
     positions = 0
     with evaluating(model), torch.inference_mode():
-        for x in batches:
+        for batch in batches:
+            x = batch if isinstance(batch, Tensor) else batch[0]
             values = part(x.to(device))
             wins = unit_wins(values, maxout.k, above)
             total = wins if total is None else total + wins

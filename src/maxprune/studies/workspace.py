@@ -113,6 +113,8 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
         write_json(mark, identity)
         return
     found = read_json(mark)
+    if not isinstance(found, dict):
+        raise StoreError(f"{mark} is damaged: it does not say which run this is")
     if found != identity:
         keys = sorted(k for k in {*found, *identity} if found.get(k) != identity.get(k))
         key = keys[0]

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.images import Images
-from maxprune.errors import TrainingDiverged
-from maxprune.modes import device_of
+from maxprune.errors import TrainingDiverged, UsageError
+from maxprune.modes import device_of, evaluating
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.order import batches, derive
@@ -77,7 +77,7 @@ def train(
     images = images.to(device) if cuda else images
     with (
         torch.random.fork_rng(devices=[device] if cuda else []),
-        _in_training(model),
+        _in_training(model, images),
         hold_zeros(model),
     ):
         torch.manual_seed(derive(seed, "dropout"))
@@ -93,15 +93,39 @@ def train(
 
 
 @contextlib.contextmanager
-def _in_training(model: nn.Module) -> Iterator[None]:
-    """Training mode and channels-last memory, which is faster; evaluation mode afterwards."""
+def _in_training(model: nn.Module, images: Images) -> Iterator[None]:
+    """Training mode and channels-last memory, which is faster; evaluation mode afterwards.
+
+    A network that does not run in channels-last memory (one that uses `view` behind a
+    convolution) keeps the usual one.
+    """
     try:
-        model.train()
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if _refusal(model, images) is not None:
+            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            refusal = _refusal(model, images)
+            if refusal is not None:
+                raise UsageError(f"the network does not fit the images: {refusal}")
+        model.train()
         yield
     finally:
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         model.eval()
+
+
+def _refusal(model: nn.Module, images: Images) -> str | None:
+    """Why the network cannot classify these images, tried on two of them; None if it can."""
+    x, _ = next(images.batches(2, device_of(model)))
+    try:
+        with evaluating(model), torch.no_grad():
+            out = model(x)
+    except (RuntimeError, ValueError, TypeError) as error:
+        return str(error).strip().splitlines()[0]
+    if not isinstance(out, Tensor) or out.shape[:1] != x.shape[:1] or out.dim() != 2:
+        return "it does not give one row of outputs for each image"
+    if out.shape[1] < images.classes:
+        return f"it has {out.shape[1]} outputs for {images.classes} classes"
+    return None
 
 
 @dataclass(frozen=True)
