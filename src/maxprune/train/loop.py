@@ -67,7 +67,7 @@ def train(
         The mean training loss over each stretch of a hundred iterations.
 
     Raises:
-        UsageError: there are no images.
+        UsageError: there are no images, or the network does not fit them.
         TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
         StoreError: the checkpoint to resume from cannot be read.
         OutputError: a checkpoint cannot be written.
@@ -115,6 +115,8 @@ def _in_training(model: nn.Module, images: Images) -> Iterator[None]:
 
 def _refusal(model: nn.Module, images: Images) -> str | None:
     """Why the network cannot classify these images, tried on two of them; None if it can."""
+    if len(images) == 0:
+        return "there are no images to train on"
     x, _ = next(images.batches(2, device_of(model)))
     try:
         with evaluating(model), torch.no_grad():
