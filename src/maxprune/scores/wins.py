@@ -38,6 +38,7 @@ from maxprune.surgery.chain import (
 )
 from maxprune.surgery.insert import head
 
+PIECE = 2**19  # values that are compared at once
 ORDERED = (*DROPOUTS, *MAX_POOLS, *SHAPES)  # in evaluation, which is larger stays so
 
 
@@ -69,6 +70,14 @@ def unit_wins(
         >>> unit_wins(torch.tensor([[1.0, 2.0], [3.0, 3.0], [-1.0, -2.0]]), k=2, above=0.0)
         tensor([[1, 1]])
     """
+    rows = max(1, PIECE // max(1, values[:1].numel()))
+    return torch.stack([_piece_wins(piece, k, above) for piece in values.split(rows)]).sum(0)
+
+
+def _piece_wins(
+    values: Float[Tensor, "batch neurons *space"], k: int, above: float | None
+) -> Int[Tensor, "units k"]:
+    """The wins over a piece of a batch that stays in the processor's cache."""
     units = values.unflatten(1, (-1, k))
     best = units.amax(2)
     undecided = best > above if above is not None else torch.ones_like(best, dtype=torch.bool)
