@@ -193,6 +193,7 @@ def test_the_grid_fills_tables_and_figure(
         (("reproduce", "table1", "--seeds", "0"), "--seeds"),
         (("reproduce", "table1", "--jobs", "-1"), "--jobs"),
         (("reproduce", "table1", "--average", "2"), "--average"),
+        (("reproduce", "table2", "--ramp", "-0.1"), "--ramp"),
         (("reproduce", "table1", "--dataset", "imagenet"), "imagenet"),
         (("reproduce", "table1", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("reproduce", "table1", "--accounting", "--network", "vgg"), "mfc, mc"),

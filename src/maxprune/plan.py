@@ -10,17 +10,14 @@ from typing import Annotated, Literal, TypeAlias
 
 import torch
 from jaxtyping import Int
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
 from maxprune.errors import StoreError, UsageError
+from maxprune.records import Settings, first_wrong
 
 
-class _Plan(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MaxoutPlan(_Plan):
+class MaxoutPlan(Settings):
     """Put a maxout over k adjacent neurons behind `layer`."""
 
     kind: Literal["maxout"] = "maxout"
@@ -28,7 +25,7 @@ class MaxoutPlan(_Plan):
     k: Annotated[int, Field(ge=2)]
 
 
-class KeepPlan(_Plan):
+class KeepPlan(Settings):
     """The neurons of each named layer that stay, by their index before the cut.
 
     Args:
@@ -45,15 +42,15 @@ class KeepPlan(_Plan):
     @model_validator(mode="after")
     def _check(self) -> KeepPlan:
         if self.neurons.keys() != self.keep.keys():
-            raise ValueError("neurons and keep name different layers")
+            raise UsageError("KeepPlan: neurons and keep name different layers")
         for layer, indices in self.keep.items():
             count = self.neurons[layer]
             if not indices:
-                raise ValueError(f"layer {layer} would lose all of its {count} neurons")
+                raise UsageError(f"KeepPlan: layer {layer} would lose all of its {count} neurons")
             if any(b <= a for a, b in itertools.pairwise(indices)):
-                raise ValueError(f"layer {layer}: the indices that stay must ascend")
+                raise UsageError(f"KeepPlan: layer {layer}: the indices that stay must ascend")
             if indices[0] < 0 or indices[-1] >= count:
-                raise ValueError(f"layer {layer}: an index is outside 0 to {count - 1}")
+                raise UsageError(f"KeepPlan: layer {layer}: an index is outside 0 to {count - 1}")
         return self
 
     def removed(self, layer: str) -> tuple[int, ...]:
@@ -62,7 +59,7 @@ class KeepPlan(_Plan):
         return tuple(i for i in range(self.neurons[layer]) if i not in stay)
 
 
-class ZeroPlan(_Plan):
+class ZeroPlan(Settings):
     """Single weights that are zero from now on: all with a magnitude up to `threshold`.
 
     Args:
@@ -90,22 +87,25 @@ def read_plan(content: object) -> Plan:
     try:
         return _ADAPTER.validate_python(content)
     except ValidationError as error:
-        raise StoreError(f"not a plan: {_first(error)}") from error
+        raise StoreError(f"not a plan: {first_wrong(error)}") from error
+    except UsageError as error:
+        raise StoreError(f"not a plan: {error}") from error
 
 
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, and where, in one line."""
-    first = error.errors()[0]
-    where = "".join(f"{part}: " for part in first["loc"])
-    return where + first["msg"].removeprefix("Value error, ")
+def keep_plan(
+    neurons: dict[str, int], keep: dict[str, tuple[int, ...]], method: str = ""
+) -> KeepPlan:
+    """Keep these neurons of each layer: for scores of your own.
 
+    Args:
+        neurons: layer name to its number of neurons (channels) before the cut.
+        keep: layer name to the ascending indices that stay.
+        method: what decided, for the reader.
 
-def keep_plan(neurons: dict[str, int], keep: dict[str, tuple[int, ...]], method: str) -> KeepPlan:
-    """Make a `KeepPlan`; what is wrong with it becomes a `UsageError` in one line."""
-    try:
-        return KeepPlan(neurons=neurons, keep=keep, method=method)
-    except ValidationError as error:
-        raise UsageError(f"not a plan: {_first(error)}") from error
+    Raises:
+        UsageError: a layer would be emptied, or an index is out of its range or order.
+    """
+    return KeepPlan(neurons=neurons, keep=keep, method=method)
 
 
 def least_winning(
@@ -138,8 +138,8 @@ def maxout_plan(layer: str, k: int) -> MaxoutPlan:
     """Put a maxout over k adjacent neurons behind `layer`.
 
     Raises:
-        UsageError: k is below 2.
+        UsageError: k is below 2, or not a whole number.
     """
-    if k < 2:
-        raise UsageError(f"a maxout takes the maximum over at least k = 2 neurons, not {k}")
+    if type(k) is not int or k < 2:
+        raise UsageError(f"a maxout takes the maximum over at least k = 2 neurons, not {k!r}")
     return MaxoutPlan(layer=layer, k=k)

@@ -8,21 +8,19 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
+from maxprune.grid_options import Grid, takes_grid
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
-from maxprune.studies.lenet import NETWORKS, Cell, Network
-from maxprune.studies.published import SHARES, SIZES
-from maxprune.train import PAPER
+from maxprune.studies.lenet import Cell
+from maxprune.studies.published import SHARES
 
 reproduce_app = typer.Typer(
     help="Reproduce Moya Rueda, Grzeszick, Fink 2017: LeNet-5 on MNIST, beside the published "
@@ -31,84 +29,7 @@ reproduce_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Networks = Annotated[
-    list[str] | None,
-    typer.Option("--network", help="mfc or mc; may be given twice. Default: both."),
-]
-Sizes = Annotated[
-    list[int] | None,
-    typer.Option("--fc", help="Neurons of fc1; may be repeated. Default: 128, 256, 512."),
-]
-Iterations = Annotated[int, typer.Option(help="Iterations of every training.")]
-Seeds = Annotated[int, typer.Option(help="Seeds per cell: 0, 1, ...")]
-Jobs = Annotated[int, typer.Option(help="Cells side by side, one thread each; 0: one a core.")]
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
-]
-Out = Annotated[Path, typer.Option(help="Folder for the results; all three share one.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
-Average = Annotated[
-    float,
-    typer.Option(
-        help="A trained network is the mean of its weights over this last share of the "
-        "iterations; 0 takes the last iteration's, as the paper does."
-    ),
-]
-Dataset = Annotated[str, typer.Option(help="mnist, or digits for a quick look.")]
-OUT = Path("maxprune-lenet")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What the three commands have in common."""
-
-    networks: list[Network]
-    sizes: list[int]
-    iterations: int = PAPER.iterations
-    seeds: int = 3
-    jobs: int = 0
-    data: Path | None = None
-    out: Path = OUT
-    resume: bool = False
-    average: float = PAPER.average
-    dataset: str = "mnist"
-
-    def cells(self, shares: Sequence[float], control: bool) -> list[Cell]:
-        """The cells, the largest networks first."""
-        for name in ("iterations", "seeds"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name} is at least 1, not {getattr(self, name)}")
-        if self.jobs < 0:
-            raise UsageError(f"--jobs is at least 1, or 0 for one a core, not {self.jobs}")
-        if not 0 <= self.average <= 1:
-            raise UsageError(f"--average is a share between 0 and 1, not {self.average}")
-        update = {"iterations": self.iterations, "average": self.average}
-        training = PAPER.model_copy(update=update)
-        cells = [
-            Cell(network, fc, seed, tuple(shares), control, training, self.dataset)
-            for fc in sorted(self.sizes, reverse=True)
-            for seed in range(self.seeds)
-            for network in self.networks
-        ]
-        for cell in cells:
-            if cell.seed == 0:
-                cell.recipe().check()
-        return cells
-
-
-def _networks(names: list[str] | None) -> list[Network]:
-    for name in names or ():
-        if name not in NETWORKS:
-            raise UsageError(f"--network is one of {', '.join(NETWORKS)}, not {name!r}")
-    return [n for n in NETWORKS if not names or n in names]
-
-
-def _sizes(sizes: list[int] | None) -> list[int]:
-    for size in sizes or ():
-        if size < 1:
-            raise UsageError(f"--fc is at least 1, not {size}")
-    return list(dict.fromkeys(sizes or SIZES))
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @reproduce_app.callback()
@@ -119,17 +40,9 @@ def _root(context: typer.Context) -> None:
 
 
 @reproduce_app.command("table1")
+@takes_grid()
 def table1_command(
-    network: Networks = None,
-    fc: Sizes = None,
-    iterations: Iterations = PAPER.iterations,
-    seeds: Seeds = 3,
-    jobs: Jobs = 0,
-    data: Data = None,
-    out: Out = OUT,
-    resume: Resume = False,
-    average: Average = PAPER.average,
-    dataset: Dataset = "mnist",
+    grid: Grid,
     control: Annotated[
         bool,
         typer.Option(
@@ -140,7 +53,7 @@ def table1_command(
     accounts: Annotated[
         bool, typer.Option("--accounting", help="Print the parameters alone; trains nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Accuracy of LeNet-MFC and LeNet-MC without maxout and at k = 4, 3, 2, 1 (Table 1).
 
@@ -148,30 +61,19 @@ def table1_command(
     --fc 128 --seeds 1 is a start.
     """
     if accounts:
-        _print_accounting(accounting(_networks(network), sorted(_sizes(fc))), as_json)
+        _print_accounting(accounting(grid.networks(), grid.sizes()), as_json)
         return
     from maxprune.studies.tables import table1
 
-    grid = Grid(
-        _networks(network), _sizes(fc), iterations, seeds, jobs, data, out, resume, average, dataset
-    )
     results = _filled(grid, grid.cells((), control))
     _show(grid, "table1", "Table 1: neuron pruning", table1(results), as_json)
 
 
 @reproduce_app.command("table2")
+@takes_grid()
 def table2_command(
-    network: Networks = None,
-    fc: Sizes = None,
-    iterations: Iterations = PAPER.iterations,
-    seeds: Seeds = 3,
-    jobs: Jobs = 0,
-    data: Data = None,
-    out: Out = OUT,
-    resume: Resume = False,
-    average: Average = PAPER.average,
-    dataset: Dataset = "mnist",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    grid: Grid,
+    as_json: AsJson = False,
 ) -> None:
     """Accuracy at k = 1 with 10 to 98% of the parameters zeroed and retrained (Table 2).
 
@@ -179,25 +81,14 @@ def table2_command(
     """
     from maxprune.studies.tables import table2
 
-    grid = Grid(
-        _networks(network), _sizes(fc), iterations, seeds, jobs, data, out, resume, average, dataset
-    )
     results = _filled(grid, grid.cells(SHARES, control=False))
     _show(grid, "table2", "Table 2: weight pruning at k = 1", table2(results), as_json)
 
 
 @reproduce_app.command("figure1")
+@takes_grid(seeds=1)
 def figure1_command(
-    network: Networks = None,
-    fc: Sizes = None,
-    iterations: Iterations = PAPER.iterations,
-    seeds: Seeds = 1,
-    jobs: Jobs = 0,
-    data: Data = None,
-    out: Out = OUT,
-    resume: Resume = False,
-    average: Average = PAPER.average,
-    dataset: Dataset = "mnist",
+    grid: Grid,
 ) -> None:
     """Share of neurons still alive against the share of weights zeroed (Figure 1).
 
@@ -207,19 +98,16 @@ def figure1_command(
     from maxprune.report.grid import alive_plot
     from maxprune.studies.figure1 import curves
 
-    grid = Grid(
-        _networks(network), _sizes(fc or [512]), iterations, seeds, jobs, data, out, resume,
-        average, dataset,
-    )  # fmt: skip
+    grid = replace(grid, fc=grid.fc or [512])
     cells = grid.cells(SHARES, control=False)
     results = _filled(grid, cells)
     found = [
         curve
         for cell, result in zip(cells, results, strict=True)
-        for curve in curves(cell, out / cell.name, result)
+        for curve in curves(cell, grid.out / cell.name, result)
     ]
     _write(grid, "figure1", found)
-    write_text(out / "figure1.svg", alive_plot(found))
+    write_text(grid.out / "figure1.svg", alive_plot(found))
     console = Console()
     for curve in found:
         first = next((z for z, a in zip(curve.zeroed, curve.alive, strict=True) if a < 1), None)
@@ -227,7 +115,7 @@ def figure1_command(
         says = "none dies" if first is None else f"the first neurons die at {first:.1%} zeroed"
         name = f"{curve.network}-{curve.fc} seed {curve.seed} {curve.step}"
         console.print(f"{name} ({kind}): {says}", highlight=False)
-    console.print(f"The plot: {out / 'figure1.svg'}", highlight=False, soft_wrap=True)
+    console.print(f"The plot: {grid.out / 'figure1.svg'}", highlight=False, soft_wrap=True)
 
 
 def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:

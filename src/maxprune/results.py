@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
+from maxprune.records import first_wrong
 
 FORMAT = 1
 
@@ -154,9 +155,7 @@ class Results(Record):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise StoreError(f"{path} is not a results file: {where}: {first['msg']}") from error
+            raise StoreError(f"{path} is not a results file: {first_wrong(error)}") from error
 
 
 class TableCell(Record):

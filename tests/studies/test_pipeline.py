@@ -62,6 +62,10 @@ def test_steps_and_their_figures(finished, data: Dataset) -> None:
         assert step.removed == pytest.approx(1 - count / base.parameters)
         assert step.zeroed == pytest.approx(zeros / count)
         assert step.accuracy == maxprune.measure.accuracy(model, data.test)
+        if step.name.startswith("weights"):
+            plans = [p for p in maxprune.lineage(model).plans if isinstance(p, maxprune.ZeroPlan)]
+            assert step.name == f"weights {100 * plans[-1].share:g}%"
+            assert plans[-1].zeroed == zeros
     assert results.steps[-1].zeroed >= 0.9
     assert results.steps[0].accuracy_before_retraining is None
     assert results.steps[1].accuracy_before_retraining is not None

@@ -12,7 +12,7 @@ from train_helpers import LONG, SHORT, network, pictures, weights
 
 from maxprune.data.images import Images
 from maxprune.errors import OutputError, StoreError, TrainingDiverged
-from maxprune.train import Checkpoints, Progress, Training, train
+from maxprune.train import Checkpoints, Progress, Training, Watch, train
 
 plain_batch = Images.batch
 
@@ -23,9 +23,11 @@ def run(
     seed: int = 0,
     sparse: bool = True,
     images: Images | None = None,
+    zeroed: float | None = None,
 ) -> tuple[nn.Module, Progress]:
     model = network(sparse)
-    return model, train(model, images or pictures(), training, seed, place)
+    images = images or pictures()
+    return model, train(model, images, training, seed, place, zeroed=zeroed)
 
 
 @pytest.fixture
@@ -57,17 +59,17 @@ def interrupted(place: Checkpoints, iteration: int, **settings: object) -> None:
 
 
 @pytest.mark.parametrize("average", [0, 0.5, 1])
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(("sparse", "zeroed"), [(False, None), (True, None), (True, 0.8)])
 def test_an_interrupted_training_ends_as_one_that_was_not(
-    place: Checkpoints, average: float, sparse: bool
+    place: Checkpoints, average: float, sparse: bool, zeroed: float | None
 ) -> None:
     training = SHORT.model_copy(update={"average": average})
-    model, progress = run(None, training, sparse=sparse)
+    model, progress = run(None, training, sparse=sparse, zeroed=zeroed)
     expected = weights(model)
     for iterations in ([0], [9], [10], [11], [15, 12, 7], [20, 10, 9], [30, 5], [42]):
         for iteration in iterations:
-            interrupted(place, iteration, training=training, sparse=sparse)
-        again, found = run(place, training, sparse=sparse)
+            interrupted(place, iteration, training=training, sparse=sparse, zeroed=zeroed)
+        again, found = run(place, training, sparse=sparse, zeroed=zeroed)
         assert weights(again) == expected, iterations
         assert found == progress
         assert list(place.path.parent.iterdir()) == []
@@ -88,9 +90,9 @@ def test_a_tick_or_a_last_that_fails_loses_nothing(place: Checkpoints) -> None:
 
     for _ in range(3):
         with pytest.raises(Stop):
-            train(network(True), pictures(), SHORT, 0, place, tick=stop)
+            train(network(True), pictures(), SHORT, 0, place, watch=Watch(tick=stop))
     with pytest.raises(Stop):
-        train(network(True), pictures(), SHORT, 0, place, last=stop)
+        train(network(True), pictures(), SHORT, 0, place, watch=Watch(last=stop))
     assert weights(run(place)[0]) == expected
 
 
@@ -151,6 +153,7 @@ OTHERS = {
     "average": lambda place: run(place, SHORT.model_copy(update={"average": 0})),
     "zeros": lambda place: run(place, sparse=False),
     "images": lambda place: run(place, images=pictures(40)),
+    "zeroed": lambda place: run(place, zeroed=0.8),
 }
 ALONE = {
     "key": lambda: run(None),
@@ -159,6 +162,7 @@ ALONE = {
     "average": lambda: run(None, SHORT.model_copy(update={"average": 0})),
     "zeros": lambda: run(None, sparse=False),
     "images": lambda: run(None, images=pictures(40)),
+    "zeroed": lambda: run(None, zeroed=0.8),
 }
 
 

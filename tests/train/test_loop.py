@@ -8,8 +8,9 @@ from train_helpers import LONG, SHORT, network, pictures, weights
 
 from maxprune.data.images import Images
 from maxprune.errors import TrainingDiverged, UsageError
-from maxprune.train import Training, derive, train
+from maxprune.train import Training, Watch, derive, train
 from maxprune.train.order import batches
+from maxprune.weights import growing_zeros, prunable
 
 
 def trained(training: Training = SHORT, seed: int = 0, sparse: bool = False) -> nn.Module:
@@ -61,7 +62,9 @@ def test_it_is_plain_momentum_and_the_average_is_a_plain_mean() -> None:
     model, seen = plain(training, seed=3)
     lasts = []
     found = network()
-    train(found, pictures(), training, 3, last=lambda m: lasts.append(copy.deepcopy(m)))
+    train(
+        found, pictures(), training, 3, watch=Watch(last=lambda m: lasts.append(copy.deepcopy(m)))
+    )
     for name, value in model.state_dict().items():
         assert torch.allclose(lasts[0].state_dict()[name], value, atol=1e-5), name
     for name, value in found.state_dict().items():
@@ -75,7 +78,7 @@ def test_without_an_average_the_last_iteration_stays() -> None:
     lasts = []
     found = network()
     training = SHORT.model_copy(update={"average": 0})
-    train(found, pictures(), training, last=lambda m: lasts.append(weights(m)))
+    train(found, pictures(), training, watch=Watch(last=lambda m: lasts.append(weights(m))))
     assert lasts == [weights(found)]
 
 
@@ -110,7 +113,7 @@ def test_after_an_error_the_modes_are_as_after_the_end(where: str) -> None:
 
     model, state = network(sparse=True), torch.get_rng_state()
     with pytest.raises(RuntimeError, match="stop"):
-        train(model, pictures(), SHORT, **{where: stop})
+        train(model, pictures(), SHORT, watch=Watch(**{where: stop}))
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(m.training for m in model.modules())
     assert all(p.is_contiguous() for p in model.parameters())
@@ -119,7 +122,7 @@ def test_after_an_error_the_modes_are_as_after_the_end(where: str) -> None:
 
 def test_ticks_count_iterations() -> None:
     ticks: list[int] = []
-    train(network(), pictures(), SHORT, tick=ticks.append)
+    train(network(), pictures(), SHORT, watch=Watch(tick=ticks.append))
     assert ticks == [10, 20, 30, 40, 43]
 
 
@@ -154,3 +157,48 @@ def test_every_stretch_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     train(network(), pictures(), Training(iterations=12, batch=8))
     order = batches(50, 8, derive(0, "order"))
     assert seen == [tuple(next(order).tolist()) for _ in range(12)]
+
+
+def share_of_zeros(model: nn.Module) -> float:
+    total = sum(p.numel() for p in model.parameters())
+    return sum(int((w == 0).sum()) for w in prunable(model)) / total
+
+
+@pytest.mark.parametrize("average", [0, 0.5, 1])
+@pytest.mark.parametrize("ramp", [0, 0.5])
+def test_zeros_grow_and_stay(average: float, ramp: float) -> None:
+    seen: list[float] = []
+    plain_rate = Training.rate_at
+    model = network()
+
+    def rate(self: Training, iteration: int) -> float:
+        seen.append(share_of_zeros(model))
+        return plain_rate(self, iteration)
+
+    training = LONG.model_copy(update={"average": average, "ramp": ramp})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "rate_at", rate)
+        train(model, pictures(), training, zeroed=0.8)
+    one = 1 / sum(p.numel() for p in model.parameters())
+    assert 0.8 <= share_of_zeros(model) < 0.8 + one
+    assert len(seen) == LONG.iterations
+    expected = growing_zeros(network(), 0.8, training.ramp_iterations())
+    assert len(expected) == (1 if ramp == 0 or average == 1 else 10)
+    for iteration, share in enumerate(seen):
+        wanted = max(s for i, s in expected.items() if i <= iteration)
+        assert wanted <= share + 1e-9 < wanted + one + 2e-9, iteration
+
+
+def test_a_zeroed_weight_has_no_momentum_left() -> None:
+    """With momentum kept, a weight zeroed in the middle would move once more."""
+    training = Training(iterations=20, batch=8, rate=0.05, average=0, ramp=1.0)
+    model = network()
+    train(model, pictures(), training, zeroed=0.5)
+    one = 1 / sum(p.numel() for p in model.parameters())
+    assert 0.5 <= share_of_zeros(model) < 0.5 + one
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 0.99, float("nan")])
+def test_a_share_of_zeros_that_cannot_be_is_refused(share: float) -> None:
+    with pytest.raises(UsageError, match="share"):
+        train(network(), pictures(), SHORT, zeroed=share)

@@ -1,6 +1,6 @@
 import pytest
-from pydantic import ValidationError
 
+from maxprune.errors import UsageError
 from maxprune.train import PAPER, Training
 
 
@@ -17,6 +17,7 @@ def test_the_defaults_are_the_papers() -> None:
     expected = {
         "iterations": 10_000, "batch": 64, "rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4,
         "gamma": 1e-4, "power": 0.75, "average": 0.5,
+        "ramp": 0.5,
     }  # fmt: skip
     assert PAPER.model_dump() == expected
 
@@ -25,10 +26,11 @@ def test_the_defaults_are_the_papers() -> None:
     "wrong",
     [{"iterations": 0}, {"batch": 0}, {"rate": 0}, {"rate": float("nan")}, {"momentum": 1},
      {"momentum": -0.1}, {"weight_decay": -1}, {"gamma": -1}, {"power": float("inf")},
-     {"average": 1.1}, {"average": -0.1}, {"epochs": 1}],
+     {"average": 1.1}, {"average": -0.1}, {"ramp": 1.1}, {"ramp": -0.1}, {"epochs": 1}],
 )  # fmt: skip
 def test_settings_out_of_their_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValidationError):
+    ((name, value),) = wrong.items()
+    with pytest.raises(UsageError, match=rf"^Training: {name}: [^\n]*, not {value}$"):
         Training(**wrong)
 
 
@@ -50,3 +52,16 @@ def test_which_iterations_are_averaged(
 ) -> None:
     training = Training(iterations=iterations, average=average)
     assert [i for i in range(1, iterations + 1) if training.is_averaged(i)] == expected
+
+
+@pytest.mark.parametrize(
+    ("iterations", "average", "ramp", "expected"),
+    [(100, 0.5, 0.5, 50), (100, 0.5, 0.9, 50), (100, 0.3, 0.9, 70), (100, 0, 0.9, 90),
+     (100, 1, 0.5, 0), (100, 0.5, 0, 0), (1, 0.5, 0.5, 0), (7, 0.5, 0.5, 3)],
+)  # fmt: skip
+def test_zeros_grow_at_most_until_the_mean_begins(
+    iterations: int, average: float, ramp: float, expected: int
+) -> None:
+    training = Training(iterations=iterations, average=average, ramp=ramp)
+    assert training.ramp_iterations() == expected
+    assert not any(training.is_averaged(done) for done in range(1, expected))

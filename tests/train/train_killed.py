@@ -7,7 +7,7 @@ from pathlib import Path
 
 from train_helpers import LONG, network, pictures
 
-from maxprune.train import Checkpoints, train
+from maxprune.train import Checkpoints, Watch, train
 
 
 def tick(done: int) -> None:
@@ -18,4 +18,4 @@ def tick(done: int) -> None:
 
 if __name__ == "__main__":
     place = Checkpoints(Path(sys.argv[1]), every=100, key="killed")
-    train(network(sparse=True), pictures(), LONG, 0, place, tick)
+    train(network(sparse=True), pictures(), LONG, 0, place, Watch(tick=tick))

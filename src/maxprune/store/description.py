@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from maxprune.errors import StoreError
 from maxprune.files import parse_json, read_bytes, write_text
+from maxprune.records import first_wrong
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -77,9 +78,7 @@ def describe(folder: str | Path) -> Description:
     try:
         return Description.model_validate(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(f"{path} is damaged: {where}: {first['msg']}") from error
+        raise StoreError(f"{path} is damaged: {first_wrong(error)}") from error
 
 
 def _is_whole(content: bytes) -> bool:

@@ -3,11 +3,13 @@
 Moya Rueda, Grzeszick, Fink 2017, sections 4.1 and 4.2: train with a maxout over k adjacent
 neurons; count wins; remove the least winning neuron of every unit; retrain; repeat to k = 1;
 then zero single weights by a global threshold and retrain with the zeros held. Weights go in
-growing shares, each from the network of the share before (Han et al. 2015, section 3.4).
+growing shares, each from the network of the share before (Han et al. 2015, section 3.4), and
+within a share little by little (Zhu and Gupta 2017).
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from maxprune.studies.measured import Measured, as_baseline, as_details, as_step
 from maxprune.studies.recipe import Recipe, step_name
 from maxprune.studies.workspace import Make, Space
 from maxprune.surgery import apply, audit, remove_dead
-from maxprune.train import Checkpoints, derive, train
+from maxprune.train import Checkpoints, Watch, derive, train
 from maxprune.weights import choose_share, zero_plan
 
 Report = Callable[[str, int, int], None]
@@ -163,7 +165,7 @@ class Pipeline:
         model = apply(self._built(name), maxout_plan(self.recipe.layer, self.recipe.k))
         if self.recipe.fresh:
             return self._trained(self._redrawn(model, name), name, place, self.recipe.k)
-        return self._trained(model, name, place, self.recipe.k, pruned=True)
+        return self._trained(model, name, place, self.recipe.k, self._tested(model))
 
     def _remove_one(self, model: nn.Module, k: int) -> Make:
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
@@ -177,7 +179,7 @@ class Pipeline:
                 step=name, layer=layer, wins=counts.wins.tolist(),
                 keep=list(plan.keep[layer]), positions=counts.positions,
             )  # fmt: skip
-            trained, measured = self._trained(smaller, name, place, k, pruned=True)
+            trained, measured = self._trained(smaller, name, place, k, self._tested(smaller))
             return trained, measured.model_copy(update={"wins": wins})
 
         return make
@@ -190,7 +192,9 @@ class Pipeline:
                 plan = choose_share(model, lambda m: accuracy(m, self.validation))
             else:
                 plan = zero_plan(model, share)
-            return self._trained(apply(model, plan), step_name(plan.share), place, pruned=True)
+            before = self._tested(apply(model, plan))
+            name = step_name(plan.share)
+            return self._trained(copy.deepcopy(model), name, place, 1, before, plan.share)
 
         return make
 
@@ -216,22 +220,28 @@ class Pipeline:
         name: str,
         place: Checkpoints | None,
         k: int = 1,
-        pruned: bool = False,
+        before: float | None = None,
+        zeroed: float | None = None,
     ) -> tuple[nn.Module, Measured]:
-        """Train the network of a step and measure it; `pruned` ones also before the training."""
+        """Train the network of a step, up to a share of zeros if one is given, and measure it."""
         recipe = self.recipe
         model = model.to(self.device)
-        before = accuracy(model, self.data.test) if pruned else None
         lasts: list[float] = []
-        progress = train(
-            model, self.data.train, recipe.training, derive(recipe.seed, name), place,
-            lambda done: self.report(name, done, recipe.training.iterations),
-            lambda trained: lasts.append(accuracy(trained, self.data.test)),
-        )  # fmt: skip
+        watch = Watch(
+            tick=lambda done: self.report(name, done, recipe.training.iterations),
+            last=lambda trained: lasts.append(self._tested(trained)),
+        )
+        seed = derive(recipe.seed, name)
+        progress = train(model, self.data.train, recipe.training, seed, place, watch, zeroed)
+        if zeroed is not None:
+            model = apply(model, zero_plan(model, zeroed))  # zero already; the lineage says so
         if recipe.bury and recipe.is_last(name):
             model = remove_dead(model).model
         curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
         return model, measure_step(model, self.data, name, k, before, lasts[0], curve)
+
+    def _tested(self, model: nn.Module) -> float:
+        return accuracy(model.to(self.device), self.data.test)
 
     def _results(self, study: str, environment: dict[str, str], command: str) -> Results:
         first, size = self.done[BASELINE]

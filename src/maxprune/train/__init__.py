@@ -2,7 +2,7 @@
 
 from maxprune.train.checkpoint import Progress
 from maxprune.train.config import PAPER, Training
-from maxprune.train.loop import Checkpoints, train
+from maxprune.train.loop import Checkpoints, Watch, train
 from maxprune.train.order import derive
 
-__all__ = ["PAPER", "Checkpoints", "Progress", "Training", "derive", "train"]
+__all__ = ["PAPER", "Checkpoints", "Progress", "Training", "Watch", "derive", "train"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from maxprune.records import Settings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -12,7 +14,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AVERAGE_EVERY = 10
 
 
-class Training(BaseModel):
+class Training(Settings):
     """Stochastic gradient descent with momentum and Caffe's `inv` rate.
 
     At iteration i the learning rate is rate * (1 + gamma * i) ^ -power.
@@ -28,9 +30,10 @@ class Training(BaseModel):
         average: the trained network is the mean of the weights over this last share of the
             iterations (Polyak and Juditsky 1992), which the paper does not do; 0 takes the last
             iteration's weights, as the paper does. The steps of the training are the same.
+        ramp: a retraining after weight pruning zeroes the weights little by little over this
+            first share of its iterations (Zhu and Gupta 2017), at most until the mean begins; 0
+            zeroes them all before its first iteration, as the paper does.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     iterations: Annotated[int, Field(ge=1)] = 10_000
     batch: Annotated[int, Field(ge=1)] = 64
@@ -40,6 +43,7 @@ class Training(BaseModel):
     gamma: NotNegative = 1e-4
     power: NotNegative = 0.75
     average: Annotated[float, Field(ge=0, le=1)] = 0.5
+    ramp: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""
@@ -52,8 +56,18 @@ class Training(BaseModel):
         """
         if not self.average:
             return False
-        first = self.iterations - max(1, round(self.iterations * self.average))
-        return done == self.iterations or (done > first and done % AVERAGE_EVERY == 0)
+        return done == self.iterations or (
+            done > self._before_the_mean() and done % AVERAGE_EVERY == 0
+        )
+
+    def ramp_iterations(self) -> int:
+        """Over how many iterations the share of zeros grows; the mean is of what comes after."""
+        return min(int(self.iterations * self.ramp), self._before_the_mean())
+
+    def _before_the_mean(self) -> int:
+        if not self.average:
+            return self.iterations
+        return self.iterations - max(1, round(self.iterations * self.average))
 
 
 PAPER = Training()

@@ -24,7 +24,8 @@ from maxprune.modes import device_of, evaluating
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.order import batches, derive
-from maxprune.weights.magnitude import hold_zeros, prunable
+from maxprune.weights.gradual import growing_zeros
+from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
 
 Tick = Callable[[int], None]
 LOG_EVERY = 100
@@ -39,16 +40,35 @@ class Checkpoints:
     key: str = ""
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who is told as a training goes on.
+
+    Attributes:
+        tick: called with the number of iterations done, about every hundred.
+        last: called with the network as the last iteration left it, before it becomes the mean.
+    """
+
+    tick: Tick | None = None
+    last: Callable[[nn.Module], None] | None = None
+
+
+UNWATCHED = Watch()
+
+
 def train(
     model: nn.Module,
     images: Images,
     training: Training,
     seed: int = 0,
     checkpoints: Checkpoints | None = None,
-    tick: Tick | None = None,
-    last: Callable[[nn.Module], None] | None = None,
+    watch: Watch = UNWATCHED,
+    zeroed: float | None = None,
 ) -> Progress:
     """Train a classifier in place by cross entropy; weights that are zero stay zero.
+
+    With `zeroed`, the smallest weights become zero while it trains: the share of zeros grows by a
+    cubic from what it is to `zeroed` over the first iterations (Zhu and Gupta 2017, eq. 1).
 
     Args:
         model: a network that gives one output per class; trained where it lives, and left in
@@ -60,14 +80,16 @@ def train(
         checkpoints: where to resume from and to write to; the file is removed at the end. The
             checkpoint of another training (name, seed, settings, shapes, zeros) is written over, a
             damaged one is set aside; then the training starts from its beginning.
-        tick: called with the number of iterations done, about every hundred.
-        last: called with the network as the last iteration left it, before it becomes the mean.
+        watch: who is told as it goes on.
+        zeroed: share of all parameters to be zero at the end, in [0, 1); `training.ramp` says
+            over how many of the iterations it grows. None zeroes nothing.
 
     Returns:
         The mean training loss over each stretch of a hundred iterations.
 
     Raises:
-        UsageError: there are no images, or the network does not fit them.
+        UsageError: there are no images, the network does not fit them, or the share of zeros is
+            outside [0, 1) or takes every weight.
         TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
         StoreError: the checkpoint to resume from cannot be read.
         OutputError: a checkpoint cannot be written.
@@ -75,16 +97,12 @@ def train(
     device = device_of(model)
     cuda = device.type == "cuda"
     images = images.to(device) if cuda else images
-    with (
-        torch.random.fork_rng(devices=[device] if cuda else []),
-        _in_training(model, images),
-        hold_zeros(model),
-    ):
+    with torch.random.fork_rng(devices=[device] if cuda else []), _in_training(model, images):
         torch.manual_seed(derive(seed, "dropout"))
-        job = _job(model, images, training, seed, tick)
+        job = _job(model, images, training, seed, watch.tick, zeroed)
         progress = _run(job, checkpoints)
-        if last is not None:
-            last(model.eval())
+        if watch.last is not None:
+            watch.last(model.eval())
         if job.average is not None:
             model.load_state_dict(job.average.module.state_dict())
     if checkpoints is not None:
@@ -141,6 +159,7 @@ class _Job:
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
     tick: Tick | None
+    zeros: dict[int, float]
 
     def key(self, name: str) -> str:
         """What this training is: a checkpoint is resumed by the same one only."""
@@ -149,12 +168,18 @@ class _Job:
             "images": list(self.images.pixels.shape),
             "tensors": {n: list(t.shape) for n, t in self.model.state_dict().items()},
             "zeros": [int((w == 0).sum()) for w in prunable(self.model)],
+            "growing": list(self.zeros.items()),
         }  # fmt: skip
         return json.dumps(about)
 
 
 def _job(
-    model: nn.Module, images: Images, training: Training, seed: int, tick: Tick | None
+    model: nn.Module,
+    images: Images,
+    training: Training,
+    seed: int,
+    tick: Tick | None,
+    zeroed: float | None,
 ) -> _Job:
     optimizer = torch.optim.SGD(
         model.parameters(), training.rate, training.momentum,
@@ -164,7 +189,8 @@ def _job(
     if training.average:
         # torch's default for CUDA cannot average the integers of a batch norm.
         average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
-    return _Job(model, images, training, seed, optimizer, average, tick)
+    zeros = {} if zeroed is None else growing_zeros(model, zeroed, training.ramp_iterations())
+    return _Job(model, images, training, seed, optimizer, average, tick, zeros)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -175,19 +201,33 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
         key = job.key(checkpoints.key)
         progress = read_checkpoint(checkpoints.path, *parts, key)
     while progress.iteration < job.training.iterations:
-        stop = _next_stop(progress.iteration, job.training, checkpoints)
-        progress = _stretch(job, progress, stop)
+        if progress.iteration in job.zeros:
+            _zero(job, job.zeros[progress.iteration])
+        stop = _next_stop(progress.iteration, job, checkpoints)
+        with hold_zeros(job.model):
+            progress = _stretch(job, progress, stop)
         _check_finite(job, stop)
         if checkpoints is not None and stop < job.training.iterations:
             write_checkpoint(checkpoints.path, *parts, progress, key)
     return progress
 
 
-def _next_stop(iteration: int, training: Training, checkpoints: Checkpoints | None) -> int:
-    if checkpoints is None:
-        return training.iterations
-    every = max(LOG_EVERY, checkpoints.every // LOG_EVERY * LOG_EVERY)
-    return min(training.iterations, (iteration // every + 1) * every)
+def _next_stop(iteration: int, job: _Job, checkpoints: Checkpoints | None) -> int:
+    """The next iteration at which a checkpoint is written, more weights go, or all is done."""
+    stops = [job.training.iterations, *(i for i in job.zeros if i > iteration)]
+    if checkpoints is not None:
+        every = max(LOG_EVERY, checkpoints.every // LOG_EVERY * LOG_EVERY)
+        stops.append((iteration // every + 1) * every)
+    return min(stops)
+
+
+def _zero(job: _Job, share: float) -> None:
+    """Zero the smallest weights up to a share of all parameters, and their momentum with them."""
+    zero_below(job.model, zero_plan(job.model, share).threshold)
+    for weight in prunable(job.model):
+        momentum = job.optimizer.state.get(weight, {}).get("momentum_buffer")
+        if momentum is not None:
+            momentum.masked_fill_(weight.detach() == 0, 0.0)
 
 
 def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:

@@ -1,6 +1,7 @@
-"""Single weights: one global magnitude threshold, zeros that are held, the share to choose."""
+"""Single weights: a global magnitude threshold, zeros held or growing, the share to choose."""
 
 from maxprune.weights.choose import choose_share
+from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_plan
 
-__all__ = ["choose_share", "hold_zeros", "prunable", "zero_plan"]
+__all__ = ["choose_share", "growing_zeros", "hold_zeros", "prunable", "zero_plan"]

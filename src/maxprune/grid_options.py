@@ -1,0 +1,130 @@
+"""The options that all commands of `maxprune reproduce` share, and the cells that they mean."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maxprune.errors import UsageError
+from maxprune.studies.lenet import NETWORKS, Cell, Network
+from maxprune.studies.published import SIZES
+from maxprune.train import PAPER, Training
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Which cells of the paper's tables, how they are trained, and where they are kept."""
+
+    network: Annotated[
+        list[str] | None, typer.Option(help="mfc or mc; may be given twice. Default: both.")
+    ] = None
+    fc: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Neurons of fc1; may be repeated. Default: 128, 256, 512; for figure1 512."
+        ),
+    ] = None
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = (
+        PAPER.iterations
+    )
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds per cell: 0, 1, ...")] = 3
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Cells side by side, one thread each; 0: one a core.")
+    ] = 0
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
+    ] = None
+    out: Annotated[Path, typer.Option(help="Folder for the results; all three share one.")] = Path(
+        "maxprune-lenet"
+    )
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
+    average: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="A trained network is the mean of its weights over this last share of the "
+            "iterations; 0 takes the last iteration's, as the paper does.",
+        ),
+    ] = PAPER.average
+    ramp: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Weights are zeroed little by little over this first share of a retraining's "
+            "iterations; 0 zeroes them all before it, as the paper does.",
+        ),
+    ] = PAPER.ramp
+    dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
+
+    def networks(self) -> list[Network]:
+        """The networks that were named, or both."""
+        for name in self.network or ():
+            if name not in NETWORKS:
+                raise UsageError(f"--network is one of {', '.join(NETWORKS)}, not {name!r}")
+        return [n for n in NETWORKS if not self.network or n in self.network]
+
+    def sizes(self) -> list[int]:
+        """The numbers of neurons that were named, or all of the paper's; each once."""
+        for size in self.fc or ():
+            if size < 1:
+                raise UsageError(f"--fc is at least 1, not {size}")
+        return sorted(set(self.fc or SIZES))
+
+    def training(self) -> Training:
+        """The paper's training, as the options change it."""
+        return Training(iterations=self.iterations, average=self.average, ramp=self.ramp)
+
+    def cells(self, shares: Sequence[float], control: bool) -> list[Cell]:
+        """The cells, the largest networks first."""
+        cells = [
+            Cell(network, fc, seed, tuple(shares), control, self.training(), self.dataset)
+            for fc in reversed(self.sizes())
+            for seed in range(self.seeds)
+            for network in self.networks()
+        ]
+        for cell in cells:
+            if cell.seed == 0:
+                cell.recipe().check()
+        return cells
+
+
+def takes_grid(
+    **defaults: object,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a `Grid`, in front of its own; it gets them as one.
+
+    Args:
+        defaults: those of this command, where they differ from the grid's.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shared = inspect.signature(Grid, eval_str=True).parameters.values()
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        options = [
+            option.replace(
+                kind=inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(option.name, option.default),
+            )
+            for option in (*shared, *own)
+        ]
+
+        @functools.wraps(command)
+        def taken(**values: Any) -> None:
+            grid = Grid(**{field.name: values.pop(field.name) for field in fields(Grid)})
+            command(grid, **values)
+
+        del taken.__wrapped__
+        taken.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        taken.__annotations__ = {option.name: option.annotation for option in options}
+        return taken
+
+    return decorate
