@@ -63,6 +63,10 @@ class Grid:
             "iterations; 0 zeroes them all before it, as the paper does.",
         ),
     ] = PAPER.ramp
+    boost: Annotated[
+        float,
+        typer.Option(help="A retraining after weight pruning has this many times the rate."),
+    ] = PAPER.boost
     dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
 
     def networks(self) -> list[Network]:
@@ -81,7 +85,9 @@ class Grid:
 
     def training(self) -> Training:
         """The paper's training, as the options change it."""
-        return Training(iterations=self.iterations, average=self.average, ramp=self.ramp)
+        return Training(
+            iterations=self.iterations, average=self.average, ramp=self.ramp, boost=self.boost
+        )
 
     def cells(self, shares: Sequence[float], control: bool) -> list[Cell]:
         """The cells, the largest networks first."""

@@ -202,3 +202,27 @@ def test_a_zeroed_weight_has_no_momentum_left() -> None:
 def test_a_share_of_zeros_that_cannot_be_is_refused(share: float) -> None:
     with pytest.raises(UsageError, match="share"):
         train(network(), pictures(), SHORT, zeroed=share)
+
+
+@pytest.mark.parametrize(("zeroed", "boost"), [(None, 3.0), (0.75, 3.0), (0.75, 1.0)])
+def test_a_sparse_retraining_has_more_rate_and_less_dropout(
+    zeroed: float | None, boost: float
+) -> None:
+    rates: list[float] = []
+    ratios: list[float] = []
+    plain_step = torch.optim.SGD.step
+    model = network()
+
+    def step(self: torch.optim.SGD) -> None:
+        rates.extend(group["lr"] for group in self.param_groups)
+        ratios.append(model[6].p)
+        plain_step(self)
+
+    training = SHORT.model_copy(update={"boost": boost})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", step)
+        train(model, pictures(), training, zeroed=zeroed)
+    times, ratio = (1, 0.5) if zeroed is None else (boost, 0.25)
+    assert rates == pytest.approx([times * training.rate_at(i) for i in range(43)])
+    assert ratios == [ratio] * 43
+    assert model[6].p == 0.5

@@ -17,7 +17,7 @@ def test_the_defaults_are_the_papers() -> None:
     expected = {
         "iterations": 10_000, "batch": 64, "rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4,
         "gamma": 1e-4, "power": 0.75, "average": 0.5,
-        "ramp": 0.5,
+        "ramp": 0.5, "boost": 3.0,
     }  # fmt: skip
     assert PAPER.model_dump() == expected
 
@@ -26,7 +26,8 @@ def test_the_defaults_are_the_papers() -> None:
     "wrong",
     [{"iterations": 0}, {"batch": 0}, {"rate": 0}, {"rate": float("nan")}, {"momentum": 1},
      {"momentum": -0.1}, {"weight_decay": -1}, {"gamma": -1}, {"power": float("inf")},
-     {"average": 1.1}, {"average": -0.1}, {"ramp": 1.1}, {"ramp": -0.1}, {"epochs": 1}],
+     {"average": 1.1}, {"average": -0.1}, {"ramp": 1.1}, {"ramp": -0.1}, {"boost": 0.0},
+     {"epochs": 1}],
 )  # fmt: skip
 def test_settings_out_of_their_range_are_refused(wrong: dict[str, float]) -> None:
     ((name, value),) = wrong.items()

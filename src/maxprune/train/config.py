@@ -33,6 +33,7 @@ class Training(Settings):
         ramp: a retraining after weight pruning zeroes the weights little by little over this
             first share of its iterations (Zhu and Gupta 2017), at most until the mean begins; 0
             zeroes them all before its first iteration, as the paper does.
+        boost: such a retraining is done at this many times `rate`; 1 is the paper's.
     """
 
     iterations: Annotated[int, Field(ge=1)] = 10_000
@@ -44,6 +45,7 @@ class Training(Settings):
     power: NotNegative = 0.75
     average: Annotated[float, Field(ge=0, le=1)] = 0.5
     ramp: Annotated[float, Field(ge=0, le=1)] = 0.5
+    boost: Positive = 3.0
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""
