@@ -171,7 +171,7 @@ def test_the_grid_fills_tables_and_figure(
         monkeypatch, capsys, "reproduce", "table1", *shared, "--resume", "--average", 0
     )
     assert code == 2
-    assert "another run" in error
+    assert "another run (training average: 0.5 there, 0.0 here)" in error
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,8 @@ def test_the_grid_fills_tables_and_figure(
         (("demo", "--layer", "fc2"), "output layer"),
         (("demo", "--weights", "120"), "between 0 and 100"),
         (("demo", "--weights", "many"), "between 0 and 100"),
+        (("demo", "--weights", "0.7"), "percentage: 70, not 0.7"),
+        (("demo", "--weights", "99.99", "--fc", "16"), "takes every weight"),
         (("demo", "--iterations", "0"), "at least 1"),
         (("demo", "--k", "two"), "--help"),
         (("demo", "--nonsense"), "--nonsense"),
@@ -248,7 +250,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert error == "maxprune: stopped; go on with the same command and --resume\n"
 
 

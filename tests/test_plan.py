@@ -21,6 +21,7 @@ from maxprune.plan import (
     maxout_plan,
     read_plan,
 )
+from maxprune.scores import WinCounts
 
 PLANS: list[Plan] = [
     MaxoutPlan(layer="features.conv5_3", k=4),
@@ -125,3 +126,12 @@ def test_refuses_units_of_one() -> None:
 def test_large_counts_are_compared_exactly() -> None:
     big = 2**60
     assert least_winning("a", torch.tensor([[big + 1, big, big + 2]])).removed("a") == (1,)
+
+
+@pytest.mark.parametrize(
+    "wins",
+    [[[1, 2]], torch.zeros(4), torch.tensor([[1.0, float("nan")]]), WinCounts(torch.ones(1, 2), 2)],
+)
+def test_wins_that_are_none_are_refused(wins: object) -> None:
+    with pytest.raises(UsageError, match=r"layer fc1: .*shape \(units, k\)"):
+        least_winning("fc1", wins)  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ from torch import nn
 
 from maxprune.data.images import Dataset
 from maxprune.errors import UsageError
+from maxprune.lineage import lineage
+from maxprune.store.model import check_factory
 from maxprune.studies.environment import environment
 from maxprune.studies.pipeline import Finished, Pipeline, Report
 from maxprune.studies.recipe import Recipe
@@ -55,7 +57,7 @@ def compress(
         The final network, the results, every step's network, and ways to write them down.
 
     Raises:
-        UsageError: k, the share or the seed.
+        UsageError: k, the share or the seed; or a folder is given and the factory not known.
         StructureError: the layer is not there or cannot be cut.
         TrainingDiverged: the loss is not finite.
         OutputError: the folder holds another run or cannot be written.
@@ -72,6 +74,7 @@ def compress(
     recipe.check()
     space: Space = Memory()
     if folder is not None:
+        check_factory(lineage(model))
         identity = {
             "study": "compress", "dataset": data.name, "images": _images(data),
             "network": _network(model),

@@ -124,6 +124,11 @@ def least_winning(
         >>> least_winning("fc1", torch.tensor([[5, 1, 3], [2, 2, 2]])).removed("fc1")
         (1, 5)
     """
+    if not isinstance(wins, Tensor) or wins.dim() != 2 or not bool(wins.isfinite().all()):
+        raise UsageError(
+            f"layer {layer}: the wins are a tensor of shape (units, k) without NaN, such as "
+            "count_wins(...).wins"
+        )
     units, k = wins.shape
     if k < 2:
         raise UsageError(f"layer {layer}: units of {k} input have none to spare")

@@ -135,18 +135,18 @@ class Results(Record):
     control: Step | None = None
     details: Details = Details()
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
-        write_json(path, self.model_dump(mode="json"))
+        write_json(Path(path), self.model_dump(mode="json"))
 
     @classmethod
-    def read(cls, path: Path) -> Results:
+    def read(cls, path: str | Path) -> Results:
         """Read and check a results file.
 
         Raises:
             StoreError: no such file, not JSON, another format, or a value out of its range.
         """
-        content = read_json(path)
+        content = read_json(Path(path))
         if not isinstance(content, dict) or "format" not in content:
             raise StoreError(f"{path} is not a results file: it has no format")
         found = content["format"]

@@ -262,3 +262,11 @@ def test_an_empty_batch_counts_nothing() -> None:
     counts = count_wins(model, "0", [torch.rand(0, 3), torch.rand(5, 3)])
     assert counts.positions == 5
     assert counts.wins.sum(1).tolist() == [5, 5]
+
+
+def test_a_network_that_gives_nan_is_refused() -> None:
+    model = apply(lenet5(fc=8, conv=(2, 2)), MaxoutPlan(layer="fc1", k=2))
+    with torch.no_grad():
+        model.fc1.bias[3] = float("nan")
+    with pytest.raises(StructureError, match="'fc1' gives NaN"):
+        count_wins(model, "fc1", [torch.zeros(4, 1, 28, 28)])

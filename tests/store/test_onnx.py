@@ -129,6 +129,15 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="at least two inputs"):
         export_onnx(store_factories.plain(), tmp_path / "m.onnx", X[:1])
+    with pytest.raises(UsageError, match=r"does not take inputs of shape \(4, 3\): "):
+        export_onnx(store_factories.plain(), tmp_path / "m.onnx", torch.zeros(4, 3))
+
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    with pytest.raises(StructureError, match="gives a tuple, not one tensor"):
+        export_onnx(Two(), tmp_path / "m.onnx", X)
     assert list(tmp_path.iterdir()) == []
 
 

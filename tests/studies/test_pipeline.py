@@ -291,3 +291,16 @@ def test_compress_refuses_the_folder_of_other_data_or_another_network(
     model.relu = nn.Tanh()
     with pytest.raises(OutputError, match="network"):
         maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")
+
+
+def test_compress_into_a_folder_needs_a_known_factory(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="factory"):
+        maxprune.compress(Own(), data, "hidden", k=2, training=SHORT, folder=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_may_be_text(finished, tmp_path: Path) -> None:
+    finished.write(str(tmp_path))
+    assert Results.read(str(tmp_path / "results.json")) == finished.results
+    finished.results.write(str(tmp_path / "copy.json"))
+    assert Results.read(tmp_path / "copy.json") == finished.results

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
-from sklearn.datasets import load_digits
 
 from maxprune.data.images import Dataset, Images
 from maxprune.data.splits import stratified
@@ -26,6 +25,8 @@ def digits() -> Dataset:
         >>> data.input_shape, len(data.train), len(data.test)
         ((1, 28, 28), 1437, 360)
     """
+    from sklearn.datasets import load_digits  # slow to import, so only where it is needed
+
     source = load_digits()
     pixels = torch.from_numpy(enlarge(source.images.astype(np.int64)))[:, None]
     images = Images(pixels, torch.from_numpy(source.target.astype(np.int64)), classes=10)

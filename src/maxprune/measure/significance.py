@@ -10,7 +10,6 @@ depends on a seed.
 from __future__ import annotations
 
 from jaxtyping import Bool
-from scipy.stats import binomtest
 from torch import Tensor
 
 from maxprune.errors import UsageError
@@ -33,6 +32,8 @@ def randomization_test(first: Bool[Tensor, " n"], second: Bool[Tensor, " n"]) ->
         >>> randomization_test(a, b)
         0.03125
     """
+    from scipy.stats import binomtest  # slow to import, so only where it is needed
+
     if first.shape != second.shape:
         raise UsageError(f"outcomes of {first.numel()} and {second.numel()} samples are not paired")
     gained = int((first & ~second).sum())

@@ -15,6 +15,8 @@ from maxprune.report.figure import BLUE, CYCLE, GREEN, GREY, INK, VERMILLION, lo
 from maxprune.report.words import probability
 from maxprune.results import AliveCurve, TableCell
 
+CONTROL = "\ncontrol: the k=1 network trained from random weights for as many iterations"
+
 
 def grid_table(cells: Sequence[TableCell], title: str) -> Table:
     """A row for every network and step: ours, the spread over seeds, the published figure, p.
@@ -29,8 +31,8 @@ def grid_table(cells: Sequence[TableCell], title: str) -> Table:
         caption=Text(
             f"accuracy: mean over {seeds} seed{'s' if seeds != 1 else ''} of the test accuracy, ± "
             "standard deviation\nlast: of the last iteration's weights, as the paper takes them\n"
-            "p: randomization test against the network without maxout, smallest and largest\n"
-            "control: the k=1 network trained from random weights for as many iterations"
+            "p: randomization test against the network without maxout, smallest and largest"
+            f"{CONTROL if any(cell.step == 'control' for cell in cells) else ''}"
         ),
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0), title_justify="left",
         caption_justify="left",

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+TICK = 100  # iterations between two reports of a training; a larger jump was done before
+
 
 class MeasuredStep(Protocol):
     """What a finished step must tell; see `studies.measured.Measured`."""
@@ -52,6 +54,7 @@ class Steps:
         self.whole = self.bars.add_task(title, total=total)
         self.parts: dict[str, tuple[TaskID, int]] = {}
         self.spoken = self.started = time.monotonic()
+        self.skipped = 0
 
     def __enter__(self) -> Steps:
         self.bars.start()
@@ -70,6 +73,8 @@ class Steps:
         if name not in self.parts:
             self.parts[name] = self.bars.add_task(f"  {name}", total=total), 0
         task, before = self.parts[name]
+        if done - before > TICK:
+            self.skipped += done - before
         self.parts[name] = task, done
         self.bars.update(task, completed=done, visible=done < total)
         finished = sum(count for _, count in self.parts.values())
@@ -92,9 +97,10 @@ class Steps:
             return
         self.spoken = now
         passed = now - self.started
-        left = passed * (self.total - finished) / max(finished, 1)
+        trained = finished - self.skipped
+        left = f", about {passed * (self.total - finished) / trained:.0f} s left" if trained else ""
         self.console.print(
             f"{name}: {done:,} of {total:,} iterations; all: {finished / self.total:.0%}, "
-            f"{passed:.0f} s, about {left:.0f} s left",
+            f"{passed:.0f} s{left}",
             highlight=False,
         )

@@ -106,7 +106,7 @@ def count_wins(
             `images.batches(1000)`.
 
     Raises:
-        StructureError: `layer` does not feed a maxout.
+        StructureError: `layer` does not feed a maxout, or gives NaN.
     """
     chain = find_chain(model, layer)
     if chain.maxout is None:
@@ -121,6 +121,8 @@ def count_wins(
         for batch in batches:
             x = batch if isinstance(batch, Tensor) else batch[0]
             values = part(x.to(device))
+            if values.numel() and bool(values.amax().isnan()):
+                raise StructureError(f"layer {layer!r} gives NaN; train the network again")
             wins = unit_wins(values, maxout.k, above)
             total = wins if total is None else total + wins
             positions += values[:, 0].numel()

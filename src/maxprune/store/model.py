@@ -54,7 +54,7 @@ def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = No
         OutputError: the folder is something else, or cannot be written.
     """
     folder, origin = Path(folder), lineage(model)
-    _check_factory(origin)
+    check_factory(origin)
     _check_json("about", about or {})
     tensors = _tensors(model)
     content = serialise(tensors, METADATA)
@@ -98,8 +98,12 @@ def load(folder: str | Path) -> nn.Module:
         raise StoreError(f"{folder} cannot be opened: {error}") from error
 
 
-def _check_factory(origin: Lineage) -> None:
-    """Refuse what `load` would not find again."""
+def check_factory(origin: Lineage) -> None:
+    """Refuse what `load` would not find again.
+
+    Raises:
+        UsageError: the factory is not known or cannot be imported, or an argument is not JSON.
+    """
     if not origin.factory:
         raise UsageError(
             "the network's factory is not known; build it with a function under @maxprune.factory"

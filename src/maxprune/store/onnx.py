@@ -38,8 +38,8 @@ def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch
         The path.
 
     Raises:
-        UsageError: there are fewer than two inputs.
-        StructureError: torch cannot export the network.
+        UsageError: there are fewer than two inputs, or the network does not take them.
+        StructureError: torch cannot export the network, or it has several outputs.
         AuditError: ONNX Runtime's outputs differ from torch's by more than 1e-4, relative to the
             largest output, or an operator is not a standard one.
         OutputError: the file cannot be written.
@@ -51,10 +51,25 @@ def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch
         )
     x = inputs.detach().cpu()
     model = copy.deepcopy(model).cpu().eval()
+    _check_inputs(model, x)
     proto = _exported(model, x)
     _check(proto, model, x)
     write_bytes(path, proto.SerializeToString())
     return path
+
+
+def _check_inputs(model: nn.Module, x: Tensor) -> None:
+    """Refuse inputs that torch's own network does not take."""
+    try:
+        with torch.no_grad():
+            found = model(x)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UsageError(
+            f"the network does not take inputs of shape {tuple(x.shape)}: {reason}"
+        ) from error
+    if not isinstance(found, Tensor):
+        raise StructureError(f"the network gives a {type(found).__name__}, not one tensor")
 
 
 def _exported(model: nn.Module, x: Tensor) -> onnx.ModelProto:

@@ -18,6 +18,7 @@ from maxprune.train import PAPER
 
 DATASET = "digits"
 ITERATIONS = 400
+NAMES = {"fc1": "mfc", "conv2": "mc"}  # what the paper calls LeNet-5 with a maxout there
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Demo:
     def recipe(self) -> Recipe:
         """The run of the method."""
         return Recipe(
-            network=f"lenet-mfc-{self.fc}" if self.layer == "fc1" else f"lenet-mc-{self.fc}",
+            network=f"lenet-{NAMES.get(self.layer, self.layer)}-{self.fc}",
             build=partial(lenet5, fc=self.fc, dropout="conv" if self.layer == "conv2" else "fc"),
             layer=self.layer, k=self.k,
             shares=() if self.share is None else (self.share,), choose=self.share is None,
@@ -71,8 +72,9 @@ def run_demo(
         "study": "demo", "dataset": DATASET, "fc": demo.fc, "layer": demo.layer, "k": demo.k,
         "share": demo.share, "seed": demo.seed, "training": recipe.training.model_dump(),
     }  # fmt: skip
+    data = load(DATASET)
     space = Workspace(folder, identity, resume)
-    pipeline = Pipeline(recipe, load(DATASET), space, report, told)
+    pipeline = Pipeline(recipe, data, space, report, told)
     finished = pipeline.run("demo", environment(torch.get_num_threads()), command)
     finished.write(folder)
     return finished

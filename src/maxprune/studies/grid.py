@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from maxprune.errors import MaxpruneError
+from maxprune.files import write_text
 from maxprune.results import Results
 from maxprune.studies.lenet import Cell, run_cell
 from maxprune.studies.recipe import step_name
@@ -26,6 +28,7 @@ Heard = Callable[[Cell, int], None]
 """Called with a cell and the training iterations it has done so far."""
 
 RESULTS = "results.json"
+LOG = "error.log"
 
 
 def run_grid(
@@ -56,7 +59,7 @@ def run_grid(
             while waiting and len(running) < jobs:
                 cell = waiting.pop(0)
                 work = (cell, folder / cell.name, root, messages)
-                process = context.Process(target=_work, args=work, name=cell.name)
+                process = context.Process(target=_process, args=work, name=cell.name)
                 process.start()
                 running[cell.name] = cell, process
             _listen(messages, running, heard)
@@ -102,10 +105,15 @@ def _cause(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
-    """One cell, in its own process."""
+def _process(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
+    """One cell, in its own process; Ctrl-C is for the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    _work(cell, folder, root, messages)
+
+
+def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
+    """Fill a cell, and send how far it is and how it ends."""
     done: dict[str, int] = {}
     parent = multiprocessing.parent_process()
 
@@ -121,6 +129,11 @@ def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
         results.write(folder / RESULTS)
     except MaxpruneError as error:
         messages.put((cell.name, "error", str(error)))
+    except Exception as error:  # a defect, or no memory: one line here, all of it in a file
+        write_text(folder / LOG, traceback.format_exc())
+        line = " ".join(str(error).split()) or "no message"
+        says = f"{type(error).__name__}: {line} (all of it in {folder / LOG})"
+        messages.put((cell.name, "error", says))
     else:
         messages.put((cell.name, "done", None))
 

@@ -24,7 +24,6 @@ from maxprune.measure import accuracy
 from maxprune.modes import best_device
 from maxprune.networks.initial import xavier_uniform
 from maxprune.plan import least_winning, maxout_plan
-from maxprune.report import write_page
 from maxprune.results import Curve, Results, Wins
 from maxprune.scores import count_wins
 from maxprune.store import export_onnx, save
@@ -72,10 +71,13 @@ class Finished:
 
     def write_report(self, path: str | Path) -> None:
         """Write the page with tables and plots: one file that opens offline."""
+        from maxprune.report import write_page  # matplotlib is slow to import
+
         write_page(self.results, Path(path))
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """Write results.json, report.html, the saved model and the ONNX file into a folder."""
+        folder = Path(folder)
         self.save(folder / "model")
         self.export_onnx(folder / "model.onnx")
         self.write_report(folder / "report.html")

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from torch import nn
 
 from maxprune.errors import UsageError
-from maxprune.plan import maxout_plan
+from maxprune.networks.weighted import neurons
+from maxprune.plan import keep_plan, maxout_plan
 from maxprune.surgery import apply
+from maxprune.surgery.chain import find_layer
 from maxprune.train import PAPER, Training
+from maxprune.weights import zero_plan
 
 
 def step_name(share: float) -> str:
@@ -71,7 +74,7 @@ class Recipe:
 
         Raises:
             UsageError: k, a share or their order.
-            StructureError: the layer cannot be cut.
+            StructureError: the layer cannot be cut, or its weights are not finite.
         """
         if self.seed < 0:
             raise UsageError(f"a seed is a whole number from 0 up, not {self.seed}")
@@ -81,4 +84,12 @@ class Recipe:
             raise UsageError(f"shares of weights must grow, not {self.shares}")
         if self.shares and self.choose:
             raise UsageError("either name the shares of weights or have one chosen, not both")
-        apply(self.build(), maxout_plan(self.layer, self.k))
+        model = apply(self.build(), maxout_plan(self.layer, self.k))
+        if self.shares:
+            zero_plan(self._at_one(model), self.shares[-1])
+
+    def _at_one(self, model: nn.Module) -> nn.Module:
+        """The maxout network with the first neuron of every unit left: the size it ends with."""
+        count = neurons(find_layer(model, self.layer))
+        keep = {self.layer: tuple(range(0, count, self.k))}
+        return apply(model, keep_plan({self.layer: count}, keep))

@@ -74,6 +74,9 @@ class Workspace:
     def __init__(self, folder: Path, identity: dict[str, Any], resume: bool = False) -> None:
         self.folder = folder
         claim(folder, identity, resume)
+        steps = folder / "steps"
+        if steps.exists() and not steps.is_dir():
+            raise OutputError(f"{steps} is a file, where the folder of the steps has to be")
 
     def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
         """The network of a step, what was measured of it, and the bytes of its file.
@@ -96,8 +99,19 @@ class Workspace:
             measured = Measured.model_validate(describe(place).about["measured"])
             return load(place), measured
         except (StoreError, ValidationError, KeyError):
-            shutil.rmtree(place)
+            _remove(place)
             return None
+
+
+def _remove(place: Path) -> None:
+    """Remove what stands where a step is to be kept, a damaged folder or a stray file."""
+    try:
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot remove {place}: {error.strerror or error}") from error
 
 
 def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
@@ -116,13 +130,22 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     if not isinstance(found, dict):
         raise StoreError(f"{mark} is damaged: it does not say which run this is")
     if found != identity:
-        keys = sorted(k for k in {*found, *identity} if found.get(k) != identity.get(k))
-        key = keys[0]
+        key, there, here = _difference(found, identity)
         raise OutputError(
-            f"{folder} holds the results of another run ({key}: {found.get(key)!r} there, "
-            f"{identity.get(key)!r} here); name another folder with --out"
+            f"{folder} holds the results of another run ({key}: {there!r} there, {here!r} here); "
+            "name another folder with --out"
         )
     if not resume:
         raise OutputError(
             f"{folder} holds this run already; go on with --resume or name another --out"
         )
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> tuple[str, Any, Any]:
+    """The first key, also of a record inside, at which two descriptions of a run differ."""
+    key = min(k for k in {*there, *here} if there.get(k) != here.get(k))
+    first, second = there.get(key), here.get(key)
+    if isinstance(first, dict) and isinstance(second, dict):
+        inner, first, second = _difference(first, second)
+        return f"{key} {inner}", first, second
+    return key, first, second

@@ -1,0 +1,64 @@
+"""Cells in processes of their own: what goes wrong in one becomes one line here."""
+
+from pathlib import Path
+from queue import Queue
+
+import pytest
+
+from maxprune.errors import MaxpruneError
+from maxprune.results import Results
+from maxprune.studies import grid
+from maxprune.studies.grid import run_grid
+from maxprune.studies.lenet import Cell
+from maxprune.train import Training
+
+CELL = Cell("mfc", 8, 0, control=False, training=Training(iterations=2), dataset="digits")
+
+
+def ignore(_: Cell, __: int) -> None:
+    pass
+
+
+def test_a_file_in_the_place_of_the_steps(tmp_path: Path) -> None:
+    run_grid([CELL], tmp_path, None, 1, ignore)
+    folder = tmp_path / CELL.name
+    before = Results.read(folder / "results.json")
+    (folder / "results.json").unlink()
+    (folder / "steps").rename(tmp_path / "moved")
+    (folder / "steps").write_text("mine")
+    with pytest.raises(MaxpruneError, match=r"steps is a file") as caught:
+        run_grid([CELL], tmp_path, None, 1, ignore)
+    assert "\n" not in str(caught.value)
+    assert (folder / "steps").read_text() == "mine"
+    (folder / "steps").unlink()
+    (tmp_path / "moved").rename(folder / "steps")
+    assert run_grid([CELL], tmp_path, None, 1, ignore) == [before]
+
+
+def test_a_step_that_is_a_file_is_made_again(tmp_path: Path) -> None:
+    run_grid([CELL], tmp_path, None, 1, ignore)
+    folder = tmp_path / CELL.name
+    before = Results.read(folder / "results.json")
+    (folder / "results.json").unlink()
+    step = folder / "steps" / "maxout-k2"
+    step.rename(tmp_path / "moved")
+    step.write_text("no model")
+    (again,) = run_grid([CELL], tmp_path, None, 1, ignore)
+    assert [s.accuracy for s in again.steps] == [s.accuracy for s in before.steps]
+    assert step.is_dir()
+
+
+def test_what_nobody_expected_is_one_line_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("you tried to allocate\n 99999 bytes")
+
+    monkeypatch.setattr(grid, "run_cell", fails)
+    messages: Queue[tuple[str, str, str]] = Queue()
+    grid._work(CELL, tmp_path / "cell", None, messages)
+    name, kind, says = messages.get()
+    log = tmp_path / "cell" / "error.log"
+    assert (name, kind) == (CELL.name, "error")
+    assert says == f"RuntimeError: you tried to allocate 99999 bytes (all of it in {log})"
+    assert "Traceback" in log.read_text()
