@@ -23,7 +23,8 @@ WHOLE: dict[str, Any] = {
     "control": {**STEP, "name": "control", "accuracy_before_retraining": None},
     "details": {
         "command": "maxprune", "environment": {"torch": "2"},
-        "training": {"iterations": 5, "rate": 0.01, "policy": "inv"}, "notes": ["n"],
+        "training": {"iterations": 5, "rate": 0.01, "policy": "inv", "test samples": 80},
+        "notes": ["n"],
         "wins": [{"step": "maxout k=1", "layer": "fc1", "wins": [[3, 1]], "keep": [0],
                   "positions": 4}],
         "layers": [{"step": "maxout k=1", "layer": "fc1", "kind": "Linear", "inputs": 4,
@@ -106,6 +107,18 @@ def test_no_number_is_missing_a_value(tmp_path: Path, place: str, value: float) 
     (tmp_path / "big.json").write_text(json.dumps(changed(place, "X")).replace('"X"', "1e999"))
     with pytest.raises(StoreError, match="not a results file"):
         Results.read(tmp_path / "big.json")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("steps.0.removed", 0.5), ("steps.0.zeroed", 0.5), ("control.zeroed", 0.123),
+     ("steps.0.nonzero", 17), ("steps.0.accuracy", 12.5), ("baseline.parameters", 12345)],
+)  # fmt: skip
+def test_figures_that_contradict_each_other_are_refused(
+    tmp_path: Path, place: str, value: Any
+) -> None:
+    with pytest.raises(StoreError, match="follows from other figures"):
+        read(tmp_path, changed(place, value))
 
 
 @pytest.mark.parametrize("found", [2, 0, "1", 1.0, True, None])

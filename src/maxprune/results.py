@@ -16,6 +16,7 @@ from maxprune.files import read_json, write_json
 from maxprune.records import first_wrong
 
 FORMAT = 1
+ROUNDING = 1e-4
 
 Fraction = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)]
@@ -118,6 +119,11 @@ class Details(Record):
     last_iteration: dict[str, Percent] = {}
 
 
+def _same(step: str, field: str, given: float, follows: float) -> None:
+    if abs(given - follows) > ROUNDING:
+        raise ValueError(f"{step}: {field} is {given}, where {follows} follows from other figures")
+
+
 class Results(Record):
     """A whole results file.
 
@@ -134,6 +140,25 @@ class Results(Record):
     steps: list[Step]
     control: Step | None = None
     details: Details = Details()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Results:
+        """Figures that follow from others are refused where they do not."""
+        samples = self.details.training.get("test samples")
+        steps = [*self.steps, *([self.control] if self.control else [])]
+        for step in steps:
+            removed = max(0.0, 1 - step.parameters / max(self.baseline.parameters, 1))
+            zeroed = 1 - step.nonzero / max(step.parameters, 1)
+            _same(step.name, "removed", step.removed, removed)
+            _same(step.name, "zeroed", step.zeroed, zeroed)
+        accuracies = {step.name: step.accuracy for step in steps} | {
+            "no maxout": self.baseline.accuracy
+        }
+        for name, wrong in self.details.wrong.items():
+            if isinstance(samples, int) and samples > 0 and name in accuracies:
+                right = 100 * (1 - len(wrong) / samples)
+                _same(name, "accuracy", accuracies[name], right)
+        return self
 
     def write(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
