@@ -40,7 +40,8 @@ def plain(model: nn.Module, images: Images, training: Training, seed: int) -> No
     pairs = TensorDataset(images.pixels.float() / 255, images.labels)
     order = batches(len(images), BATCH, derive(seed, "order"))
     sampler = [next(order).tolist() for _ in range(training.iterations)]
-    loader = DataLoader(pairs, batch_sampler=sampler)
+    # A generator of its own, so that the loader takes nothing from the dropout's.
+    loader = DataLoader(pairs, batch_sampler=sampler, generator=torch.Generator())
     optimizer = torch.optim.SGD(
         model.parameters(), training.rate, training.momentum, weight_decay=training.weight_decay
     )

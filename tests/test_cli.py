@@ -168,7 +168,7 @@ def test_the_grid_fills_tables_and_figure(
     assert len(results.steps) == 12
     assert results.control is not None
     code, _, error = call(
-        monkeypatch, capsys, "reproduce", "table1", *shared, "--resume", "--average", 0
+        monkeypatch, capsys, "reproduce", "table1", *shared, "--resume", "--paper"
     )
     assert code == 2
     assert "another run (training average: 0.5 there, 0.0 here)" in error
@@ -194,8 +194,7 @@ def test_the_grid_fills_tables_and_figure(
         (("reproduce", "table1", "--fc", "10", "--dataset", "digits"), "does not divide"),
         (("reproduce", "table1", "--seeds", "0"), "--seeds"),
         (("reproduce", "table1", "--jobs", "-1"), "--jobs"),
-        (("reproduce", "table1", "--average", "2"), "--average"),
-        (("reproduce", "table2", "--ramp", "-0.1"), "--ramp"),
+        (("demo", "--weights", "0.5%", "--k", "3"), "does not divide"),
         (("reproduce", "table1", "--dataset", "imagenet"), "imagenet"),
         (("reproduce", "table1", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("reproduce", "table1", "--accounting", "--network", "vgg"), "mfc, mc"),

@@ -30,7 +30,7 @@ WHOLE: dict[str, Any] = {
         "layers": [{"step": "maxout k=1", "layer": "fc1", "kind": "Linear", "inputs": 4,
                     "neurons": 2, "alive": 1, "parameters": 10, "nonzero": 5}],
         "curves": [{"step": "maxout k=1", "iterations": [100, 200], "loss": [0.5, 0.25]}],
-        "wrong": {"maxout k=1": [0, 7]}, "last_iteration": {"maxout k=1": 97.0},
+        "wrong": {"maxout k=1": [0, 7], "control": [1, 2]}, "last_iteration": {"maxout k=1": 97.0},
     },
 }  # fmt: skip
 
@@ -112,7 +112,8 @@ def test_no_number_is_missing_a_value(tmp_path: Path, place: str, value: float) 
 @pytest.mark.parametrize(
     ("place", "value"),
     [("steps.0.removed", 0.5), ("steps.0.zeroed", 0.5), ("control.zeroed", 0.123),
-     ("steps.0.nonzero", 17), ("steps.0.accuracy", 12.5), ("baseline.parameters", 12345)],
+     ("steps.0.nonzero", 17), ("steps.0.accuracy", 12.5), ("control.accuracy", 12.5),
+      ("baseline.parameters", 12345)],
 )  # fmt: skip
 def test_figures_that_contradict_each_other_are_refused(
     tmp_path: Path, place: str, value: Any

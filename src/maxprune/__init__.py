@@ -24,10 +24,11 @@ from maxprune.results import Results
 from maxprune.scores import WinCounts, count_wins, unit_wins
 from maxprune.store import export_onnx, load, save
 from maxprune.surgery import apply, audit, remove_dead
-from maxprune.train import Training, train
+from maxprune.train import Checkpoints, Training, Watch, train
 from maxprune.weights import choose_share, hold_zeros, zero_plan
 
 __all__ = [
+    "Checkpoints",
     "KeepPlan",
     "Lineage",
     "Maxout",
@@ -35,6 +36,7 @@ __all__ = [
     "MaxpruneError",
     "Results",
     "Training",
+    "Watch",
     "WinCounts",
     "ZeroPlan",
     "__version__",

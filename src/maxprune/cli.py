@@ -102,7 +102,7 @@ def _share(text: str) -> float | None:
         percent = float(text.removesuffix("%"))
     except ValueError:
         percent = -1.0
-    if 0 < percent < 1:
+    if 0 < percent < 1 and not text.endswith("%"):
         raise UsageError(f"--weights is a percentage: {100 * percent:g}, not {text}")
     if not 0 < percent < 100:
         raise UsageError(f"--weights is a percentage between 0 and 100 or 'auto', not {text!r}")

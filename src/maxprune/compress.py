@@ -19,7 +19,9 @@ from maxprune.studies.pipeline import Finished, Pipeline, Report
 from maxprune.studies.recipe import Recipe
 from maxprune.studies.workspace import Memory, Space, Workspace
 from maxprune.surgery.chain import trace
-from maxprune.train import PAPER, Training
+from maxprune.train import Training
+
+DEFAULT = Training()
 
 
 def compress(
@@ -28,7 +30,7 @@ def compress(
     layer: str,
     k: int = 4,
     weights: float | Literal["auto"] | None = None,
-    training: Training = PAPER,
+    training: Training = DEFAULT,
     seed: int = 0,
     folder: str | Path | None = None,
     report: Report | None = None,
@@ -47,7 +49,8 @@ def compress(
         k: neurons per maxout unit, at least 2; it divides the layer.
         weights: share of all parameters to be zero at the end; "auto" takes the largest that
             costs nothing on a tenth of the training set, which is then not trained on.
-        training: of every retraining.
+        training: of every retraining; `ramp`, `boost` and `scale_dropout` are of the one in which
+            weights go to zero.
         seed: decides the order of images and dropout.
         folder: keep every step here and go on after a kill; needs a network whose factory is
             known (`maxprune.factory`). None keeps everything in memory.
@@ -78,7 +81,7 @@ def compress(
         identity = {
             "study": "compress", "dataset": data.name, "images": _images(data),
             "network": _network(model),
-            "layer": layer, "k": k, "weights": weights, "seed": seed,
+            "layer": layer, "k": k, "weights": weights if share is None else share, "seed": seed,
             "training": training.model_dump(),
         }  # fmt: skip
         space = Workspace(Path(folder), identity, resume=True)

@@ -37,3 +37,8 @@ class OutputError(MaxpruneError):
 
 class TrainingDiverged(MaxpruneError):  # noqa: N818  (what happened, not what to call it)
     """The loss is no longer a finite number."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, or its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

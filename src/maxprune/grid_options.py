@@ -14,6 +14,7 @@ import typer
 from maxprune.errors import UsageError
 from maxprune.studies.lenet import NETWORKS, Cell, Network
 from maxprune.studies.published import SIZES
+from maxprune.studies.recipe import OURS
 from maxprune.train import PAPER, Training
 
 
@@ -26,9 +27,7 @@ class Grid:
     ] = None
     fc: Annotated[
         list[int] | None,
-        typer.Option(
-            help="Neurons of fc1; may be repeated. Default: 128, 256, 512; for figure1 512."
-        ),
+        typer.Option(help="Neurons of fc1; may be repeated."),
     ] = None
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = (
         PAPER.iterations
@@ -45,28 +44,14 @@ class Grid:
         "maxprune-lenet"
     )
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
-    average: Annotated[
-        float,
+    paper: Annotated[
+        bool,
         typer.Option(
-            min=0,
-            max=1,
-            help="A trained network is the mean of its weights over this last share of the "
-            "iterations; 0 takes the last iteration's, as the paper does.",
+            "--paper",
+            help="Train to the letter of the paper: the last iteration's weights instead of their "
+            "mean over the second half, and weights zeroed all at once before a retraining.",
         ),
-    ] = PAPER.average
-    ramp: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Weights are zeroed little by little over this first share of a retraining's "
-            "iterations; 0 zeroes them all before it, as the paper does.",
-        ),
-    ] = PAPER.ramp
-    boost: Annotated[
-        float,
-        typer.Option(help="A retraining after weight pruning has this many times the rate."),
-    ] = PAPER.boost
+    ] = False
     dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
 
     def networks(self) -> list[Network]:
@@ -84,10 +69,9 @@ class Grid:
         return sorted(set(self.fc or SIZES))
 
     def training(self) -> Training:
-        """The paper's training, as the options change it."""
-        return Training(
-            iterations=self.iterations, average=self.average, ramp=self.ramp, boost=self.boost
-        )
+        """The paper's training or ours, for so many iterations."""
+        training = PAPER if self.paper else OURS
+        return training.model_copy(update={"iterations": self.iterations})
 
     def cells(self, shares: Sequence[float], control: bool) -> list[Cell]:
         """The cells, the largest networks first."""

@@ -8,7 +8,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -20,7 +19,7 @@ from maxprune.grid_options import Grid, takes_grid
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
 from maxprune.studies.lenet import Cell
-from maxprune.studies.published import SHARES
+from maxprune.studies.published import SHARES, SIZES
 
 reproduce_app = typer.Typer(
     help="Reproduce Moya Rueda, Grzeszick, Fink 2017: LeNet-5 on MNIST, beside the published "
@@ -40,7 +39,7 @@ def _root(context: typer.Context) -> None:
 
 
 @reproduce_app.command("table1")
-@takes_grid()
+@takes_grid(fc=list(SIZES))
 def table1_command(
     grid: Grid,
     control: Annotated[
@@ -70,7 +69,7 @@ def table1_command(
 
 
 @reproduce_app.command("table2")
-@takes_grid()
+@takes_grid(fc=list(SIZES))
 def table2_command(
     grid: Grid,
     as_json: AsJson = False,
@@ -86,7 +85,7 @@ def table2_command(
 
 
 @reproduce_app.command("figure1")
-@takes_grid(seeds=1)
+@takes_grid(seeds=1, fc=[512])
 def figure1_command(
     grid: Grid,
 ) -> None:
@@ -98,7 +97,6 @@ def figure1_command(
     from maxprune.report.grid import alive_plot
     from maxprune.studies.figure1 import curves
 
-    grid = replace(grid, fc=grid.fc or [512])
     cells = grid.cells(SHARES, control=False)
     results = _filled(grid, cells)
     found = [

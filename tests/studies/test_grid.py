@@ -6,11 +6,12 @@ from queue import Queue
 import pytest
 
 from maxprune.errors import MaxpruneError
+from maxprune.grid_options import Grid
 from maxprune.results import Results
 from maxprune.studies import grid
 from maxprune.studies.grid import run_grid
 from maxprune.studies.lenet import Cell
-from maxprune.train import Training
+from maxprune.train import PAPER, Training
 
 CELL = Cell("mfc", 8, 0, control=False, training=Training(iterations=2), dataset="digits")
 
@@ -54,11 +55,50 @@ def test_what_nobody_expected_is_one_line_and_a_file(
     def fails(*_: object) -> None:
         raise RuntimeError("you tried to allocate\n 99999 bytes")
 
+    plain = grid.run_cell
     monkeypatch.setattr(grid, "run_cell", fails)
     messages: Queue[tuple[str, str, str]] = Queue()
     grid._work(CELL, tmp_path / "cell", None, messages)
     name, kind, says = messages.get()
-    log = tmp_path / "cell" / "error.log"
+    log = tmp_path / f"{CELL.name}.error.log"
     assert (name, kind) == (CELL.name, "error")
     assert says == f"RuntimeError: you tried to allocate 99999 bytes (all of it in {log})"
     assert "Traceback" in log.read_text()
+    # What was written does not stand in the way of the next try, which removes it.
+    monkeypatch.setattr(grid, "run_cell", plain)
+    grid._work(CELL, tmp_path / "cell", None, messages)
+    assert not log.exists()
+    assert Results.read(tmp_path / "cell" / "results.json").seed == 0
+
+
+def test_what_was_filled_before_is_heard_at_once(tmp_path: Path) -> None:
+    run_grid([CELL], tmp_path, None, 1, ignore)
+    heard = []
+    run_grid([CELL], tmp_path, None, 1, lambda cell, done: heard.append((cell, done)))
+    assert heard == [(CELL, 5 * 2)]
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_the_options_of_a_grid_reach_its_cells(paper: bool) -> None:
+    options = Grid(network=["mc"], fc=[8, 16], iterations=7, seeds=2, paper=paper)
+    cells = options.cells((0.5,), control=True)
+    assert [cell.name for cell in cells] == [
+        "mc-16-seed0", "mc-16-seed1", "mc-8-seed0", "mc-8-seed1"
+    ]  # fmt: skip
+    for cell in cells:
+        training = Training(iterations=7, boost=3.0)
+        if paper:
+            training = PAPER.model_copy(update={"iterations": 7})
+        assert cell.training == training
+        assert (cell.shares, cell.control, cell.dataset) == ((0.5,), True, "mnist")
+
+
+def test_the_command_of_a_cell() -> None:
+    assert CELL.command() == (
+        "maxprune reproduce table1 --network mfc --fc 8 --seeds 1 --iterations 2 --dataset digits "
+        "--no-control"
+    )
+    cell = Cell("mc", 128, 2, (0.5,), control=False, training=PAPER)
+    assert cell.command() == (
+        "maxprune reproduce table2 --network mc --fc 128 --seeds 3 --iterations 10000 --paper"
+    )

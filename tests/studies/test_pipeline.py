@@ -98,13 +98,18 @@ def test_the_least_winning_neuron_of_every_unit_went(finished) -> None:
             assert wins[gone[0]] == min(wins)
 
 
-def test_the_control_is_the_same_architecture(finished) -> None:
+def test_the_control_is_the_same_architecture(finished, data: Dataset) -> None:
     control, pruned = finished.results.control, finished.results.steps[3]
     assert control.parameters == pruned.parameters
     assert control.macs == pruned.macs
     assert control.accuracy_before_retraining is None
-    curves = [c for c in finished.results.details.curves if c.step.startswith("control ")]
-    assert [c.iterations[-1] for c in curves] == [30] * 4  # as many cycles as k = 4, 3, 2, 1 had
+    cycles = [name for name in finished.models if name.startswith("control")]
+    assert cycles == [f"control {i}/4" for i in (1, 2, 3, 4)]  # as many as k = 4, 3, 2, 1 had
+    details = finished.results.details
+    assert "control" in details.wrong
+    assert not set(cycles) & {*details.wrong, *(state.step for state in details.layers)}
+    last = maxprune.measure.accuracy(finished.models["control 4/4"], data.test)
+    assert control.accuracy == last
 
 
 def test_same_seed_same_results_and_another_seed_others(finished, data: Dataset) -> None:
@@ -123,7 +128,7 @@ class Killed(BaseException):
     """As sudden as a signal: no handler of ours catches it."""
 
 
-@pytest.mark.parametrize("stop", [3, 7, 16])
+@pytest.mark.parametrize("stop", [3, 7, 16, 18, 20, 24])
 def test_resumed_results_are_those_of_a_run_never_stopped(
     finished, data: Dataset, tmp_path: Path, stop: int
 ) -> None:
@@ -304,3 +309,12 @@ def test_paths_may_be_text(finished, tmp_path: Path) -> None:
     assert Results.read(str(tmp_path / "results.json")) == finished.results
     finished.results.write(str(tmp_path / "copy.json"))
     assert Results.read(tmp_path / "copy.json") == finished.results
+
+
+def test_what_is_reported_are_the_steps_of_the_recipe(data: Dataset) -> None:
+    recipe = replace(SMALL, shares=(), choose=True, control=False)
+    heard: dict[str, int] = {}
+    Pipeline(recipe, data, Memory(), lambda step, done, _: heard.update({step: done})).run("t", {})
+    assert len(heard) == recipe.trainings()
+    assert list(heard)[-1] == "weights chosen"
+    assert set(heard.values()) == {30}

@@ -135,6 +135,8 @@ def test_fewer_images_than_a_batch_and_none() -> None:
 def test_a_loss_that_is_no_number_names_where() -> None:
     with pytest.raises(TrainingDiverged, match=r"loss is nan between iterations \d+ and \d+; low"):
         train(network(), pictures(), SHORT.model_copy(update={"rate": 1e20}))
+    with pytest.raises(TrainingDiverged, match="lower the learning rate or the boost"):
+        train(network(), pictures(), SHORT.model_copy(update={"boost": 1e20}), zeroed=0.1)
 
 
 def test_weights_ruined_by_the_very_last_step_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,9 +206,10 @@ def test_a_share_of_zeros_that_cannot_be_is_refused(share: float) -> None:
         train(network(), pictures(), SHORT, zeroed=share)
 
 
-@pytest.mark.parametrize(("zeroed", "boost"), [(None, 3.0), (0.75, 3.0), (0.75, 1.0)])
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize(("zeroed", "boost"), [(None, 3.0), (0.0, 3.0), (0.75, 3.0), (0.75, 1.0)])
 def test_a_sparse_retraining_has_more_rate_and_less_dropout(
-    zeroed: float | None, boost: float
+    zeroed: float | None, boost: float, scale: bool
 ) -> None:
     rates: list[float] = []
     ratios: list[float] = []
@@ -218,11 +221,12 @@ def test_a_sparse_retraining_has_more_rate_and_less_dropout(
         ratios.append(model[6].p)
         plain_step(self)
 
-    training = SHORT.model_copy(update={"boost": boost})
+    training = SHORT.model_copy(update={"boost": boost, "scale_dropout": scale})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.SGD, "step", step)
         train(model, pictures(), training, zeroed=zeroed)
-    times, ratio = (1, 0.5) if zeroed is None else (boost, 0.25)
+    times = boost if zeroed else 1
+    ratio = 0.25 if zeroed and scale else 0.5
     assert rates == pytest.approx([times * training.rate_at(i) for i in range(43)])
     assert ratios == [ratio] * 43
     assert model[6].p == 0.5

@@ -13,11 +13,11 @@ def test_the_rate_is_that_of_caffes_inv_policy() -> None:
     assert [other.rate_at(i) for i in (0, 4, 12)] == [0.5, 0.125, 0.03125]
 
 
-def test_the_defaults_are_the_papers() -> None:
+def test_the_papers_training() -> None:
     expected = {
         "iterations": 10_000, "batch": 64, "rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4,
-        "gamma": 1e-4, "power": 0.75, "average": 0.5,
-        "ramp": 0.5, "boost": 3.0,
+        "gamma": 1e-4, "power": 0.75, "average": 0, "ramp": 0, "boost": 1,
+        "scale_dropout": False,
     }  # fmt: skip
     assert PAPER.model_dump() == expected
 

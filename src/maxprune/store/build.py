@@ -8,7 +8,7 @@ import importlib
 import torch
 from torch import Tensor, nn
 
-from maxprune.errors import MaxpruneError, StoreError
+from maxprune.errors import MaxpruneError, StoreError, first_line
 from maxprune.lineage import Lineage, is_factory, lineage, remember
 from maxprune.plan import ZeroPlan, read_plan
 from maxprune.store.description import Description
@@ -51,7 +51,7 @@ def _made(description: Description) -> nn.Module:
         function = functools.reduce(getattr, parts, importlib.import_module(module_name))
     except (Exception, SystemExit) as error:
         raise StoreError(
-            f"the network's factory {name!r} cannot be imported ({_line(error)})"
+            f"the network's factory {name!r} cannot be imported ({first_line(error)})"
         ) from error
     if not callable(function) or not is_factory(function, name):
         raise StoreError(f"{name!r} is not a function under @maxprune.factory; it is not called")
@@ -59,7 +59,7 @@ def _made(description: Description) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             model = function(**description.arguments)
     except (Exception, SystemExit) as error:
-        raise StoreError(f"the network's factory {name!r} failed: {_line(error)}") from error
+        raise StoreError(f"the network's factory {name!r} failed: {first_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise StoreError(f"the network's factory {name!r} gives no torch module")
     return remember(model, Lineage(name, description.arguments))
@@ -75,8 +75,3 @@ def _fill(model: nn.Module, tensors: Tensors) -> None:
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split("\n\t")[-1].split())
         raise StoreError(f"the weights do not fit the network: {reason}") from error
-
-
-def _line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maxprune.errors import AuditError, StructureError, UsageError
+from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 
 TOLERANCE = 1e-4
@@ -64,9 +64,8 @@ def _check_inputs(model: nn.Module, x: Tensor) -> None:
         with torch.no_grad():
             found = model(x)
     except (RuntimeError, ValueError, TypeError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
-            f"the network does not take inputs of shape {tuple(x.shape)}: {reason}"
+            f"the network does not take inputs of shape {tuple(x.shape)}: {first_line(error)}"
         ) from error
     if not isinstance(found, Tensor):
         raise StructureError(f"the network gives a {type(found).__name__}, not one tensor")
@@ -82,8 +81,7 @@ def _exported(model: nn.Module, x: Tensor) -> onnx.ModelProto:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:
-        cause = error.__cause__ or error
-        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+        reason = first_line(error.__cause__ or error)
         raise StructureError(
             f"the network {type(model).__name__} cannot be exported to ONNX: {reason}"
         ) from error

@@ -12,9 +12,8 @@ from maxprune.data import load
 from maxprune.networks import lenet5
 from maxprune.studies.environment import environment
 from maxprune.studies.pipeline import Finished, Pipeline, Report, Told
-from maxprune.studies.recipe import Recipe
+from maxprune.studies.recipe import OURS, Recipe
 from maxprune.studies.workspace import Workspace
-from maxprune.train import PAPER
 
 DATASET = "digits"
 ITERATIONS = 400
@@ -48,7 +47,7 @@ class Demo:
             build=partial(lenet5, fc=self.fc, dropout="conv" if self.layer == "conv2" else "fc"),
             layer=self.layer, k=self.k,
             shares=() if self.share is None else (self.share,), choose=self.share is None,
-            training=PAPER.model_copy(update={"iterations": self.iterations}),
+            training=OURS.model_copy(update={"iterations": self.iterations}),
             seed=self.seed, bury=True,
         )  # fmt: skip
 

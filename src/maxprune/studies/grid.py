@@ -28,7 +28,7 @@ Heard = Callable[[Cell, int], None]
 """Called with a cell and the training iterations it has done so far."""
 
 RESULTS = "results.json"
-LOG = "error.log"
+LOG = ".error.log"
 
 
 def run_grid(
@@ -52,7 +52,12 @@ def run_grid(
     """
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    waiting = [cell for cell in cells if not filled(cell, folder / cell.name)]
+    waiting = []
+    for cell in cells:
+        if filled(cell, folder / cell.name):
+            heard(cell, cell.recipe().trainings() * cell.training.iterations)
+        else:
+            waiting.append(cell)
     running: dict[str, tuple[Cell, Any]] = {}
     try:
         while waiting or running:
@@ -127,12 +132,14 @@ def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
         wanted = _with_earlier(cell, folder)
         results = run_cell(wanted, folder, root, report)
         results.write(folder / RESULTS)
+        folder.with_name(f"{cell.name}{LOG}").unlink(missing_ok=True)
     except MaxpruneError as error:
         messages.put((cell.name, "error", str(error)))
     except Exception as error:  # a defect, or no memory: one line here, all of it in a file
-        write_text(folder / LOG, traceback.format_exc())
+        log = folder.with_name(f"{cell.name}{LOG}")
+        write_text(log, traceback.format_exc())
         line = " ".join(str(error).split()) or "no message"
-        says = f"{type(error).__name__}: {line} (all of it in {folder / LOG})"
+        says = f"{type(error).__name__}: {line} (all of it in {log})"
         messages.put((cell.name, "error", says))
     else:
         messages.put((cell.name, "done", None))

@@ -15,7 +15,7 @@ from maxprune.networks import lenet5
 from maxprune.results import Results
 from maxprune.studies.environment import environment
 from maxprune.studies.pipeline import Pipeline, Report
-from maxprune.studies.recipe import Recipe
+from maxprune.studies.recipe import OURS, Recipe
 from maxprune.studies.workspace import Workspace
 from maxprune.train import PAPER, Training
 
@@ -33,7 +33,7 @@ class Cell:
     seed: int
     shares: tuple[float, ...] = ()
     control: bool = True
-    training: Training = PAPER
+    training: Training = OURS
     dataset: str = "mnist"
 
     @property
@@ -51,10 +51,17 @@ class Cell:
         )  # fmt: skip
 
     def command(self) -> str:
-        """The command line that fills this cell."""
+        """A command line that fills this cell, and those of the seeds before it."""
         table = "table2" if self.shares else "table1"
-        options = f"--network {self.network} --fc {self.fc} --iterations {self.training.iterations}"
-        return f"maxprune reproduce {table} {options}"
+        options = [f"--network {self.network} --fc {self.fc} --seeds {self.seed + 1}"]
+        options.append(f"--iterations {self.training.iterations}")
+        if self.dataset != "mnist":
+            options.append(f"--dataset {self.dataset}")
+        if self.training.average == PAPER.average:
+            options.append("--paper")
+        if not self.shares and not self.control:
+            options.append("--no-control")
+        return f"maxprune reproduce {table} {' '.join(options)}"
 
     def identity(self) -> dict[str, Any]:
         """What makes this run this run; steps may be added to it, none of it may change."""

@@ -66,6 +66,13 @@ def measure_step(
     )  # fmt: skip
 
 
+def renamed(measured: Measured, name: str) -> Measured:
+    """The same figures under another step's name."""
+    states = [state.model_copy(update={"step": name}) for state in measured.layers]
+    curve = measured.curve.model_copy(update={"step": name})
+    return measured.model_copy(update={"name": name, "layers": states, "curve": curve})
+
+
 def layer_states(model: nn.Module, step: str) -> list[LayerState]:
     """Inputs, neurons, neurons alive and parameters of every linear and convolution layer."""
     return [

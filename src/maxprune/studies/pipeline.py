@@ -27,7 +27,14 @@ from maxprune.plan import least_winning, maxout_plan
 from maxprune.results import Curve, Results, Wins
 from maxprune.scores import count_wins
 from maxprune.store import export_onnx, save
-from maxprune.studies.measured import Measured, as_baseline, as_details, as_step, measure_step
+from maxprune.studies.measured import (
+    Measured,
+    as_baseline,
+    as_details,
+    as_step,
+    measure_step,
+    renamed,
+)
 from maxprune.studies.recipe import Recipe, step_name
 from maxprune.studies.workspace import Make, Space
 from maxprune.surgery import apply, audit, remove_dead
@@ -41,6 +48,7 @@ Told = Callable[[Measured], None]
 """Called with what was measured of every step, as soon as it is finished."""
 
 BASELINE = "no maxout"
+CONTROL = "control"
 VALIDATION = 0.1
 
 
@@ -110,6 +118,7 @@ class Pipeline:
         self.device = best_device()
         self.done: dict[str, tuple[Measured, int]] = {}
         self.models: dict[str, nn.Module] = {}
+        self.step = ""
 
     def run(self, study: str, environment: dict[str, str], command: str = "") -> Finished:
         """Take every step of the recipe that is not there yet, and put the results together."""
@@ -129,6 +138,7 @@ class Pipeline:
     def _step(self, name: str, make: Make) -> nn.Module:
         length = self.recipe.training.iterations
         self.report(name, 0, length)
+        self.step = name
 
         def timed(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
             started = time.perf_counter()
@@ -215,6 +225,8 @@ class Pipeline:
                 return self._trained(start, name, place)
 
             model = self._step(name, make)
+            measured, size = self.done.pop(name)
+        self.done[CONTROL] = renamed(measured, CONTROL), size
 
     def _trained(
         self,
@@ -230,7 +242,7 @@ class Pipeline:
         model = model.to(self.device)
         lasts: list[float] = []
         watch = Watch(
-            tick=lambda done: self.report(name, done, recipe.training.iterations),
+            tick=lambda done: self.report(self.step, done, recipe.training.iterations),
             last=lambda trained: lasts.append(self._tested(trained)),
         )
         seed = derive(recipe.seed, name)
@@ -247,12 +259,12 @@ class Pipeline:
 
     def _results(self, study: str, environment: dict[str, str], command: str) -> Results:
         first, size = self.done[BASELINE]
-        steps = [
-            as_step(measured, size, first, len(self.data.test))
+        steps = {
+            name: as_step(measured, size, first, len(self.data.test))
             for name, (measured, size) in self.done.items()
             if name != BASELINE
-        ]
-        controls = [step for step in steps if step.name.startswith("control ")]
+        }
+        control = steps.pop(CONTROL, None)
         details = as_details(
             [measured for measured, _ in self.done.values()],
             environment,
@@ -261,7 +273,6 @@ class Pipeline:
         return Results(
             study=study, dataset=self.data.name, network=self.recipe.network,
             seed=self.recipe.seed, baseline=as_baseline(first, size),
-            steps=[step for step in steps if step not in controls],
-            control=controls[-1].model_copy(update={"name": "control"}) if controls else None,
+            steps=list(steps.values()), control=control,
             details=details.model_copy(update={"command": command}),
         )  # fmt: skip

@@ -69,17 +69,9 @@ def _cell(
         parameters=steps[0].parameters, removed=steps[0].removed, zeroed=steps[0].zeroed,
         accuracies=accuracies, mean=mean,
         spread=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
-        last_iteration=statistics.fmean(_last(run, name) for run in runs),
+        last_iteration=statistics.fmean(run.details.last_iteration[name] for run in runs),
         p_values=[step.p_value for step in steps],
         published=published,
         # A rounding error of the mean must not decide; a sample of the test set is 0.01 points.
         reached=None if published is None else mean >= published - 1e-9,
     )  # fmt: skip
-
-
-def _last(results: Results, name: str) -> float:
-    """The accuracy of the last iteration's weights at a step."""
-    lasts = results.details.last_iteration
-    if name == "control":
-        return [lasts[key] for key in lasts if key.startswith("control ")][-1]
-    return lasts[name]

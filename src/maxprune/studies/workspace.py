@@ -143,7 +143,7 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
 
 def _difference(there: dict[str, Any], here: dict[str, Any]) -> tuple[str, Any, Any]:
     """The first key, also of a record inside, at which two descriptions of a run differ."""
-    key = min(k for k in {*there, *here} if there.get(k) != here.get(k))
+    key = min(k for k in {*there, *here} if there.get(k, there) != here.get(k, here))
     first, second = there.get(key), here.get(key)
     if isinstance(first, dict) and isinstance(second, dict):
         inner, first, second = _difference(first, second)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
-from maxprune.errors import StructureError
+from maxprune.errors import StructureError, first_line
 from maxprune.modes import evaluating
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
@@ -107,9 +107,8 @@ def trace(model: nn.Module, training: bool = False) -> fx.Graph:
     except StructureError:
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise StructureError(
-            f"the network {type(model).__name__} cannot be traced: {reason[0]}"
+            f"the network {type(model).__name__} cannot be traced: {first_line(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How a network is trained, as a frozen record. The defaults are the paper's (section 5.1)."""
+"""How a network is trained, as a frozen record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ AVERAGE_EVERY = 10
 class Training(Settings):
     """Stochastic gradient descent with momentum and Caffe's `inv` rate.
 
-    At iteration i the learning rate is rate * (1 + gamma * i) ^ -power.
+    At iteration i the learning rate is rate * (1 + gamma * i) ^ -power. Iterations, batch and rate
+    are the paper's by default (Moya Rueda et al. 2017, section 5.1). The paper has no `average`,
+    and zeroes weights otherwise: see `PAPER`.
 
     Args:
         iterations: steps of one training; each retraining starts the schedule again.
@@ -28,12 +30,14 @@ class Training(Settings):
         gamma: how fast the rate falls.
         power: with which exponent.
         average: the trained network is the mean of the weights over this last share of the
-            iterations (Polyak and Juditsky 1992), which the paper does not do; 0 takes the last
-            iteration's weights, as the paper does. The steps of the training are the same.
-        ramp: a retraining after weight pruning zeroes the weights little by little over this
-            first share of its iterations (Zhu and Gupta 2017), at most until the mean begins; 0
-            zeroes them all before its first iteration, as the paper does.
-        boost: such a retraining is done at this many times `rate`; 1 is the paper's.
+            iterations (Polyak and Juditsky 1992); 0 takes the last iteration's weights. The
+            steps of the training are the same.
+        ramp: where weights are pruned, they go to zero little by little over this first share of
+            the iterations (Zhu and Gupta 2017), at most until the mean begins; 0 zeroes them all
+            before the first iteration.
+        boost: where weights are pruned, the rate is this many times `rate`.
+        scale_dropout: where weights are pruned, dropout shrinks with the connections left (Han
+            et al. 2015, section 3.2).
     """
 
     iterations: Annotated[int, Field(ge=1)] = 10_000
@@ -45,7 +49,8 @@ class Training(Settings):
     power: NotNegative = 0.75
     average: Annotated[float, Field(ge=0, le=1)] = 0.5
     ramp: Annotated[float, Field(ge=0, le=1)] = 0.5
-    boost: Positive = 3.0
+    boost: Positive = 1.0
+    scale_dropout: bool = True
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""
@@ -72,5 +77,5 @@ class Training(Settings):
         return self.iterations - max(1, round(self.iterations * self.average))
 
 
-PAPER = Training()
-"""The paper's training, with the mean of the weights over its second half."""
+PAPER = Training(average=0, ramp=0, boost=1, scale_dropout=False)
+"""The paper's training to the letter."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.images import Images
-from maxprune.errors import TrainingDiverged, UsageError
+from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
@@ -29,7 +29,7 @@ from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
 
 Tick = Callable[[int], None]
-LOG_EVERY = 100
+LOG_EVERY = 100  # iterations between two ticks; report/progress.py counts on it
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def train(
     """Train a classifier in place by cross entropy; weights that are zero stay zero.
 
     With `zeroed`, the smallest weights become zero while it trains: the share of zeros grows by a
-    cubic from what it is to `zeroed` over the first iterations (Zhu and Gupta 2017, eq. 1), at
-    `training.boost` times the rate and with less dropout (Han et al. 2015, section 3.2).
+    cubic from what it is to `zeroed` over the first iterations (Zhu and Gupta 2017, eq. 1), as
+    the training's `ramp`, `boost` and `scale_dropout` say.
 
     Args:
         model: a network that gives one output per class; trained where it lives, and left in
@@ -83,8 +83,8 @@ def train(
             checkpoint of another training (name, seed, settings, shapes, zeros) is written over, a
             damaged one is set aside; then the training starts from its beginning.
         watch: who is told as it goes on.
-        zeroed: share of all parameters to be zero at the end, in [0, 1); `training.ramp` says
-            over how many of the iterations it grows. None zeroes nothing.
+        zeroed: share of all parameters to be zero at the end, in [0, 1); None or 0 zeroes
+            nothing.
 
     Returns:
         The mean training loss over each stretch of a hundred iterations.
@@ -102,7 +102,8 @@ def train(
     with torch.random.fork_rng(devices=[device] if cuda else []), _in_training(model, images):
         torch.manual_seed(derive(seed, "dropout"))
         job = _job(model, images, training, seed, watch.tick, zeroed)
-        with scaled_dropout(model, 1 - (zeroed or 0)):
+        left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
+        with scaled_dropout(model, left):
             progress = _run(job, checkpoints)
         if watch.last is not None:
             watch.last(model.eval())
@@ -143,7 +144,7 @@ def _refusal(model: nn.Module, images: Images) -> str | None:
         with evaluating(model), torch.no_grad():
             out = model(x)
     except (RuntimeError, ValueError, TypeError) as error:
-        return str(error).strip().splitlines()[0]
+        return first_line(error)
     if not isinstance(out, Tensor) or out.shape[:1] != x.shape[:1] or out.dim() != 2:
         return "it does not give one row of outputs for each image"
     if out.shape[1] < images.classes:
@@ -193,7 +194,7 @@ def _job(
         # torch's default for CUDA cannot average the integers of a batch norm.
         average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
     zeros = {}
-    if zeroed is not None:
+    if zeroed:
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
     return _Job(model, images, training, seed, optimizer, average, tick, zeros)
@@ -277,4 +278,5 @@ def _check_finite(job: _Job, done: int) -> None:
 
 def _diverged(job: _Job, what: str, done: int) -> TrainingDiverged:
     rate = job.training.rate_at(done - 1)
-    return TrainingDiverged(f"{what} {done}; lower the learning rate (now {rate:.2g})")
+    how = " or the boost" if job.zeros else ""
+    return TrainingDiverged(f"{what} {done}; lower the learning rate{how} (now {rate:.2g})")
