@@ -1,5 +1,6 @@
 """Cells in processes of their own: what goes wrong in one becomes one line here."""
 
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -102,3 +103,20 @@ def test_the_command_of_a_cell() -> None:
     assert cell.command() == (
         "maxprune reproduce table2 --network mc --fc 128 --seeds 3 --iterations 10000 --paper"
     )
+
+
+def test_steps_of_before_are_kept_and_do_not_count_as_progress(tmp_path: Path) -> None:
+    zeros = replace(CELL, shares=(0.5,))
+    control = replace(CELL, control=True)
+    for cell, trainings in (
+        (zeros, 6),
+        (control, 9),
+        (zeros, 6),
+        (replace(CELL, shares=(0.7,)), 6),
+    ):
+        heard = []
+        run_grid([cell], tmp_path, None, 1, lambda _, done, heard=heard: heard.append(done))
+        assert max(heard) == heard[-1] == 2 * trainings
+    results = Results.read(tmp_path / CELL.name / "results.json")
+    assert [step.name for step in results.steps[4:]] == ["weights 50%", "weights 70%"]
+    assert results.control is not None

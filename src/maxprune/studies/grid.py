@@ -22,6 +22,7 @@ from maxprune.errors import MaxpruneError
 from maxprune.files import write_text
 from maxprune.results import Results
 from maxprune.studies.lenet import Cell, run_cell
+from maxprune.studies.pipeline import CONTROL
 from maxprune.studies.recipe import step_name
 
 Heard = Callable[[Cell, int], None]
@@ -125,12 +126,12 @@ def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
     def report(step: str, iterations: int, _: int) -> None:
         if parent is not None and not parent.is_alive():
             os._exit(1)  # killed without a chance to stop us; a resumed run takes over
-        done[step] = iterations
+        if _asked(cell, step):
+            done[step] = iterations
         messages.put((cell.name, "iterations", sum(done.values())))
 
     try:
-        wanted = _with_earlier(cell, folder)
-        results = run_cell(wanted, folder, root, report)
+        results = run_cell(_with_earlier(cell, folder), folder, root, report)
         results.write(folder / RESULTS)
         folder.with_name(f"{cell.name}{LOG}").unlink(missing_ok=True)
     except MaxpruneError as error:
@@ -143,6 +144,13 @@ def _work(cell: Cell, folder: Path, root: Path | None, messages: Any) -> None:
         messages.put((cell.name, "error", says))
     else:
         messages.put((cell.name, "done", None))
+
+
+def _asked(cell: Cell, step: str) -> bool:
+    """Whether a step is the cell's own, not one that its results file had before."""
+    if step.startswith("weights "):
+        return step in {step_name(share) for share in cell.shares}
+    return cell.control or not step.startswith(f"{CONTROL} ")
 
 
 def _with_earlier(cell: Cell, folder: Path) -> Cell:
