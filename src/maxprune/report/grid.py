@@ -76,7 +76,8 @@ def grid_plot(cells: Sequence[TableCell]) -> str:
     """Accuracy against what is left of the parameters, as an SVG element, a panel each network.
 
     Filled points are our means, bars the standard deviation over seeds, hollow points the
-    published figures, a star the control, the dashed line the network without maxout.
+    published figures (an arrow with the figure where it is below the axis), a star the control,
+    the dashed line the network without maxout.
     """
     kinds = list(dict.fromkeys(cell.network for cell in cells))
     names = sorted(
@@ -100,7 +101,10 @@ def grid_plot(cells: Sequence[TableCell]) -> str:
         # The published networks fall far below ours at 98%; the axis is for ours.
         low = min(cell.mean - (cell.spread or 0) for cell in cells)
         high = max(max(cell.mean + (cell.spread or 0), cell.published or 0) for cell in cells)
-        panels[0].set_ylim(low - 0.1 * (high - low), min(100.0, high + 0.1 * (high - low)))
+        bottom = low - 0.2 * (high - low)
+        panels[0].set_ylim(bottom, min(100.0, high + 0.1 * (high - low)))
+        for panel, (network, fc) in zip(panels, names, strict=False):
+            _below(panel, [c for c in cells if (c.network, c.fc) == (network, fc)], bottom)
         panels[0].set_ylabel("test accuracy [%]")
         panels[0].legend(loc="lower left", fontsize=7.5)
         return svg(figure, "grid", "Test accuracy against the share of parameters left")
@@ -131,6 +135,17 @@ def _grid_panel(panel: Axes, cells: Sequence[TableCell]) -> None:
             panel.plot(_left(cell), cell.mean, "*", color=GREEN, ms=9, label="control, ours")
     panel.set_xlabel("parameters left and not zero [%]")
     panel.grid(True)
+
+
+def _below(panel: Axes, cells: Sequence[TableCell], bottom: float) -> None:
+    """An arrow at the edge for every published figure below it."""
+    for cell in cells:
+        if cell.published is not None and cell.published < bottom:
+            panel.annotate(
+                f"{cell.published:g}", (_left(cell), bottom), (0, 14), textcoords="offset points",
+                ha="center", fontsize=7.5, color=VERMILLION,
+                arrowprops={"arrowstyle": "->", "color": VERMILLION},
+            )  # fmt: skip
 
 
 def alive_plot(curves: Sequence[AliveCurve]) -> str:
