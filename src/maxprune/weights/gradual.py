@@ -36,8 +36,8 @@ def growing_zeros(
 
     Example:
         >>> layer = nn.Linear(10, 10, bias=False)
-        >>> growing_zeros(layer, 0.8, iterations=100, parts=2)
-        {0: 0.7, 50: 0.8}
+        >>> growing_zeros(layer, 0.5, iterations=100, parts=2)
+        {0: 0.4375, 50: 0.5}
     """
     if iterations < 0 or parts < 1:
         raise UsageError(f"{parts} parts of {iterations} iterations are no stretches")
