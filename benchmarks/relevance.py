@@ -10,20 +10,18 @@ peak of a process of its own that counts over 6,000 and over 60,000 images made 
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import resource
 import statistics
 import time
-from pathlib import Path
 
 import torch
+from shared import options, show
 from torch import nn
 
 from maxprune import apply, count_wins, maxout_plan, unit_wins
 from maxprune.data import Images, load
-from maxprune.files import write_json
 from maxprune.networks import lenet5
 from maxprune.studies.environment import environment
 from maxprune.studies.lenet import NETWORKS, arguments, maxout_layer
@@ -96,16 +94,11 @@ def peak_memory(kind: str, count: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    chosen = options(__doc__, rounds=5, samples=1000)
     cores = os.cpu_count() or 1
     torch.set_num_threads(cores)
-    images = load("mnist", options.data).train
-    some = images.subset(torch.arange(options.samples))
+    images = load("mnist", chosen.data).train
+    some = images.subset(torch.arange(chosen.samples))
     result: dict[str, object] = {"benchmark": "relevance", "images": len(images),
                                  "environment": environment(cores)}  # fmt: skip
     for kind in NETWORKS:
@@ -113,13 +106,13 @@ def main() -> None:
         forward(model, some)
         pairs = [
             (seconds(forward, model, images), seconds(relevance, model, images, layer))
-            for _ in range(options.rounds)
+            for _ in range(chosen.rounds)
         ]
         values, above = compared(model, some, layer), 0.0 if kind == "mfc" else None
         unit_wins(values, 4, above)
         counting = [
             (seconds(by_sample, values, above), seconds(unit_wins, values, 4, above))
-            for _ in range(options.rounds)
+            for _ in range(chosen.rounds)
         ]
         result[kind] = {
             "seconds_forward": statistics.median(bare for bare, _ in pairs),
@@ -132,10 +125,7 @@ def main() -> None:
             "peak_mib_6000": peak_memory(kind, 6_000),
             "peak_mib_60000": peak_memory(kind, 60_000),
         }
-    for key, value in result.items():
-        print(f"{key}: {value}")
-    if options.out:
-        write_json(options.out, result)
+    show(result, chosen.out)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ and that at three times the rate (ours). One single-threaded process a network.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import torch
+from shared import options, show
 
 from maxprune import zero_plan
 from maxprune.data import load
-from maxprune.files import write_json
 from maxprune.measure import accuracy
 from maxprune.networks import lenet5
 from maxprune.studies.environment import environment
@@ -62,26 +61,19 @@ def compared(work: tuple[Network, int, int, Path | None]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--iterations", type=int, default=10_000)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    chosen = options(__doc__, iterations=10_000, seeds=1)
     work = [
-        (network, seed, options.iterations, options.data)
-        for seed in range(options.seeds)
+        (network, seed, chosen.iterations, chosen.data)
+        for seed in range(chosen.seeds)
         for network in NETWORKS
     ]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.map(compared, work, chunksize=1)
     result = {
         "benchmark": "sparse retraining", "dataset": "mnist", "held_out": HELD_OUT,
-        "iterations": options.iterations, "environment": environment(1), "networks": found,
+        "iterations": chosen.iterations, "environment": environment(1), "networks": found,
     }  # fmt: skip
-    print(result)
-    if options.out:
-        write_json(options.out, result)
+    show(result, chosen.out)
 
 
 if __name__ == "__main__":

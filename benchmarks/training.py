@@ -7,24 +7,24 @@ train the same networks from the same seeds, on the same images in the same orde
 dropout, so that only rounding differs, and are compared on the test set.
 
     python3 benchmarks/training.py [--rounds 5] [--iterations 200] [--accuracy 2000] [--out FILE]
+
+--accuracy is the iterations of the compared trainings; 0 leaves them out.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import statistics
 import time
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from shared import options, show
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from maxprune.data import Dataset, Images, load
-from maxprune.files import write_json
 from maxprune.measure import accuracy, predict
 from maxprune.networks import lenet5
 from maxprune.studies.environment import environment
@@ -113,24 +113,18 @@ def agreement(data: Dataset, iterations: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--iterations", type=int, default=200)
-    parser.add_argument("--accuracy", type=int, default=2000, help="iterations; 0 skips it")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    chosen = options(__doc__, rounds=5, iterations=200, accuracy=2000)
     cores = os.cpu_count() or 1
-    data = load("mnist", options.data)
-    training = Training(iterations=options.iterations, average=0)
+    data = load("mnist", chosen.data)
+    training = Training(iterations=chosen.iterations, average=0)
     times: dict[str, list[float]] = {"plain": [], "one process": [], "a process a core": []}
-    for _ in range(options.rounds):
+    for _ in range(chosen.rounds):
         # The processes come first: forking is only safe before this process starts its threads.
         torch.set_num_threads(1)
         times["a process a core"].append(side_by_side(data.train, training, cores))
         times["plain"].append(timed(plain, data.train, training, cores))
         times["one process"].append(timed(train, data.train, training, cores))
-    images = options.iterations * BATCH
+    images = chosen.iterations * BATCH
     result = {
         "benchmark": "training", "network": "lenet5 fc=512", "batch": BATCH,
         "environment": environment(cores),
@@ -144,13 +138,10 @@ def main() -> None:
             for name, own in times.items()
         },
     }  # fmt: skip
-    if options.accuracy:
+    if chosen.accuracy:
         torch.set_num_threads(cores)
-        result["equal_training"] = agreement(data, options.accuracy)
-    for key, value in result.items():
-        print(f"{key}: {value}")
-    if options.out:
-        write_json(options.out, result)
+        result["equal_training"] = agreement(data, chosen.accuracy)
+    show(result, chosen.out)
 
 
 if __name__ == "__main__":

@@ -236,8 +236,12 @@ def test_streams_over_a_generator_one_batch_at_a_time() -> None:
 
 def test_runs_the_network_only_as_far_as_needed() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), Maxout(2), nn.Linear(2, 2))
-    model[3].register_forward_hook(lambda *_: pytest.fail("the output layer ran"))
+    ran: list[bool] = []
+    model[3].register_forward_hook(lambda *_: ran.append(True))
     count_wins(model, "0", [torch.rand(2, 3)])
+    assert ran == []
+    model(torch.rand(2, 3))
+    assert ran == [True]
 
 
 def test_counts_do_not_need_gradients_but_can_be_used_with_them() -> None:

@@ -8,4 +8,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     # By its module: the attribute maxprune.train is the function.
-    monkeypatch.setattr(sys.modules["maxprune.train.loop"], "LOG_EVERY", 10)
+    monkeypatch.setattr(sys.modules["maxprune.train.loop"], "TICK_EVERY", 10)

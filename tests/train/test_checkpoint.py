@@ -77,9 +77,15 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
 
 def test_a_checkpoint_is_really_used(place: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(place, 39)
-    with monkeypatch.context() as patch:
-        stop_at(patch, 13)
-        run(place)  # only 13 batches are asked for after the checkpoint at 30
+    asked: list[int] = []
+
+    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
+        asked.append(len(index))
+        return plain_batch(self, index, device)
+
+    monkeypatch.setattr(Images, "batch", batch)
+    run(place)
+    assert len(asked) == 13  # after the checkpoint at 30, of 43
 
 
 def test_a_tick_or_a_last_that_fails_loses_nothing(place: Checkpoints) -> None:

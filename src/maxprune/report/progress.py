@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-TICK = 100  # iterations between two reports of a training; a larger jump was done before
+from maxprune.train.loop import TICK_EVERY
 
 
 class MeasuredStep(Protocol):
@@ -73,7 +73,7 @@ class Steps:
         if name not in self.parts:
             self.parts[name] = self.bars.add_task(f"  {name}", total=total), 0
         task, before = self.parts[name]
-        if done - before > TICK:
+        if done - before > TICK_EVERY:  # a larger jump was done by an earlier run
             self.skipped += done - before
         self.parts[name] = task, done
         self.bars.update(task, completed=done, visible=done < total)

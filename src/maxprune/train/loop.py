@@ -29,7 +29,7 @@ from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
 
 Tick = Callable[[int], None]
-LOG_EVERY = 100  # iterations between two ticks; report/progress.py counts on it
+TICK_EVERY = 100  # iterations
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _next_stop(iteration: int, job: _Job, checkpoints: Checkpoints | None) -> in
     """The next iteration at which a checkpoint is written, more weights go, or all is done."""
     stops = [job.training.iterations, *(i for i in job.zeros if i > iteration)]
     if checkpoints is not None:
-        every = max(LOG_EVERY, checkpoints.every // LOG_EVERY * LOG_EVERY)
+        every = max(TICK_EVERY, checkpoints.every // TICK_EVERY * TICK_EVERY)
         stops.append((iteration // every + 1) * every)
     return min(stops)
 
@@ -256,7 +256,7 @@ def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
         done = iteration + 1
         if job.average is not None and training.is_averaged(done):
             job.average.update_parameters(model)
-        if done % LOG_EVERY == 0 or done == stop:
+        if done % TICK_EVERY == 0 or done == stop:
             mean = float(total) / (done - since)
             if not math.isfinite(mean):
                 raise _diverged(job, f"the loss is {mean} between iterations {since} and", done)
