@@ -19,15 +19,25 @@ from maxprune.compress import compress
 from maxprune.errors import MaxpruneError
 from maxprune.lineage import Lineage, factory, lineage
 from maxprune.networks import Maxout
-from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan, keep_plan, least_winning, maxout_plan
+from maxprune.plan import (
+    ChannelGroup,
+    KeepPlan,
+    MaxoutPlan,
+    ZeroPlan,
+    keep_plan,
+    least_winning,
+    maxout_plan,
+)
+from maxprune.planner import cut_plan, lowest
 from maxprune.results import Results
-from maxprune.scores import WinCounts, count_wins, unit_wins
+from maxprune.scores import WinCounts, chance, count_wins, magnitude, unit_wins
 from maxprune.store import export_onnx, load, save
-from maxprune.surgery import apply, audit, remove_dead
+from maxprune.surgery import apply, audit, channel_groups, remove_dead
 from maxprune.train import Checkpoints, Training, Watch, train
 from maxprune.weights import choose_share, hold_zeros, zero_plan
 
 __all__ = [
+    "ChannelGroup",
     "Checkpoints",
     "KeepPlan",
     "Lineage",
@@ -42,9 +52,12 @@ __all__ = [
     "__version__",
     "apply",
     "audit",
+    "chance",
+    "channel_groups",
     "choose_share",
     "compress",
     "count_wins",
+    "cut_plan",
     "data",
     "export_onnx",
     "factory",
@@ -53,6 +66,8 @@ __all__ = [
     "least_winning",
     "lineage",
     "load",
+    "lowest",
+    "magnitude",
     "maxout_plan",
     "measure",
     "networks",

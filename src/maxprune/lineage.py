@@ -41,10 +41,17 @@ class Lineage:
         kept: dict[str, tuple[int, ...]] = {}
         for plan in self.plans:
             if isinstance(plan, KeepPlan):
-                for layer, indices in plan.keep.items():
-                    before = kept.get(layer, tuple(range(plan.neurons[layer])))
-                    kept[layer] = tuple(before[i] for i in indices)
+                for group, indices in plan.keep.items():
+                    for layer in _layers(plan, group):
+                        before = kept.get(layer, tuple(range(plan.neurons[group])))
+                        kept[layer] = tuple(before[i] for i in indices)
         return kept
+
+
+def _layers(plan: KeepPlan, group: str) -> tuple[str, ...]:
+    """The layers whose neurons are cut together under the name of one of them."""
+    members = plan.members.get(group, ())
+    return tuple(m.name for m in members if m.side == "out") or (group,)
 
 
 def lineage(model: nn.Module) -> Lineage:

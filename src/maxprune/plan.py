@@ -25,6 +25,58 @@ class MaxoutPlan(Settings):
     k: Annotated[int, Field(ge=2)]
 
 
+class Member(Settings):
+    """Where the channels of a group lie in one module or parameter of the network.
+
+    Channel c owns the entries from `start` + c * `each` up to `start` + (c + 1) * `each`.
+
+    Args:
+        name: the module, or the parameter that stands alone in a module.
+        side: what the entries are: "out" the neurons of a layer, "in" the inputs that a layer
+            reads, "along" what passes the channels on one by one (a norm, a bare parameter).
+        start: the first entry of the group, for example behind others in a concatenation.
+        each: entries per channel, for example the positions of a flattened feature map.
+    """
+
+    name: str
+    side: Literal["out", "in", "along"]
+    start: Annotated[int, Field(ge=0)] = 0
+    each: Annotated[int, Field(ge=1)] = 1
+
+    def entries(self, channels: Int[Tensor, " channels"]) -> Int[Tensor, " entries"]:
+        """The entries of these channels.
+
+        Example:
+            >>> Member(name="fc1", side="in", each=3).entries(torch.tensor([0, 2]))
+            tensor([0, 1, 2, 6, 7, 8])
+        """
+        return (self.start + channels[:, None] * self.each + torch.arange(self.each)).flatten()
+
+
+class ChannelGroup(Settings):
+    """Channels that are cut together.
+
+    Args:
+        name: the first layer, in the network's order, that has them as its neurons.
+        channels: how many there are.
+        members: every module and parameter that has an entry for each of them.
+        parts: into how many equal, adjacent parts they fall (a grouped convolution, a group norm);
+            each part keeps equally many.
+        reason: why they cannot be cut; empty if they can.
+    """
+
+    name: str
+    channels: int
+    members: tuple[Member, ...]
+    parts: int = 1
+    reason: str = ""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose neurons these are."""
+        return tuple(m.name for m in self.members if m.side == "out")
+
+
 class KeepPlan(Settings):
     """The neurons of each named layer that stay, by their index before the cut.
 
@@ -32,17 +84,22 @@ class KeepPlan(Settings):
         neurons: layer name to its number of neurons (channels) before the cut.
         keep: layer name to the ascending indices that stay; no layer is ever emptied.
         method: what decided, for the reader.
+        members: layer name to all that is cut along with it, the layer itself among them, as
+            `channel_groups` finds it; a layer that is not named here feeds one other layer only.
     """
 
     kind: Literal["keep"] = "keep"
     neurons: dict[str, int]
     keep: dict[str, tuple[int, ...]]
     method: str = ""
+    members: dict[str, tuple[Member, ...]] = Field(default={})
 
     @model_validator(mode="after")
     def _check(self) -> KeepPlan:
         if self.neurons.keys() != self.keep.keys():
             raise UsageError("KeepPlan: neurons and keep name different layers")
+        if not self.members.keys() <= self.keep.keys():
+            raise UsageError("KeepPlan: members of a layer that is not cut")
         for layer, indices in self.keep.items():
             count = self.neurons[layer]
             if not indices:

@@ -70,3 +70,10 @@ def test_refuses_a_k_below_one(k: int) -> None:
 
 def test_prints_its_k() -> None:
     assert repr(Maxout(3)) == "Maxout(k=3)"
+
+
+def test_over_the_last_dimension_it_is_that_over_the_second_moved() -> None:
+    x = torch.randn(3, 5, 12)
+    assert torch.equal(Maxout(4, dim=-1)(x), Maxout(4)(x.transpose(1, 2)).transpose(1, 2))
+    with pytest.raises(StructureError, match="does not divide the 12 neurons"):
+        Maxout(5, dim=-1)(x)

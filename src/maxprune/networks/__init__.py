@@ -1,7 +1,9 @@
 """The networks of the studies, with and without maxout."""
 
-from maxprune.networks.initial import xavier_uniform
+from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
+from maxprune.networks.resnet import resnet18, resnet56
+from maxprune.networks.vgg import vgg
 
-__all__ = ["Maxout", "lenet5", "xavier_uniform"]
+__all__ = ["Maxout", "he_normal", "lenet5", "resnet18", "resnet56", "vgg", "xavier_uniform"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,11 +14,13 @@ class Maxout(nn.Module):
     """Maximum over k adjacent neurons of the layer before it.
 
     Unit j of the output is max(x[jk], ..., x[jk + k - 1]), so N neurons become N / k units.
-    Works over the second dimension: neurons of a fully connected layer, channels of a
-    convolution (there the maximum is taken at every position by itself).
+    Works over the channels of a convolution, at every position by itself, or over the neurons of a
+    fully connected layer.
 
     Args:
         k: inputs per unit, at least 1 (1 is the identity).
+        dim: the dimension of the neurons: 1 for channels, -1 behind a linear layer, which may
+            run over many positions (for two dimensions they are the same).
 
     Example:
         >>> import torch
@@ -24,11 +28,12 @@ class Maxout(nn.Module):
         tensor([[ 3., -2.]])
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, dim: Literal[1, -1] = 1) -> None:
         super().__init__()
         if k < 1:
             raise UsageError(f"a maxout unit has at least 1 input, not {k}")
         self.k = k
+        self.dim = dim
 
     def forward(
         self, x: Float[Tensor, "batch neurons *space"]
@@ -38,12 +43,11 @@ class Maxout(nn.Module):
         Raises:
             StructureError: k does not divide the number of neurons.
         """
-        if x.shape[1] % self.k:
-            raise StructureError(
-                f"k = {self.k} does not divide the {x.shape[1]} neurons of the layer"
-            )
-        units: Tensor = x.unflatten(1, (-1, self.k))
-        return units.amax(2)
+        neurons = x.shape[self.dim]
+        if neurons % self.k:
+            raise StructureError(f"k = {self.k} does not divide the {neurons} neurons of the layer")
+        units: Tensor = x.unflatten(self.dim, (-1, self.k))
+        return units.amax(2 if self.dim == 1 else -1)
 
     def extra_repr(self) -> str:
         """Show k when the network is printed."""

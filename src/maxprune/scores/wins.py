@@ -120,7 +120,7 @@ def count_wins(
     with evaluating(model), torch.inference_mode():
         for batch in batches:
             x = batch if isinstance(batch, Tensor) else batch[0]
-            values = part(x.to(device))
+            values = part(x.to(device)).movedim(maxout.dim, 1)
             if values.numel() and bool(values.amax().isnan()):
                 raise StructureError(f"layer {layer!r} gives NaN; train the network again")
             wins = unit_wins(values, maxout.k, above)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import copy
+import functools
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -12,40 +14,69 @@ from torch import Tensor, nn
 from maxprune.errors import AuditError
 from maxprune.modes import device_of, evaluating
 from maxprune.plan import KeepPlan
-from maxprune.surgery.apply import expand
-from maxprune.surgery.chain import find_chain
+from maxprune.surgery.chain import find_chain, find_maxout
+from maxprune.surgery.members import members_of, removed_entries, target
+from maxprune.surgery.narrow import narrow, width
 
 
 @contextlib.contextmanager
 def masked(model: nn.Module, plan: KeepPlan) -> Iterator[None]:
     """Silence the neurons that the plan removes; afterwards the model is as it was.
 
-    In front of a maxout a silent neuron is minus infinity, so it never wins; elsewhere the next
-    layer reads zero from it.
+    Whoever reads a silent neuron reads zero; in front of a maxout it is minus infinity, so it
+    never wins; a layer or group norm takes its statistics over the others alone.
     """
     handles = []
     try:
-        for layer, chain in {layer: find_chain(model, layer) for layer in plan.keep}.items():
-            goes = torch.tensor(plan.removed(layer), dtype=torch.long)
-            target, value = (chain.maxout, -torch.inf) if chain.maxout else (chain.reader, 0.0)
-            module = model.get_submodule(target)
-            neurons = plan.neurons[layer]
-
-            def silence(
-                _: nn.Module,
-                args: tuple[Tensor, ...],
-                goes: Tensor = goes,
-                value: float = value,
-                neurons: int = neurons,
-            ) -> tuple[Tensor, ...]:
-                index = expand(goes, args[0].shape[1] // neurons).to(args[0].device)
-                return (args[0].index_fill(1, index, value), *args[1:])
-
-            handles.append(module.register_forward_pre_hook(silence))
+        goes = {layer: torch.tensor(plan.removed(layer), dtype=torch.long) for layer in plan.keep}
+        members = {layer: members_of(model, plan, layer) for layer in plan.keep}
+        for layer in plan.keep.keys() - plan.members.keys():
+            maxout = find_chain(model, layer).maxout
+            if maxout:
+                units = find_maxout(model, maxout)
+                silence = functools.partial(
+                    _silent, gone=goes[layer], dim=units.dim, value=-torch.inf
+                )
+                handles.append(units.register_forward_pre_hook(silence))
+        entries = removed_entries((m, goes[layer]) for layer in plan.keep for m in members[layer])
+        for (name, side), gone in entries.items():
+            module = target(model, name)
+            if side == "in" and isinstance(module, nn.Module):
+                dim = -1 if isinstance(module, nn.Linear) else 1
+                silence = functools.partial(_silent, gone=gone, dim=dim, value=0.0)
+                handles.append(module.register_forward_pre_hook(silence))
+            elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
+                handles.append(module.register_forward_hook(_without(module, gone)))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _silent(
+    _: nn.Module, args: tuple[Tensor, ...], gone: Tensor, dim: int, value: float
+) -> tuple[Tensor, ...]:
+    """The inputs of a module with these entries at one value."""
+    return (args[0].index_fill(dim, gone.to(args[0].device), value), *args[1:])
+
+
+def _without(
+    norm: nn.LayerNorm | nn.GroupNorm, gone: Tensor
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    """What a layer or group norm gives if these entries are not there; they come out as zero."""
+    dim = -1 if isinstance(norm, nn.LayerNorm) else 1
+    keep = torch.ones(width(norm, "along"), dtype=torch.bool)
+    keep[gone] = False
+    index = keep.nonzero().flatten()
+    smaller = copy.deepcopy(norm)
+    narrow(smaller, "along", index)
+
+    def replaced(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
+        there = index.to(out.device)
+        few: Tensor = smaller(args[0].index_select(dim, there))
+        return torch.zeros_like(out).index_copy(dim, there, few)
+
+    return replaced
 
 
 def audit(

@@ -8,16 +8,17 @@ something that mixes neurons is refused, with the reason.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from maxprune.errors import StructureError, first_line
-from maxprune.modes import evaluating
+from maxprune.modes import device_of, evaluating
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
 
@@ -110,6 +111,26 @@ def trace(model: nn.Module, training: bool = False) -> fx.Graph:
         raise StructureError(
             f"the network {type(model).__name__} cannot be traced: {first_line(error)}"
         ) from error
+
+
+def check_traceable(model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a network whose path depends on its input.
+
+    Symbolic tracing sees that without running the network; one that it cannot follow for another
+    reason, such as a path that depends on a shape, is asked torch.export.
+
+    Raises:
+        StructureError: it cannot be traced.
+    """
+    try:
+        trace(model)
+    except StructureError as refused:
+        try:
+            with evaluating(model), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.export.export(model, (inputs.to(device_of(model)),), strict=False)
+        except Exception:
+            raise refused from None
 
 
 def find_layer(model: nn.Module, layer: str) -> Weighted:

@@ -18,8 +18,8 @@ from torch import Tensor, fx, nn
 from maxprune.errors import StructureError
 from maxprune.modes import evaluating
 from maxprune.networks.weighted import Weighted, neurons, weighted_layers
-from maxprune.plan import KeepPlan, keep_plan
-from maxprune.surgery.apply import apply, expand
+from maxprune.plan import KeepPlan, Member, keep_plan
+from maxprune.surgery.apply import apply
 from maxprune.surgery.chain import AVERAGES, BATCH_NORMS, POOLS, SHAPES, Chain, Link, find_chain
 
 
@@ -100,7 +100,9 @@ def _fold(model: nn.Module, layer: str, stayed: dict[str, str]) -> KeepPlan | No
         stayed[layer] = "1 dead or unread: a layer keeps at least one neuron"
     if not bool(goes.any()):
         return None
-    _add_to_bias(reader, constants, expand((goes & foldable).nonzero().flatten(), each))
+    folded = Member(name=chain.reader, side="in", each=each)
+    gone = (goes & foldable).nonzero().flatten()
+    _add_to_bias(reader, constants, folded.entries(gone))
     keep = tuple(int(i) for i in (~goes).nonzero().flatten())
     return keep_plan({layer: dead.numel()}, {layer: keep}, "dead neurons")
 

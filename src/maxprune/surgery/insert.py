@@ -54,7 +54,9 @@ def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
         _merge_batch_norm(model, link, before, plan.k)
     _merge_inputs(find_layer(model, chain.reader), before, plan.k)
     name = f"{plan.layer.rpartition('.')[2]}_maxout"
-    return _place(model, chain, anchor, name, Maxout(plan.k).train(model.training))
+    linear = isinstance(find_layer(model, plan.layer), nn.Linear)
+    maxout = Maxout(plan.k, dim=-1 if linear else 1)
+    return _place(model, chain, anchor, name, maxout.train(model.training))
 
 
 def _place(model: nn.Module, chain: Chain, anchor: fx.Node, name: str, maxout: Maxout) -> nn.Module:

@@ -1,0 +1,69 @@
+"""VGG-like networks (Simonyan and Zisserman 2015), with batch norm behind every convolution."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from maxprune.errors import UsageError
+from maxprune.lineage import factory
+from maxprune.networks.initial import he_normal
+
+VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+@factory
+def vgg(
+    blocks: Sequence[Sequence[int]] = VGG16,
+    hidden: Sequence[int] = (512,),
+    size: int = 32,
+    colours: int = 3,
+    classes: int = 10,
+    dropout: float = 0.5,
+) -> nn.Sequential:
+    """Blocks of 3x3 convolutions with batch norm and ReLU, a max pool behind each, then linear.
+
+    The layers are called conv1_1, conv1_2, ..., fc1, ... and, last, `output`. With its defaults it
+    is VGG16 with batch norm as it is used on CIFAR-10.
+
+    Args:
+        blocks: the filters of every convolution, block by block; each block halves the picture.
+        hidden: neurons of the hidden linear layers.
+        size: height and width of a picture in pixels.
+        colours: channels of a picture.
+        classes: outputs.
+        dropout: share of the hidden neurons that is dropped in training.
+
+    Raises:
+        UsageError: a size below 1, or more blocks than the picture can be halved.
+
+    Example:
+        >>> net = vgg([[16, 16], [32, 32]], hidden=[64])
+        >>> net.conv2_1
+        Conv2d(16, 32, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+    """
+    widths = [width for block in blocks for width in block]
+    if min(*widths, *hidden, size, colours, classes, 1) < 1 or not all(blocks) or not blocks:
+        raise UsageError("vgg has at least one convolution a block, and every size is at least 1")
+    if size >> len(blocks) < 1:
+        raise UsageError(f"vgg: {size} pixels cannot be halved {len(blocks)} times")
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    before = colours
+    for i, block in enumerate(blocks, 1):
+        for j, width in enumerate(block, 1):
+            layers[f"conv{i}_{j}"] = nn.Conv2d(before, width, 3, padding=1, bias=False)
+            layers[f"norm{i}_{j}"] = nn.BatchNorm2d(width)
+            layers[f"relu{i}_{j}"] = nn.ReLU()
+            before = width
+        layers[f"pool{i}"] = nn.MaxPool2d(2)
+    layers["flatten"] = nn.Flatten()
+    before *= (size >> len(blocks)) ** 2
+    for i, width in enumerate(hidden, 1):
+        layers[f"fc{i}"] = nn.Linear(before, width)
+        layers[f"fc{i}_relu"] = nn.ReLU()
+        layers[f"fc{i}_dropout"] = nn.Dropout(dropout)
+        before = width
+    layers["output"] = nn.Linear(before, classes)
+    return nn.Sequential(layers).apply(he_normal)

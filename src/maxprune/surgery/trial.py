@@ -1,0 +1,126 @@
+"""Cut for trial: what the analysis of a network says is believed only after it was tried.
+
+The trial halves every group in a copy of the network whose weights are random, so that no zero
+in the real ones can hide a mistake, and compares with the same network masked.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maxprune.errors import AuditError, MaxpruneError, UsageError, first_line
+from maxprune.modes import device_of, evaluating
+from maxprune.plan import ChannelGroup
+from maxprune.planner import half_plan
+from maxprune.surgery.apply import apply
+from maxprune.surgery.audit import audit
+from maxprune.surgery.chain import check_traceable
+from maxprune.surgery.groups import find_groups
+
+
+def channel_groups(
+    model: nn.Module, inputs: Tensor, skip: Collection[str] = ()
+) -> tuple[ChannelGroup, ...]:
+    """Every group of channels that hang together, in the network's order.
+
+    Residual and concatenated branches, depthwise and grouped convolutions, batch, layer and group
+    norm, flattening and bare parameters are followed. Attention heads are left whole. Each group
+    that can be cut was cut for trial.
+
+    Args:
+        model: any network; it is not changed.
+        inputs: (batch, ...), a few inputs of the network; random ones will do.
+        skip: layers that are not to be cut, by name; whatever hangs together with them stays.
+
+    Returns:
+        The groups, those that cannot be cut with the `reason`.
+
+    Raises:
+        StructureError: the network does not take these inputs, gives no tensor, or cannot be
+            traced because its path depends on its input.
+        UsageError: `skip` names no layer of the network.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> [(g.name, g.channels, g.reason) for g in channel_groups(net, torch.randn(2, 4))]
+        [('0', 8, ''), ('2', 2, 'it is an output of the network')]
+    """
+    check_traceable(model, inputs)
+    groups = find_groups(model, inputs)
+    known = {layer for group in groups for layer in group.layers}
+    unknown = [name for name in skip if name not in known]
+    if unknown:
+        raise UsageError(f"no layer {unknown[0]!r} to skip; there are {', '.join(sorted(known))}")
+    groups = tuple(
+        _because(g, "it is to be skipped") if not g.reason and set(g.layers) & set(skip) else g
+        for g in groups
+    )
+    return _tried(model, groups, inputs)
+
+
+def _tried(
+    model: nn.Module, groups: tuple[ChannelGroup, ...], inputs: Tensor
+) -> tuple[ChannelGroup, ...]:
+    """The groups with a reason for each whose trial cut failed."""
+    free = [group for group in groups if not group.reason]
+    if not free:
+        return groups
+    network = _random(model)
+    failed = _failed(network, free, inputs)
+    return tuple(_because(g, failed.get(g.name, g.reason)) for g in groups)
+
+
+def _because(group: ChannelGroup, reason: str) -> ChannelGroup:
+    return group.model_copy(update={"reason": reason})
+
+
+def _failed(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> dict[str, str]:
+    """The groups that cannot be cut, with the reason: found by halving the suspects."""
+    reason = _failure(network, groups, inputs)
+    if not reason:
+        return {}
+    if len(groups) == 1:
+        return {groups[0].name: reason}
+    middle = len(groups) // 2
+    halves = (groups[:middle], groups[middle:])
+    failed = {name: why for half in halves for name, why in _failed(network, half, inputs).items()}
+    return failed or {group.name: f"together with others, {reason}" for group in groups}
+
+
+def _failure(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> str:
+    """Why these groups cannot be cut together; empty if the trial works."""
+    plan = half_plan(groups)
+    try:
+        audit(network, apply(network, plan), plan, inputs, tolerance=1e-3)
+    except AuditError:
+        return "a trial cut changed what other channels give"
+    except MaxpruneError as error:
+        return f"a trial cut failed: {error}"
+    except Exception as error:
+        return f"a trial cut did not run: {first_line(error)}"
+    return ""
+
+
+def _random(model: nn.Module) -> nn.Module:
+    """A copy whose weights are random and of a size that signals neither die nor blow up."""
+    network = copy.deepcopy(model)
+    generator = torch.Generator(device_of(model)).manual_seed(0)
+    with evaluating(network), torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.is_floating_point():
+                continue
+            fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
+            if parameter.dim() > 1:
+                parameter.uniform_(-1, 1, generator=generator).mul_((6 / fan_in) ** 0.5)
+            else:
+                parameter.uniform_(0.1, 0.6, generator=generator)
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.uniform_(-0.3, 0.3, generator=generator)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5, generator=generator)
+    return network
