@@ -69,7 +69,12 @@ def test_every_command_and_option_has_help() -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    [r"^\s*(import|from) pickle", r"weights_only\s*=\s*False", r"torch\.load\(", r"\beval\(\w"],
+    [
+        r"^\s*(import|from) pickle",
+        r"weights_only\s*=\s*False",
+        r"torch\.load\((?!.*weights_only=True)",
+        r"\beval\(\w",
+    ],
 )
 def test_nothing_is_unpickled_or_evaluated(pattern: str) -> None:
     for path in (ROOT / "src").rglob("*.py"):
@@ -79,7 +84,7 @@ def test_nothing_is_unpickled_or_evaluated(pattern: str) -> None:
 
 def test_imports_point_one_way() -> None:
     """Rooms below never import rooms above them; measuring never prints."""
-    above = r"maxprune\.(cli|reproduce|compress|studies)"
+    above = r"maxprune\.(cli|commands|compress|studies)"
     for room in ("scores", "surgery", "weights", "measure", "train", "data", "networks", "store"):
         for path in (ROOT / "src/maxprune" / room).rglob("*.py"):
             text = path.read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from maxprune import data, measure, networks
 from maxprune._version import __version__
 from maxprune.compress import compress
 from maxprune.errors import MaxpruneError
+from maxprune.inspection import Inspection, inspect
 from maxprune.lineage import Lineage, factory, lineage
 from maxprune.networks import Maxout
 from maxprune.plan import (
@@ -39,6 +40,7 @@ from maxprune.weights import choose_share, hold_zeros, zero_plan
 __all__ = [
     "ChannelGroup",
     "Checkpoints",
+    "Inspection",
     "KeepPlan",
     "Lineage",
     "Maxout",
@@ -62,6 +64,7 @@ __all__ = [
     "export_onnx",
     "factory",
     "hold_zeros",
+    "inspect",
     "keep_plan",
     "least_winning",
     "lineage",

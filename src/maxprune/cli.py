@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 
 from maxprune._version import __version__
+from maxprune.commands.inspect import inspect_command
+from maxprune.commands.reproduce import reproduce_app
 from maxprune.errors import MaxpruneError, UsageError
-from maxprune.reproduce import reproduce_app
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("inspect")(inspect_command)
 app.add_typer(reproduce_app, name="reproduce")
 
 

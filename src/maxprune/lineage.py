@@ -6,6 +6,7 @@ and no stored code is needed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -106,6 +107,16 @@ def factory(function: Callable[P, M]) -> Callable[P, M]:
 
     setattr(build, _MARK, name)
     return build
+
+
+def adopt(model: M, function: Callable[[], Any], name: str) -> M:
+    """Write on a network that this function, found as "package.module:name", built it.
+
+    The user named the function, so it counts as a factory from now on, in this process.
+    """
+    with contextlib.suppress(AttributeError, TypeError):
+        setattr(function, _MARK, name)
+    return remember(model, Lineage(name))
 
 
 def is_factory(function: object, name: str) -> bool:

@@ -6,8 +6,8 @@ from queue import Queue
 
 import pytest
 
+from maxprune.commands.grid_options import Grid
 from maxprune.errors import MaxpruneError
-from maxprune.grid_options import Grid
 from maxprune.results import Results
 from maxprune.studies import grid
 from maxprune.studies.grid import run_grid

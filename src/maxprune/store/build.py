@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +19,20 @@ from maxprune.surgery.apply import apply
 Tensors = dict[str, Tensor]
 
 
-def build(description: Description, tensors: Tensors) -> nn.Module:
+def build(
+    description: Description, tensors: Tensors, factory: Callable[..., nn.Module] | None = None
+) -> nn.Module:
     """The network of a description, in evaluation mode; torch's random state is not changed.
+
+    Args:
+        description: what `model.json` says.
+        tensors: the weights.
+        factory: called instead of the function that the description names.
 
     Raises:
         StoreError: the factory is not there or fails, or a plan or the weights do not fit.
     """
-    model = _made(description)
+    model = _made(description, factory or _found(description.factory))
     for content in description.plans:
         plan = read_plan(content)
         known = lineage(model).then(plan)
@@ -40,9 +49,8 @@ def build(description: Description, tensors: Tensors) -> nn.Module:
     return model.eval()
 
 
-def _made(description: Description) -> nn.Module:
-    """What the factory builds; nothing but a function under `maxprune.factory` is ever called."""
-    name = description.factory
+def _found(name: str) -> Callable[..., Any]:
+    """The factory of that name; nothing but a function under `maxprune.factory` is ever called."""
     module_name, _, path = name.partition(":")
     parts = path.split(".")
     if not all(part.isidentifier() for part in (*module_name.split("."), *parts)):
@@ -54,7 +62,16 @@ def _made(description: Description) -> nn.Module:
             f"the network's factory {name!r} cannot be imported ({first_line(error)})"
         ) from error
     if not callable(function) or not is_factory(function, name):
-        raise StoreError(f"{name!r} is not a function under @maxprune.factory; it is not called")
+        raise StoreError(
+            f"{name!r} is not a function under @maxprune.factory; it is not called (if you trust "
+            "it, give it yourself: load(folder, factory=...))"
+        )
+    return function
+
+
+def _made(description: Description, function: Callable[..., Any]) -> nn.Module:
+    """What the factory builds."""
+    name = description.factory
     try:
         with torch.random.fork_rng(devices=[]):
             model = function(**description.arguments)

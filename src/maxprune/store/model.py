@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,16 @@ def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = No
     return folder
 
 
-def load(folder: str | Path) -> nn.Module:
+def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> nn.Module:
     """Open a saved network, in evaluation mode; its outputs equal the saved one's to the bit.
 
     Imports the module that the description names and calls one function of it, if that function
     stands under `maxprune.factory`; nothing else is called.
+
+    Args:
+        folder: as `save` wrote it.
+        factory: the function that built the network, for one that is not under
+            `maxprune.factory`; then nothing is imported.
 
     Raises:
         StoreError: a file is missing or damaged, of a newer format, or its factory is not found.
@@ -93,7 +99,7 @@ def load(folder: str | Path) -> nn.Module:
             f"{folder / WEIGHTS} is damaged: its checksum is not the one in {DESCRIPTION}"
         )
     try:
-        return build(description, parse(content))
+        return build(description, parse(content), factory)
     except (StoreError, SafetensorError) as error:
         raise StoreError(f"{folder} cannot be opened: {error}") from error
 

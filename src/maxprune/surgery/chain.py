@@ -179,15 +179,20 @@ def _share(one: nn.Module, other: nn.Module) -> bool:
     return any(id(p) in mine for p in other.parameters(recurse=False))
 
 
-def find_chain(model: nn.Module, layer: str) -> Chain:
+def find_chain(model: nn.Module, layer: str, graph: fx.Graph | None = None) -> Chain:
     """Find the chain that starts at `layer`.
+
+    Args:
+        model: the network.
+        layer: the name of a linear or convolution layer.
+        graph: as `trace` gives it for this network, if it is at hand.
 
     Raises:
         StructureError: the layer does not exist, feeds none or several others, is used several
             times, or its output passes through something that mixes neurons.
     """
     find_layer(model, layer)
-    graph = trace(model)
+    graph = graph or trace(model)
     modules = dict(model.named_modules())
     uses = _uses(graph, layer)
     if len(uses) != 1 or uses[0].op != "call_module":

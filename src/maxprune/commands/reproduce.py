@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from maxprune.commands.grid_options import Grid, takes_grid
+from maxprune.commands.shared import AsJson
 from maxprune.files import write_json, write_text
-from maxprune.grid_options import Grid, takes_grid
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
 from maxprune.studies.lenet import Cell
@@ -27,8 +28,6 @@ reproduce_app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @reproduce_app.callback()

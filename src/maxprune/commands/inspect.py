@@ -1,0 +1,47 @@
+"""`maxprune inspect`: what is in a network and what can be cut."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from maxprune.commands.shared import AsJson, Input, Network, Skip, Weights, names, shape
+
+KINDS: tuple[Literal["float"], Literal["int"]] = ("float", "int")
+
+
+def inspect_command(
+    network: Network,
+    input_shape: Input,
+    weights: Weights = None,
+    skip: Skip = None,
+    integers: Annotated[
+        bool, typer.Option("--integers", help="The network takes whole numbers (an embedding).")
+    ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Show every place for a maxout, and why the others are none."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What each layer costs, which can be cut and why not the others, where a maxout pays.
+
+    Works without data and without training: the network runs a few times on random inputs, and
+    everything that is said to be cuttable is cut for trial.
+
+    maxprune inspect my_net.py:build --input 3,32,32
+    """
+    from maxprune.inspection import inspect
+    from maxprune.report.inspection import inspection_tables
+    from maxprune.store.source import open_network
+
+    size = shape(input_shape)
+    found = inspect(open_network(network, weights), size, names(skip), KINDS[integers])
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+        return
+    console = Console()
+    for part in inspection_tables(found, every):
+        console.print(part)

@@ -1,0 +1,178 @@
+"""Somebody's network by name: a function in a file or a module, or a saved model.
+
+A function's module is imported, which runs it, as `python my_net.py` would: name only your own.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from torch import Tensor, nn
+
+from maxprune.errors import StoreError, UsageError, first_line
+from maxprune.files import read_bytes
+from maxprune.lineage import adopt, lineage
+from maxprune.store.model import load
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+def open_network(name: str, weights: str | Path | None = None) -> nn.Module:
+    """The network that `name` stands for, in evaluation mode.
+
+    Args:
+        name: "my_net.py:build" or "package.module:build", a function without required arguments
+            that gives a torch module (a class will do), or the folder of a saved model.
+        weights: a .safetensors file, or a state dict saved by torch (loaded with
+            `weights_only=True`), to fill in.
+
+    Raises:
+        UsageError: there is no such file or function, it raises, needs arguments or gives no
+            module, or the weights do not fit.
+        StoreError: the saved model or the file of weights is damaged.
+    """
+    source, _, path = name.rpartition(":")
+    if not source:
+        if not Path(name).is_dir():
+            raise UsageError(
+                f"{name!r} is no network: give my_net.py:build, package.module:build or the "
+                "folder of a saved model"
+            )
+        model = load(name)
+    else:
+        module = Path(source).stem if source.endswith(".py") else source
+        model = _built(name, module, path, find_function(source, path))
+    if weights is not None:
+        _fill(model, Path(weights))
+    return model.eval()
+
+
+def find_function(source: str, path: str) -> Callable[..., Any]:
+    """The function `path` in a Python file or in an importable module.
+
+    Raises:
+        UsageError: there is no such file, module or function, or importing it fails.
+    """
+    module = _from_file(Path(source)) if source.endswith(".py") else _imported(source, source)
+    try:
+        function = functools.reduce(getattr, path.split("."), module)
+    except AttributeError:
+        known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise UsageError(
+            f"{source} has no {path!r}; it has {', '.join(known) or 'no function'}"
+        ) from None
+    if not callable(function):
+        raise UsageError(f"{path!r} in {source} is a {type(function).__name__}, not a function")
+    return function
+
+
+def _from_file(path: Path) -> ModuleType:
+    """Import a file under its own name, so that a saved model's factory is found again."""
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist")
+    if not path.stem.isidentifier():
+        raise UsageError(f"{path} cannot be imported: rename it to a name without {path.stem!r}")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = _imported(path.stem, str(path))
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != path.resolve():
+        raise UsageError(
+            f"{path} cannot be imported: another module is called {path.stem!r}; rename the file"
+        )
+    return module
+
+
+def _imported(name: str, shown: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"{shown} cannot be imported: {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+def _built(name: str, module: str, path: str, function: Callable[..., Any]) -> nn.Module:
+    """What the function builds, with its origin written on it."""
+    try:
+        needed = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+    except ValueError:
+        needed = []
+    if needed:
+        raise UsageError(
+            f"{name} needs arguments ({', '.join(needed)}): write a function without, that calls it"
+        )
+    try:
+        model = function()
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{name} failed: {type(error).__name__}: {first_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{name} gives a {type(model).__name__}, not a torch module")
+    return model if lineage(model).factory else adopt(model, function, f"{module}:{path}")
+
+
+def _fill(model: nn.Module, path: Path) -> None:
+    """Fill in the weights of a file; every one, and no other."""
+    tensors = _state(path)
+    prefix = "module."
+    if tensors and all(key.startswith(prefix) for key in tensors):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    own = model.state_dict()
+    for what, keys in (
+        ("lacks", own.keys() - tensors.keys()),
+        ("has", tensors.keys() - own.keys()),
+    ):
+        if keys:
+            extra = "" if what == "lacks" else ", which the network has not"
+            first = min(keys)
+            raise UsageError(
+                f"{path} does not fit: it {what} {first!r}{extra} ({len(keys)} in all)"
+            )
+    for key, value in own.items():
+        if value.shape != tensors[key].shape:
+            raise UsageError(
+                f"{path} does not fit: {key!r} is {tuple(tensors[key].shape)} there and "
+                f"{tuple(value.shape)} in the network"
+            )
+    model.load_state_dict(tensors)
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist")
+    if path.suffix == ".safetensors":
+        try:
+            return parse(read_bytes(path))
+        except SafetensorError as error:
+            raise StoreError(f"{path} is damaged: {first_line(error)}") from error
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise StoreError(
+            f"{path} is not a state dict that can be read safely: {first_line(error)}; save "
+            "model.state_dict() with torch or safetensors"
+        ) from error
+    for key in WRAPPERS:
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise StoreError(f"{path} holds no state dict: save model.state_dict()")
+    return dict(found)
