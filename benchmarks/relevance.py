@@ -23,7 +23,7 @@ from torch import nn
 from maxprune import apply, count_wins, maxout_plan, unit_wins
 from maxprune.data import Images, load
 from maxprune.networks import lenet5
-from maxprune.studies.environment import environment
+from maxprune.runs.environment import environment
 from maxprune.studies.lenet import NETWORKS, arguments, maxout_layer
 
 BATCH = 250

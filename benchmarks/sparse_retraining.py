@@ -21,7 +21,7 @@ from maxprune import zero_plan
 from maxprune.data import load
 from maxprune.measure import accuracy
 from maxprune.networks import lenet5
-from maxprune.studies.environment import environment
+from maxprune.runs.environment import environment
 from maxprune.studies.lenet import NETWORKS, Network
 from maxprune.surgery import apply
 from maxprune.train import Training, derive, train

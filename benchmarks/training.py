@@ -25,11 +25,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from maxprune.data import Dataset, Images, load
+from maxprune.data.order import batches
 from maxprune.measure import accuracy, predict
 from maxprune.networks import lenet5
-from maxprune.studies.environment import environment
+from maxprune.runs.environment import environment
 from maxprune.train import Training, derive, train
-from maxprune.train.order import batches
 
 BATCH = 64
 

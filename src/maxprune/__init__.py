@@ -16,6 +16,8 @@ Example:
 from maxprune import data, measure, networks
 from maxprune._version import __version__
 from maxprune.compress import compress
+from maxprune.compression import Compressed, Compression
+from maxprune.difference import Difference, diff
 from maxprune.errors import MaxpruneError
 from maxprune.inspection import Inspection, inspect
 from maxprune.lineage import Lineage, factory, lineage
@@ -34,12 +36,16 @@ from maxprune.results import Results
 from maxprune.scores import WinCounts, chance, count_wins, magnitude, unit_wins
 from maxprune.store import export_onnx, load, save
 from maxprune.surgery import apply, audit, channel_groups, remove_dead
-from maxprune.train import Checkpoints, Training, Watch, train
+from maxprune.train import Checkpoints, Fitting, Training, Watch, train
 from maxprune.weights import choose_share, hold_zeros, zero_plan
 
 __all__ = [
     "ChannelGroup",
     "Checkpoints",
+    "Compressed",
+    "Compression",
+    "Difference",
+    "Fitting",
     "Inspection",
     "KeepPlan",
     "Lineage",
@@ -61,6 +67,7 @@ __all__ = [
     "count_wins",
     "cut_plan",
     "data",
+    "diff",
     "export_onnx",
     "factory",
     "hold_zeros",

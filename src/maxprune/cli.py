@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -13,8 +12,11 @@ import typer
 from rich.console import Console
 
 from maxprune._version import __version__
+from maxprune.commands.compress import compress_command
+from maxprune.commands.diff import diff_command
 from maxprune.commands.inspect import inspect_command
 from maxprune.commands.reproduce import reproduce_app
+from maxprune.commands.shared import command_line, percentage
 from maxprune.errors import MaxpruneError, UsageError
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
@@ -32,6 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("inspect")(inspect_command)
+app.command("compress")(compress_command)
+app.command("diff")(diff_command)
 app.add_typer(reproduce_app, name="reproduce")
 
 
@@ -82,7 +86,9 @@ def demo(
     from maxprune.studies.demo import Demo, run_demo
 
     console = Console()
-    plan = Demo(fc, layer, k, _share(weights), _positive("iterations", iterations), seed)
+    share = percentage("weights", weights)
+    share = None if share == "auto" else share
+    plan = Demo(fc, layer, k, share, _positive("iterations", iterations), seed)
     recipe = plan.recipe()
     recipe.check()
     with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
@@ -96,30 +102,10 @@ def demo(
     )
 
 
-def _share(text: str) -> float | None:
-    """A share from a percentage; None for "auto"."""
-    if text == "auto":
-        return None
-    try:
-        percent = float(text.removesuffix("%"))
-    except ValueError:
-        percent = -1.0
-    if 0 < percent < 1 and not text.endswith("%"):
-        raise UsageError(f"--weights is a percentage: {100 * percent:g}, not {text}")
-    if not 0 < percent < 100:
-        raise UsageError(f"--weights is a percentage between 0 and 100 or 'auto', not {text!r}")
-    return percent / 100
-
-
 def _positive(name: str, value: int) -> int:
     if value < 1:
         raise UsageError(f"--{name} is at least 1, not {value}")
     return value
-
-
-def command_line() -> str:
-    """The command as it was typed, for the results file."""
-    return shlex.join(["maxprune", *sys.argv[1:]])
 
 
 def main() -> None:

@@ -1,119 +1,226 @@
-"""One call: maxout neuron pruning, then weight pruning, of your own network."""
+"""One call: a smaller network that is no worse, and how it was found."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, SupportsFloat
+from typing import Any
 
 import torch
 from torch import nn
 
+from maxprune.compression.fit import Fit, Trainer
+from maxprune.compression.methods import make_method
+from maxprune.compression.result import Compressed
+from maxprune.compression.search import UNPRUNED, Report, Search, Told
+from maxprune.compression.settings import Compression
 from maxprune.data.images import Dataset
+from maxprune.data.samples import Splits
+from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
+from maxprune.measure import correct, loss_bound, percent
+from maxprune.results import Results
+from maxprune.results import Search as Found
+from maxprune.runs.environment import environment
+from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
+from maxprune.runs.workspace import Memory, Space, Workspace
 from maxprune.store.model import check_factory
-from maxprune.studies.environment import environment
-from maxprune.studies.pipeline import Finished, Pipeline, Report
-from maxprune.studies.recipe import Recipe
-from maxprune.studies.workspace import Memory, Space, Workspace
-from maxprune.surgery.chain import trace
-from maxprune.train import Training
+from maxprune.train import Fitting
 
-DEFAULT = Training()
+DEFAULT = Compression(keep_accuracy=0.5)
 
 
 def compress(
     model: nn.Module,
-    data: Dataset,
-    layer: str,
-    k: int = 4,
-    weights: float | Literal["auto"] | None = None,
-    training: Training = DEFAULT,
-    seed: int = 0,
+    data: Dataset | Splits,
+    settings: Compression = DEFAULT,
+    fit: Fit | None = None,
     folder: str | Path | None = None,
-    report: Report | None = None,
-) -> Finished:
-    """Make a trained classifier smaller by maxout neuron pruning, and measure every step.
+    run: Run | None = None,
+    **changes: Any,
+) -> Compressed:
+    """Make a network smaller until it would lose too much, or is small enough.
 
-    Behind `layer` comes a maxout over k adjacent neurons; its least winning neurons go one by
-    one, with retraining, down to k = 1, where the maxout disappears (Moya Rueda et al. 2017).
-    Then single weights go, if asked.
+    Each step cuts, retrains, and is judged on validation data against the network given. The test
+    set is looked at once, at the end.
 
     Args:
-        model: a trained classifier that torch.fx can trace; it is not changed. It is the network
-            that all steps are compared with.
-        data: what to retrain on, and to test on.
-        layer: the name of a linear or convolution layer; the largest pays most.
-        k: neurons per maxout unit, at least 2; it divides the layer.
-        weights: share of all parameters to be zero at the end; "auto" takes the largest that
-            costs nothing on a tenth of the training set, which is then not trained on.
-        training: of every retraining; `ramp`, `boost` and `scale_dropout` are of the one in which
-            weights go to zero.
-        seed: decides the order of images and dropout.
+        model: a trained classifier; it is not changed.
+        data: what to retrain on, judge by and test on; of a `Dataset` a tenth of the training
+            set is held out to judge by, and nothing is augmented.
+        settings: method, stop rule and retraining; without any, the maxout method, and less than
+            0.5 points of accuracy lost with 95% confidence.
+        fit: your own training, called with the network and the data for every retraining. It
+            trains in place, or gives back the trained network.
         folder: keep every step here and go on after a kill; needs a network whose factory is
             known (`maxprune.factory`). None keeps everything in memory.
-        report: called with (step, iterations done, iterations in all).
+        run: who is told as it goes on, and how it starts.
+        changes: single settings by name: `compress(net, data, max_macs=10**7)`.
 
     Returns:
-        The final network, the results, every step's network, and ways to write them down.
+        The network, the results, every step's network, and ways to write them down.
 
     Raises:
-        UsageError: k, the share or the seed; or a folder is given and the factory not known.
-        StructureError: the layer is not there or cannot be cut.
+        UsageError: a setting; or a folder is given and the factory not known.
+        StructureError: nothing can be cut.
         TrainingDiverged: the loss is not finite.
         OutputError: the folder holds another run or cannot be written.
     """
-    share = _share(weights)
-    if not isinstance(k, int) or not isinstance(seed, int):
-        raise UsageError(f"k and seed are whole numbers, not {k!r} and {seed!r}")
-    trained = copy.deepcopy(model)
-    recipe = Recipe(
-        network=type(model).__name__, build=lambda: copy.deepcopy(trained), layer=layer, k=k,
-        shares=() if share is None else (share,), choose=weights == "auto",
-        training=training, seed=seed, bury=True, fresh=False,
-    )  # fmt: skip
-    recipe.check()
+    asked = settings_of(settings, changes)
+    splits = (
+        data
+        if isinstance(data, Splits)
+        else of_dataset(data, DataOptions(augment=(), seed=asked.seed))
+    )
+    run = run or Run()
+    check_settings(asked, splits, model)
+    fitting = Fitting.of_epochs(asked.epochs, len(splits.train), batch=asked.batch, rate=asked.rate)
     space: Space = Memory()
     if folder is not None:
         check_factory(lineage(model))
         identity = {
-            "study": "compress", "dataset": data.name, "images": _images(data),
-            "network": _network(model),
-            "layer": layer, "k": k, "weights": weights if share is None else share, "seed": seed,
-            "training": training.model_dump(),
+            "study": "compress", "data": _data(splits), "network": _network(model),
+            "settings": asked.model_dump(mode="json"), "training": fitting.model_dump(),
+            "first": run.first.model_dump() if run.first else None,
+            "fit": _own(fit),
         }  # fmt: skip
-        space = Workspace(Path(folder), identity, resume=True)
-    about = environment(torch.get_num_threads())
-    return Pipeline(recipe, data, space, report).run("compress", about)
+        space = Workspace(Path(folder), identity, resume=run.resume)
+    trainer = Trainer(splits, fitting, fit)
+    first = Trainer(splits, run.first, fit) if run.first else None
+    search = Search(asked, splits, trainer, space, run.report, run.told)
+    last = search.run(model, first)
+    return _finished(search, last, run.command)
 
 
-def _share(weights: object) -> float | None:
-    """The share of weights to zero; None for none at all and for one that is chosen later."""
-    if weights is None or weights == "auto":
-        return None
-    if isinstance(weights, bool | str) or not isinstance(weights, SupportsFloat):
-        raise UsageError(f"weights is a share between 0 and 1 or 'auto', not {weights!r}")
-    share = float(weights)
-    if not 0 < share < 1:
-        raise UsageError(f"weights is a share between 0 and 1 (0.7 for 70%), not {weights!r}")
-    return share
+class Run:
+    """How a compression runs: who is told as it goes on, and how it starts.
+
+    Args:
+        report: called with (step, iterations done, iterations in all).
+        told: called with every trial as soon as it is judged.
+        first: trains the network before; None for one that is trained.
+        resume: go on where an earlier run in the folder was.
+        command: the command line, for the results.
+    """
+
+    def __init__(
+        self,
+        report: Report | None = None,
+        told: Told | None = None,
+        first: Fitting | None = None,
+        resume: bool = True,
+        command: str = "",
+    ) -> None:
+        self.report: Report = report or (lambda *_: None)
+        self.told: Told = told or (lambda _: None)
+        self.first, self.resume, self.command = first, resume, command
 
 
-def _images(data: Dataset) -> str:
-    """A checksum of all pictures and labels."""
-    digest = hashlib.sha256()
-    for images in (data.train, data.test):
-        for tensor in (images.pixels, images.labels):
-            digest.update(str(tuple(tensor.shape)).encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+def settings_of(settings: Compression, changes: dict[str, Any]) -> Compression:
+    """The settings with these changes; a budget takes the place of the default stop rule.
+
+    Raises:
+        UsageError: there is no such setting, it is out of its range, or no stop rule is left.
+    """
+    unknown = [name for name in changes if name not in Compression.model_fields]
+    if unknown:
+        known = ", ".join(Compression.model_fields)
+        raise UsageError(f"there is no setting {unknown[0]!r}; there are {known}")
+    asked = Compression(**{**settings.model_dump(), **changes})
+    if settings is DEFAULT and asked.budgets() and "keep_accuracy" not in changes:
+        asked = asked.model_copy(update={"keep_accuracy": None})
+    if asked.keep_accuracy is None and not asked.budgets():
+        raise UsageError(
+            "say when to stop: keep_accuracy, or a budget (max_parameters, max_macs, max_bytes, "
+            "max_latency_ms)"
+        )
+    return asked
+
+
+def check_settings(settings: Compression, data: Splits, model: nn.Module) -> None:
+    """Refuse what cannot work, before any training.
+
+    Raises:
+        UsageError: so few validation samples cannot show so small a loss; a layer is not there.
+        StructureError: nothing can be cut, or the network does not take the inputs.
+    """
+    make_method(settings, data, model)
+    same = torch.ones(len(data.validation), dtype=torch.bool)
+    least = loss_bound(same, same)
+    if settings.keep_accuracy is not None and settings.keep_accuracy <= least:
+        raise UsageError(
+            f"{len(same):,} validation samples cannot show a loss below {settings.keep_accuracy:g} "
+            f"points: even equal answers leave {least:.2f}; give more of them, or a larger "
+            "keep_accuracy"
+        )
+
+
+def _finished(search: Search, last: str, command: str) -> Compressed:
+    """Look at the test set, once, and put the results together."""
+    data, settings = search.data, search.settings
+    samples = data.test or data.validation
+    names = [UNPRUNED, *search.path(last)]
+    tested = {name: _tested(search, name) for name in names}
+    base = tested[UNPRUNED]
+    count = len(samples)
+    steps = [as_step(tested[n], search.taken[n].bytes, base, count) for n in names[1:]]
+    found = Found(
+        method=settings.method, goal=settings.goal(), keep_accuracy=settings.keep_accuracy,
+        samples=len(data.validation), validation=search.taken[UNPRUNED].measured.accuracy,
+        trials=search.trials,
+        test_loss_bound=None if data.test is None
+        else loss_bound(base.right(count), tested[last].right(count)),
+        missed=search.sizes[last].over(settings.budgets()),
+    )  # fmt: skip
+    training = {**search.trainer.fitting.model_dump(), "test samples": count}
+    details = as_details(list(tested.values()), environment(torch.get_num_threads()), training)
+    notes = list(data.notes)
+    if data.test is None:
+        notes.append("There is no test set: all accuracies are on the validation data.")
+    results = Results(
+        study="compress", dataset=data.name, network=type(search.taken[last].model).__name__,
+        seed=settings.seed, baseline=as_baseline(base, search.taken[UNPRUNED].bytes), steps=steps,
+        details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
+    )  # fmt: skip
+    models = {name: search.taken[name].model for name in names}
+    return Compressed(models[last].eval(), results, models, data)
+
+
+def _tested(search: Search, name: str) -> Measured:
+    """What was measured of a step, with the test set in the place of the validation data."""
+    taken = search.taken[name]
+    if search.data.test is None:
+        return taken.measured
+    right = correct(taken.model, search.data.test)
+    return taken.measured.model_copy(
+        update={
+            "accuracy": percent(right), "last": percent(right), "before": None,
+            "wrong": (~right).nonzero().flatten().tolist(),
+        }
+    )  # fmt: skip
+
+
+def _own(fit: Callable[..., Any] | None) -> str | None:
+    return None if fit is None else f"{fit.__module__}:{fit.__qualname__}"
+
+
+def _data(data: Splits) -> str:
+    """A checksum of the labels of all samples, and of the pixels of the first."""
+    digest = hashlib.sha256(f"{data.name} {data.input_shape}".encode())
+    for samples in (data.train, data.validation, data.test):
+        if samples is not None:
+            digest.update(f"{samples.classes} {samples.about()}".encode())
+            x, y = next(samples.batches(256))
+            digest.update(y.cpu().numpy().tobytes())
+            digest.update(x.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def _network(model: nn.Module) -> str:
     """A checksum of what a network is made of and of its weights."""
-    digest = hashlib.sha256(f"{model!r} {trace(model)}".encode())
+    digest = hashlib.sha256(repr(model).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

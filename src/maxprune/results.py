@@ -32,8 +32,9 @@ class Record(BaseModel):
 
 
 class Baseline(Record):
-    """The network without maxout, trained alike: what every step is measured against."""
+    """The network that every step is measured against, called `name` in the tables."""
 
+    name: str = "no maxout"
     parameters: Count
     macs: Count
     bytes: Count
@@ -100,6 +101,43 @@ class Curve(Record):
         return self
 
 
+class Trial(Record):
+    """One step that a search tried, judged on validation data.
+
+    `loss_bound` is the largest loss of accuracy, in points, that Tango's paired test does not
+    refute with 95% confidence; `taken` says whether the search went on from it.
+    """
+
+    step: str
+    title: str
+    parameters: Count
+    macs: Count
+    bytes: Count
+    latency_ms: Seconds | None
+    accuracy_before_retraining: Percent | None
+    accuracy: Percent
+    loss_bound: Finite
+    taken: bool
+
+
+class Search(Record):
+    """How the last network was found: the stop rule, and every trial in its order.
+
+    `validation` is the accuracy of the baseline on the `samples` validation samples that every
+    trial was judged on. `test_loss_bound` is the same bound for the last network, on the test set,
+    None where there is none. `missed` names the budgets that were not met.
+    """
+
+    method: str
+    goal: str
+    keep_accuracy: Finite | None
+    samples: Count
+    validation: Percent
+    trials: list[Trial]
+    test_loss_bound: Finite | None
+    missed: list[str] = []
+
+
 class Details(Record):
     """What the report shows beyond the steps. May be left out of a results file.
 
@@ -117,6 +155,7 @@ class Details(Record):
     curves: list[Curve] = []
     wrong: dict[str, list[Count]] = {}
     last_iteration: dict[str, Percent] = {}
+    search: Search | None = None
 
 
 def _same(step: str, field: str, given: float, follows: float) -> None:
@@ -152,7 +191,7 @@ class Results(Record):
             _same(step.name, "removed", step.removed, removed)
             _same(step.name, "zeroed", step.zeroed, zeroed)
         accuracies = {step.name: step.accuracy for step in steps} | {
-            "no maxout": self.baseline.accuracy
+            self.baseline.name: self.baseline.accuracy
         }
         for name, wrong in self.details.wrong.items():
             if isinstance(samples, int) and samples > 0 and name in accuracies:

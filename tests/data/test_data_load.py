@@ -8,18 +8,21 @@ from maxprune.errors import DataError, UsageError
 
 
 def test_every_name_is_known() -> None:
-    assert NAMES == ("digits", "mnist")
+    assert NAMES == ("digits", "mnist", "cifar10")
     assert load("digits").name == "digits"
 
 
-def test_the_root_is_passed_on(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=str(tmp_path / "mnist")):
-        load("mnist", tmp_path)
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_the_root_is_passed_on(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=str(tmp_path / name)):
+        load(name, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "MNIST", "mnits", "digits "])
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=f"no dataset '{name}'; choose one of digits, mnist"):
+    with pytest.raises(
+        UsageError, match=f"no dataset '{name}'; choose one of digits, mnist, cifar10"
+    ):
         load(name)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 import maxprune
 from maxprune.data import Dataset, digits
@@ -14,9 +13,9 @@ from maxprune.errors import OutputError, StructureError, TrainingDiverged, Usage
 from maxprune.measure import randomization_test
 from maxprune.networks import Maxout, lenet5
 from maxprune.results import Results
+from maxprune.runs.workspace import Memory, Workspace
 from maxprune.studies.pipeline import Pipeline
 from maxprune.studies.recipe import Recipe
-from maxprune.studies.workspace import Memory, Workspace
 from maxprune.train import Training
 
 SHORT = Training(iterations=30, batch=32)
@@ -201,42 +200,6 @@ def test_recipes_that_cannot_work_stop_before_training(
         Pipeline(replace(SMALL, **change), data, Memory())
 
 
-class Own(nn.Module):
-    """A network of somebody else's, with batch norm and functions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(1, 8, 5, stride=2, bias=False), nn.BatchNorm2d(8), nn.ReLU()
-        )
-        self.hidden = nn.Linear(8 * 12 * 12, 12)
-        self.out = nn.Linear(12, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.flatten(self.features(x), 1)
-        return self.out(torch.relu(self.hidden(x)))
-
-
-@pytest.mark.parametrize("layer", ["hidden", "features.0"])
-def test_compress_of_an_own_trained_network(data: Dataset, tmp_path: Path, layer: str) -> None:
-    torch.manual_seed(0)
-    model = Own()
-    maxprune.train(model, data.train, SHORT)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    result = maxprune.compress(model, data, layer, k=2, weights="auto", training=SHORT)
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, before[name])
-    assert result.results.baseline.accuracy == maxprune.measure.accuracy(model, data.test)
-    assert [s.name for s in result.results.steps[:2]] == ["maxout k=2", "maxout k=1"]
-    assert result.results.steps[2].name.startswith("weights ")
-    assert result.results.steps[-1].removed > 0
-    result.export_onnx(tmp_path / "own.onnx")
-    result.write_report(tmp_path / "own.html")
-    assert (tmp_path / "own.onnx").stat().st_size > 1000
-    with pytest.raises(UsageError, match="factory"):
-        result.save(tmp_path / "own")
-
-
 def test_the_chosen_share_never_sees_the_test_set(data: Dataset) -> None:
     """Other test pictures, same choice."""
     chosen = []
@@ -247,61 +210,6 @@ def test_the_chosen_share_never_sees_the_test_set(data: Dataset) -> None:
     assert chosen[0][0] == chosen[1][0]
     for name, tensor in chosen[0][1].items():
         assert torch.equal(tensor, chosen[1][1][name])
-
-
-class Viewing(nn.Module):
-    """`view` behind a convolution, which does not run in channels-last memory."""
-
-    def __init__(self, outputs: int = 10) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 8, 5, stride=3)
-        self.out = nn.Linear(8 * 8 * 8, outputs)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.relu(self.conv(x))
-        return self.out(x.view(x.size(0), -1))
-
-
-def test_a_network_that_uses_view(data: Dataset) -> None:
-    model = Viewing()
-    maxprune.train(model, data.train, SHORT)
-    result = maxprune.compress(model, data, "conv", k=2, training=SHORT)
-    assert result.model.get_submodule("conv").out_channels == 4
-
-
-def test_a_network_that_does_not_fit_the_images(data: Dataset) -> None:
-    with pytest.raises(UsageError, match="5 outputs for 10 classes"):
-        maxprune.train(Viewing(outputs=5), data.train, SHORT)
-    with pytest.raises(UsageError, match="does not fit the images"):
-        maxprune.train(nn.Sequential(nn.Flatten(), nn.Linear(9, 10)), data.train, SHORT)
-
-
-@pytest.mark.parametrize("weights", [70, 1, 0, True, [0.5], "half", -0.1])
-def test_a_share_that_is_none_is_refused(data: Dataset, weights: object) -> None:
-    with pytest.raises(UsageError, match="share between 0 and 1"):
-        maxprune.compress(Own(), data, "hidden", k=2, weights=weights, training=SHORT)
-
-
-def test_compress_refuses_the_folder_of_other_data_or_another_network(
-    data: Dataset, tmp_path: Path
-) -> None:
-    model = lenet5(fc=8, conv=(2, 4))
-    short = Training(iterations=3)
-    maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")
-    again = maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")
-    assert len(again.results.steps) == 2
-    other = Dataset("digits", data.train, data.test.subset(torch.arange(50)))
-    with pytest.raises(OutputError, match="images"):
-        maxprune.compress(model, other, "fc1", k=2, training=short, folder=tmp_path / "run")
-    model.relu = nn.Tanh()
-    with pytest.raises(OutputError, match="network"):
-        maxprune.compress(model, data, "fc1", k=2, training=short, folder=tmp_path / "run")
-
-
-def test_compress_into_a_folder_needs_a_known_factory(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="factory"):
-        maxprune.compress(Own(), data, "hidden", k=2, training=SHORT, folder=tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_paths_may_be_text(finished, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from torch import nn
 from train_helpers import LONG, SHORT, network, pictures, weights
 
 from maxprune.data.images import Images
+from maxprune.data.order import batches
 from maxprune.errors import TrainingDiverged, UsageError
 from maxprune.train import Training, Watch, derive, train
-from maxprune.train.order import batches
 from maxprune.weights import growing_zeros, prunable
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -85,36 +83,3 @@ class Grid:
             if cell.seed == 0:
                 cell.recipe().check()
         return cells
-
-
-def takes_grid(
-    **defaults: object,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of a `Grid`, in front of its own; it gets them as one.
-
-    Args:
-        defaults: those of this command, where they differ from the grid's.
-    """
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(Grid, eval_str=True).parameters.values()
-        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-        options = [
-            option.replace(
-                kind=inspect.Parameter.KEYWORD_ONLY,
-                default=defaults.get(option.name, option.default),
-            )
-            for option in (*shared, *own)
-        ]
-
-        @functools.wraps(command)
-        def taken(**values: Any) -> None:
-            grid = Grid(**{field.name: values.pop(field.name) for field in fields(Grid)})
-            command(grid, **values)
-
-        del taken.__wrapped__
-        taken.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        taken.__annotations__ = {option.name: option.annotation for option in options}
-        return taken
-
-    return decorate

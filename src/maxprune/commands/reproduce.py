@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from maxprune.commands.grid_options import Grid, takes_grid
-from maxprune.commands.shared import AsJson
+from maxprune.commands.grid_options import Grid
+from maxprune.commands.shared import AsJson, takes
 from maxprune.files import write_json, write_text
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
@@ -38,7 +38,7 @@ def _root(context: typer.Context) -> None:
 
 
 @reproduce_app.command("table1")
-@takes_grid(fc=list(SIZES))
+@takes(Grid, fc=list(SIZES))
 def table1_command(
     grid: Grid,
     control: Annotated[
@@ -68,7 +68,7 @@ def table1_command(
 
 
 @reproduce_app.command("table2")
-@takes_grid(fc=list(SIZES))
+@takes(Grid, fc=list(SIZES))
 def table2_command(
     grid: Grid,
     as_json: AsJson = False,
@@ -84,7 +84,7 @@ def table2_command(
 
 
 @reproduce_app.command("figure1")
-@takes_grid(seeds=1, fc=[512])
+@takes(Grid, seeds=1, fc=[512])
 def figure1_command(
     grid: Grid,
 ) -> None:
@@ -119,8 +119,8 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     """Every cell's results, with progress."""
     from maxprune.data import load
     from maxprune.report.progress import Steps
+    from maxprune.runs.workspace import claim
     from maxprune.studies.grid import run_grid
-    from maxprune.studies.workspace import claim
 
     load(grid.dataset, grid.data)  # missing or damaged data is said once, before anything starts
     training = cells[0].training.model_dump()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -52,3 +58,75 @@ def shape(text: str) -> tuple[int, ...]:
 def names(given: list[str] | None) -> tuple[str, ...]:
     """The names of an option that may be repeated, or joined by commas."""
     return tuple(name for part in given or [] for name in part.split(",") if name)
+
+
+def numbers(name: str, text: str | None) -> tuple[float, ...]:
+    """The numbers of "0.485,0.456,0.406"; none for None.
+
+    Raises:
+        UsageError: they are no numbers.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(
+            f"--{name} is a row of numbers such as 0.5,0.5,0.5, not {text!r}"
+        ) from None
+
+
+def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
+    """A share from a percentage; "auto" and None as they are.
+
+    Raises:
+        UsageError: it is not between 0 and 100, or looks like a share (0.7 for 70).
+    """
+    if text is None or text == "auto":
+        return text  # type: ignore[return-value]
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if 0 < percent < 1 and not text.endswith("%"):
+        raise UsageError(f"--{name} is a percentage: {100 * percent:g}, not {text}")
+    if not 0 < percent < 100:
+        raise UsageError(f"--{name} is a percentage between 0 and 100 or 'auto', not {text!r}")
+    return percent / 100
+
+
+def command_line() -> str:
+    """The command as it was typed, for the results file."""
+    return shlex.join(["maxprune", *sys.argv[1:]])
+
+
+def takes(
+    kind: type[Any], **defaults: object
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of a dataclass as options, in front of its own; it gets one record.
+
+    Args:
+        kind: a dataclass whose fields are annotated with typer's options.
+        defaults: those of this command, where they differ from the dataclass's.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shared = inspect.signature(kind, eval_str=True).parameters.values()
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        options = [
+            option.replace(
+                kind=inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(option.name, option.default),
+            )
+            for option in (*shared, *own)
+        ]
+
+        @functools.wraps(command)
+        def taken(**values: Any) -> None:
+            record = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            command(record, **values)
+
+        del taken.__wrapped__
+        taken.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        taken.__annotations__ = {option.name: option.annotation for option in options}
+        return taken
+
+    return decorate

@@ -1,4 +1,4 @@
-"""Checked downloads into the user's cache: whole and right, or not there."""
+"""The user's folders, and checked downloads into the cache: whole and right, or not there."""
 
 from __future__ import annotations
 
@@ -41,6 +41,33 @@ class Remote:
 def cache() -> Path:
     """The folder of downloads: `MAXPRUNE_CACHE`, else where this system keeps caches."""
     return Path(os.environ.get("MAXPRUNE_CACHE") or user_cache_dir("maxprune"))
+
+
+def given(root: Path | None, name: str, content: str) -> Path | None:
+    """The user's folder of a dataset, or None when the cache is to serve.
+
+    Args:
+        root: the folder that has a folder `name`; when None, `$MAXPRUNE_DATA`, where that has one.
+        name: the dataset.
+        content: what the folder has to hold, in words.
+
+    Raises:
+        DataError: `root` has no folder `name`, or `$MAXPRUNE_DATA` is not a folder.
+    """
+    if root is not None:
+        if not (root / name).is_dir():
+            raise DataError(
+                f"{root / name} is not a folder that exists; give a folder that has a folder "
+                f"{name} with {content}, or none to download"
+            )
+        return root / name
+    named = os.environ.get("MAXPRUNE_DATA")
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise DataError(f"MAXPRUNE_DATA is {named}, which is not a folder; correct or unset it")
+    folder = Path(named) / name
+    return folder if folder.is_dir() else None
 
 
 def checksum(expected: str) -> Check:

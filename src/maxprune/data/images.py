@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
+from maxprune.data.order import batches
 from maxprune.data.splits import stratified
 from maxprune.errors import DataError, UsageError
 
@@ -86,6 +87,17 @@ class Images:
             raise UsageError(f"the batch size is {size}, but must be at least 1")
         ends = ((start, start + size) for start in range(0, len(self), size))
         return (_floats(self.pixels[a:b], self.labels[a:b], device) for a, b in ends)
+
+    def stream(
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
+    ) -> Iterator[Batch]:
+        """Shuffled batches from iteration `start` on, without end; see `data.order.batches`."""
+        for index in batches(len(self), size, seed, start):
+            yield self.batch(index, device)
+
+    def about(self) -> list[int]:
+        """The shape of the pictures."""
+        return list(self.pixels.shape)
 
     def subset(self, index: Int[Tensor, " b"]) -> Images:
         """The pictures at `index` (shape (b,), each in [0, n)), copied, in that order.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from maxprune.data.download import Remote, cache, fetch
+from maxprune.data.download import Remote, cache, fetch, given
 from maxprune.data.idx import read_idx
 from maxprune.data.images import Dataset, Images
 from maxprune.errors import DataError
@@ -59,7 +58,7 @@ def mnist(
         DataError: a file is missing, cannot be downloaded, or is not MNIST's.
         OutputError: the cache cannot be written.
     """
-    folder = _folder(root)
+    folder = given(root, "mnist", "the four files of MNIST")
     files = [
         _cached(file, download, mirrors) if folder is None else _find(file, folder)
         for file in _FILES
@@ -68,24 +67,6 @@ def mnist(
         read_idx(path, file.shape, file.md5) for path, file in zip(files, _FILES, strict=True)
     ]
     return Dataset("mnist", _images(arrays[0], arrays[1]), _images(arrays[2], arrays[3]))
-
-
-def _folder(root: Path | None) -> Path | None:
-    """The user's folder, or None when the cache is to serve."""
-    if root is not None:
-        if not (root / "mnist").is_dir():
-            raise DataError(
-                f"{root / 'mnist'} is not a folder that exists; give a folder that has a folder "
-                "mnist with the four files of MNIST, or none to download them"
-            )
-        return root / "mnist"
-    named = os.environ.get("MAXPRUNE_DATA")
-    if not named:
-        return None
-    if not Path(named).is_dir():
-        raise DataError(f"MAXPRUNE_DATA is {named}, which is not a folder; correct or unset it")
-    folder = Path(named) / "mnist"
-    return folder if folder.is_dir() else None
 
 
 def _find(file: _File, folder: Path) -> Path:

@@ -6,25 +6,28 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from maxprune.data.images import Images
+from maxprune.data.samples import Samples
 from maxprune.errors import UsageError
 from maxprune.modes import device_of, evaluating
 
 
-def predict(model: nn.Module, images: Images, batch: int = 1000) -> Int[Tensor, " n"]:
-    """The class with the largest output for every picture, in evaluation mode, on the CPU."""
+def predict(model: nn.Module, images: Samples, batch: int = 1000) -> Int[Tensor, " n"]:
+    """The class with the largest output for every sample, in evaluation mode, on the CPU."""
     device = device_of(model)
     with evaluating(model), torch.inference_mode():
         found = [model(x).argmax(1).cpu() for x, _ in images.batches(batch, device)]
     return torch.cat(found).clone()
 
 
-def correct(model: nn.Module, images: Images) -> Bool[Tensor, " n"]:
-    """Which pictures the network gets right."""
-    return predict(model, images) == images.labels.cpu()
+def correct(model: nn.Module, images: Samples, batch: int = 1000) -> Bool[Tensor, " n"]:
+    """For which samples the class has the largest output, in evaluation mode, on the CPU."""
+    device = device_of(model)
+    with evaluating(model), torch.inference_mode():
+        found = [(model(x).argmax(1) == y).cpu() for x, y in images.batches(batch, device)]
+    return torch.cat(found).clone()
 
 
-def accuracy(model: nn.Module, images: Images) -> float:
+def accuracy(model: nn.Module, images: Samples) -> float:
     """Share of pictures that the network gets right, in percent."""
     return percent(correct(model, images))
 

@@ -17,8 +17,9 @@ from maxprune.files import write_text
 from maxprune.report.cuts import Cut, layers_plot, ranked, wins_plot
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
 from maxprune.report.rows import Row, rows
+from maxprune.report.trials import conclusion, trial_cells
 from maxprune.report.words import SIGNIFICANT, count, percent, probability, verdict
-from maxprune.results import LayerState, Results
+from maxprune.results import LayerState, Results, Trial
 
 _NONE = "\N{EN DASH}"
 _OPEN = 40  # a table of more layers than this starts folded
@@ -86,6 +87,9 @@ def render_page(results: Results) -> str:
         tiles=_tiles(results),
         columns=_COLUMNS,
         rows=[(row, [_cell(row, column) for column in _COLUMNS]) for row in found],
+        conclusion=conclusion(results),
+        trials=_trials(results),
+        samples=count(results.details.search.samples) if results.details.search else "",
         plots=_plots(results),
         layers=_layers(results.details.layers),
         layers_open=len(results.details.layers) <= _OPEN,
@@ -103,6 +107,12 @@ def _cell(row: Row, column: _Column) -> tuple[str, str, str]:
     if value is None:
         return column.field, "", _NONE
     return column.field, repr(value), column.text(value)
+
+
+def _trials(results: Results) -> list[tuple[Trial, tuple[str, ...]]]:
+    """Every trial of a search with the cells of its row."""
+    search = results.details.search
+    return [(trial, trial_cells(trial)) for trial in search.trials] if search else []
 
 
 def _plots(results: Results) -> dict[str, str]:

@@ -21,7 +21,7 @@ from maxprune.train.loop import TICK_EVERY
 
 
 class MeasuredStep(Protocol):
-    """What a finished step must tell; see `studies.measured.Measured`."""
+    """What a finished step must tell; see `runs.measured.Measured`."""
 
     name: str
     parameters: int
@@ -34,11 +34,11 @@ class Steps:
 
     Args:
         console: where to.
-        total: iterations in all; parts report theirs.
+        total: iterations in all, None where nobody knows; parts report theirs.
         title: what is being done.
     """
 
-    def __init__(self, console: Console, total: int, title: str) -> None:
+    def __init__(self, console: Console, total: int | None, title: str) -> None:
         self.console, self.total = console, total
         self.bars = Progress(
             TextColumn("{task.description:<22}"),
@@ -98,9 +98,14 @@ class Steps:
         self.spoken = now
         passed = now - self.started
         trained = finished - self.skipped
-        left = f", about {passed * (self.total - finished) / trained:.0f} s left" if trained else ""
+        whole = ""
+        if self.total:
+            left = passed * (self.total - finished) / trained if trained else 0
+            whole = f" all: {finished / self.total:.0%}," + f" {passed:.0f} s"
+            whole += f", about {left:.0f} s left" if trained else ""
+        else:
+            whole = f" {passed:.0f} s"
         self.console.print(
-            f"{name}: {done:,} of {total:,} iterations; all: {finished / self.total:.0%}, "
-            f"{passed:.0f} s{left}",
+            f"{name}: {done:,} of {total:,} iterations;{whole}",
             highlight=False,
         )

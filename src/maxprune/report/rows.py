@@ -7,8 +7,6 @@ from typing import Literal
 
 from maxprune.results import Results, Step
 
-BASELINE = "no maxout"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -37,7 +35,7 @@ def rows(results: Results) -> list[Row]:
     base = results.baseline
     first = Row(
         kind="baseline",
-        name=BASELINE,
+        name=base.name,
         k=None,
         parameters=base.parameters,
         nonzero=None,

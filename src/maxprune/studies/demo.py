@@ -10,10 +10,10 @@ import torch
 
 from maxprune.data import load
 from maxprune.networks import lenet5
-from maxprune.studies.environment import environment
+from maxprune.runs.environment import environment
+from maxprune.runs.workspace import Workspace
 from maxprune.studies.pipeline import Finished, Pipeline, Report, Told
 from maxprune.studies.recipe import OURS, Recipe
-from maxprune.studies.workspace import Workspace
 
 DATASET = "digits"
 ITERATIONS = 400

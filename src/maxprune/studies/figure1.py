@@ -14,10 +14,10 @@ from torch import nn
 from maxprune.errors import StoreError
 from maxprune.plan import ZeroPlan
 from maxprune.results import AliveCurve, Results
+from maxprune.runs.workspace import place_of
 from maxprune.store import load
 from maxprune.studies.lenet import Cell
 from maxprune.studies.pipeline import BASELINE
-from maxprune.studies.workspace import place_of
 from maxprune.surgery import alive_neurons, apply
 from maxprune.weights import prunable, zero_plan
 

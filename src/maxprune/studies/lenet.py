@@ -13,10 +13,10 @@ from maxprune.data import load
 from maxprune.errors import UsageError
 from maxprune.networks import lenet5
 from maxprune.results import Results
-from maxprune.studies.environment import environment
+from maxprune.runs.environment import environment
+from maxprune.runs.workspace import Workspace
 from maxprune.studies.pipeline import Pipeline, Report
 from maxprune.studies.recipe import OURS, Recipe
-from maxprune.studies.workspace import Workspace
 from maxprune.train import PAPER, Training
 
 Network = Literal["mfc", "mc"]

@@ -25,9 +25,7 @@ from maxprune.modes import best_device
 from maxprune.networks.initial import xavier_uniform
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.results import Curve, Results, Wins
-from maxprune.scores import count_wins
-from maxprune.store import export_onnx, save
-from maxprune.studies.measured import (
+from maxprune.runs.measured import (
     Measured,
     as_baseline,
     as_details,
@@ -35,8 +33,10 @@ from maxprune.studies.measured import (
     measure_step,
     renamed,
 )
+from maxprune.runs.workspace import Make, Space
+from maxprune.scores import count_wins
+from maxprune.store import export_onnx, save
 from maxprune.studies.recipe import Recipe, step_name
-from maxprune.studies.workspace import Make, Space
 from maxprune.surgery import apply, audit, remove_dead
 from maxprune.train import Checkpoints, Watch, derive, train
 from maxprune.weights import choose_share, zero_plan
@@ -154,7 +154,7 @@ class Pipeline:
         return model.to(self.device)
 
     def _built(self, name: str) -> nn.Module:
-        """The network without maxout; in a fresh run, each use has its own random weights."""
+        """The network without maxout; each use has its own random weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(self.recipe.seed, "initial", name))
             return self.recipe.build()
@@ -166,18 +166,12 @@ class Pipeline:
 
     def _baseline(self, place: Checkpoints | None) -> tuple[nn.Module, Measured]:
         model = self._built(BASELINE)
-        if self.recipe.fresh:
-            return self._trained(model, BASELINE, place)
-        curve = Curve(step=BASELINE, iterations=[], loss=[])
-        model = model.to(self.device).eval()
-        return model, measure_step(model, self.data, BASELINE, 1, None, None, curve)
+        return self._trained(model, BASELINE, place)
 
     def _insert(self, place: Checkpoints | None) -> tuple[nn.Module, Measured]:
         name = f"maxout k={self.recipe.k}"
         model = apply(self._built(name), maxout_plan(self.recipe.layer, self.recipe.k))
-        if self.recipe.fresh:
-            return self._trained(self._redrawn(model, name), name, place, self.recipe.k)
-        return self._trained(model, name, place, self.recipe.k, self._tested(model))
+        return self._trained(self._redrawn(model, name), name, place, self.recipe.k)
 
     def _remove_one(self, model: nn.Module, k: int) -> Make:
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
@@ -252,7 +246,11 @@ class Pipeline:
         if recipe.bury and recipe.is_last(name):
             model = remove_dead(model).model
         curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
-        return model, measure_step(model, self.data, name, k, before, lasts[0], curve)
+        measured = self._measured(model, name, k, curve)
+        return model, measured.model_copy(update={"before": before, "last": lasts[0]})
+
+    def _measured(self, model: nn.Module, name: str, k: int, curve: Curve) -> Measured:
+        return measure_step(model, self.data.test, self.data.input_shape, name, k, curve)
 
     def _tested(self, model: nn.Module) -> float:
         return accuracy(model.to(self.device), self.data.test)

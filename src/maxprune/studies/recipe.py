@@ -47,8 +47,6 @@ class Recipe:
         seed: of initial weights, order of images and dropout.
         control: also train the final architecture from random weights.
         bury: remove the neurons that the last share left dead.
-        fresh: every training from random weights; False takes what `build` gives as trained:
-            the baseline is measured as it is, and the maxout network starts from its weights.
     """
 
     network: str
@@ -61,12 +59,11 @@ class Recipe:
     seed: int = 0
     control: bool = False
     bury: bool = False
-    fresh: bool = True
 
     def trainings(self) -> int:
         """Trainings of the whole run, each of `training.iterations`."""
         weights = 1 if self.choose else len(self.shares)
-        return int(self.fresh) + self.k + weights + (self.k if self.control else 0)
+        return 1 + self.k + weights + (self.k if self.control else 0)
 
     def is_last(self, name: str) -> bool:
         """Whether the step of that name is the last that prunes."""

@@ -1,8 +1,9 @@
-"""Training: the loop, the schedule, checkpoints."""
+"""Training: the loop, the schedules, checkpoints."""
 
+from maxprune.data.order import derive
 from maxprune.train.checkpoint import Progress
 from maxprune.train.config import PAPER, Training
+from maxprune.train.fitting import Fitting
 from maxprune.train.loop import Checkpoints, Watch, train
-from maxprune.train.order import derive
 
-__all__ = ["PAPER", "Checkpoints", "Progress", "Training", "Watch", "derive", "train"]
+__all__ = ["PAPER", "Checkpoints", "Fitting", "Progress", "Training", "Watch", "derive", "train"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +26,23 @@ _log = logging.getLogger("maxprune")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: iterations done, mean loss over each logged stretch."""
+    """How far a training is.
+
+    Attributes:
+        iteration: iterations done.
+        iterations: at the end of each logged stretch.
+        loss: its mean over each of these stretches.
+        judged: how good the network was found at each judgement.
+    """
 
     iteration: int = 0
     iterations: tuple[int, ...] = ()
     loss: tuple[float, ...] = ()
+    judged: tuple[float, ...] = ()
+
+    def since_best(self) -> int:
+        """Judgements since the first of the best ones."""
+        return len(self.judged) - 1 - self.judged.index(max(self.judged)) if self.judged else 0
 
 
 def write_checkpoint(
@@ -39,6 +52,7 @@ def write_checkpoint(
     average: nn.Module | None,
     progress: Progress,
     key: str,
+    best: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write everything that the next iteration depends on, whole or not at all.
 
@@ -49,6 +63,7 @@ def write_checkpoint(
         average: the running mean of the network's weights, where one is kept.
         progress: how far it is.
         key: what this training is; a checkpoint of another is not resumed.
+        best: weights and buffers of the network that was judged best.
     """
     tensors = {f"model.{n}": t.detach() for n, t in model.state_dict().items()}
     for name, parameter in model.named_parameters():
@@ -57,6 +72,7 @@ def write_checkpoint(
             tensors[f"momentum.{name}"] = momentum
     if average is not None:
         tensors |= {f"average.{n}": t for n, t in average.state_dict().items()}
+    tensors |= {f"best.{n}": t for n, t in (best or {}).items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if device_of(model).type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(device_of(model))
@@ -73,10 +89,12 @@ def read_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: nn.Module | None,
     key: str,
+    best: dict[str, Tensor] | None = None,
 ) -> Progress:
     """Bring a network, its optimizer and torch's random state to where the checkpoint was.
 
-    A damaged checkpoint is set aside, with a note to the log "maxprune".
+    A damaged checkpoint is set aside, with a note to the log "maxprune". `best` gets the weights
+    that were judged best so far.
 
     Returns:
         How far it was; a fresh `Progress`, with nothing changed, where there is no checkpoint of
@@ -99,6 +117,8 @@ def read_checkpoint(
     model.load_state_dict(_part(tensors, "model."))
     if average is not None:
         average.load_state_dict(_part(tensors, "average."))
+    if best is not None:
+        best.update(_part(tensors, "best."))
     momenta = _part(tensors, "momentum.")
     for name, parameter in model.named_parameters():
         if name in momenta:
@@ -107,7 +127,8 @@ def read_checkpoint(
     torch.set_rng_state(tensors["random.cpu"])
     if device_of(model).type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], device_of(model))
-    return Progress(about["iteration"], tuple(about["iterations"]), tuple(about["loss"]))
+    done = [tuple(about.get(name, ())) for name in ("iterations", "loss", "judged")]
+    return Progress(about["iteration"], *done)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

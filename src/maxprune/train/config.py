@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -39,6 +39,8 @@ class Training(Settings):
         scale_dropout: where weights are pruned, dropout shrinks with the connections left (Han
             et al. 2015, section 3.2).
     """
+
+    nesterov: ClassVar[bool] = False
 
     iterations: Annotated[int, Field(ge=1)] = 10_000
     batch: Annotated[int, Field(ge=1)] = 64

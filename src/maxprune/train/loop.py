@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,12 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
-from maxprune.data.images import Images
+from maxprune.data.order import derive
+from maxprune.data.samples import Batch, Samples
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
-from maxprune.train.order import batches, derive
+from maxprune.train.fitting import Fitting
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
@@ -47,11 +48,15 @@ class Watch:
 
     Attributes:
         tick: called with the number of iterations done, about every hundred.
-        last: called with the network as the last iteration left it, before it becomes the mean.
+        last: called with the network as the last iteration left it, before it becomes the mean or
+            the best one.
+        judge: how good the network is, on validation data; asked where the training is a `Fitting`
+            that says how often.
     """
 
     tick: Tick | None = None
     last: Callable[[nn.Module], None] | None = None
+    judge: Callable[[nn.Module], float] | None = None
 
 
 UNWATCHED = Watch()
@@ -59,7 +64,7 @@ UNWATCHED = Watch()
 
 def train(
     model: nn.Module,
-    images: Images,
+    images: Samples,
     training: Training,
     seed: int = 0,
     checkpoints: Checkpoints | None = None,
@@ -101,7 +106,7 @@ def train(
     images = images.to(device) if cuda else images
     with torch.random.fork_rng(devices=[device] if cuda else []), _in_training(model, images):
         torch.manual_seed(derive(seed, "dropout"))
-        job = _job(model, images, training, seed, watch.tick, zeroed)
+        job = _job(model, images, training, seed, watch, zeroed)
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
         with scaled_dropout(model, left):
             progress = _run(job, checkpoints)
@@ -109,13 +114,15 @@ def train(
             watch.last(model.eval())
         if job.average is not None:
             model.load_state_dict(job.average.module.state_dict())
+        if job.best:
+            model.load_state_dict(job.best)
     if checkpoints is not None:
         checkpoints.path.unlink(missing_ok=True)
     return progress
 
 
 @contextlib.contextmanager
-def _in_training(model: nn.Module, images: Images) -> Iterator[None]:
+def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
     """Training mode and channels-last memory, which is faster; evaluation mode afterwards.
 
     A network that does not run in channels-last memory (one that uses `view` behind a
@@ -135,7 +142,7 @@ def _in_training(model: nn.Module, images: Images) -> Iterator[None]:
         model.eval()
 
 
-def _refusal(model: nn.Module, images: Images) -> str | None:
+def _refusal(model: nn.Module, images: Samples) -> str | None:
     """Why the network cannot classify these images, tried on two of them; None if it can."""
     if len(images) == 0:
         return "there are no images to train on"
@@ -157,19 +164,27 @@ class _Job:
     """What stays the same through one training."""
 
     model: nn.Module
-    images: Images
+    images: Samples
     training: Training
     seed: int
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
-    tick: Tick | None
+    watch: Watch
     zeros: dict[int, float]
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def judge_every(self) -> int:
+        """Iterations between two judgements; 0 if it is not judged."""
+        if not isinstance(self.training, Fitting) or self.watch.judge is None:
+            return 0
+        return self.training.judge_every
 
     def key(self, name: str) -> str:
         """What this training is: a checkpoint is resumed by the same one only."""
         about = {
             "name": name, "seed": self.seed, "training": self.training.model_dump(),
-            "images": list(self.images.pixels.shape),
+            "images": self.images.about(),
             "tensors": {n: list(t.shape) for n, t in self.model.state_dict().items()},
             "zeros": [int((w == 0).sum()) for w in prunable(self.model)],
             "growing": list(self.zeros.items()),
@@ -179,15 +194,15 @@ class _Job:
 
 def _job(
     model: nn.Module,
-    images: Images,
+    images: Samples,
     training: Training,
     seed: int,
-    tick: Tick | None,
+    watch: Watch,
     zeroed: float | None,
 ) -> _Job:
     optimizer = torch.optim.SGD(
         model.parameters(), training.rate, training.momentum,
-        weight_decay=training.weight_decay, fused=True,
+        weight_decay=training.weight_decay, nesterov=training.nesterov, fused=True,
     )  # fmt: skip
     average = None
     if training.average:
@@ -197,7 +212,7 @@ def _job(
     if zeroed:
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
-    return _Job(model, images, training, seed, optimizer, average, tick, zeros)
+    return _Job(model, images, training, seed, optimizer, average, watch, zeros)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -206,17 +221,42 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
     progress, key = Progress(), ""
     if checkpoints is not None:
         key = job.key(checkpoints.key)
-        progress = read_checkpoint(checkpoints.path, *parts, key)
-    while progress.iteration < job.training.iterations:
+        progress = read_checkpoint(checkpoints.path, *parts, key, job.best)
+    order = derive(job.seed, "order")
+    device = device_of(job.model)
+    stream = job.images.stream(job.training.batch, order, progress.iteration, device)
+    while progress.iteration < job.training.iterations and not _is_over(job, progress):
         if progress.iteration in job.zeros:
             _zero(job, job.zeros[progress.iteration])
         stop = _next_stop(progress.iteration, job, checkpoints)
         with hold_zeros(job.model):
-            progress = _stretch(job, progress, stop)
+            progress = _stretch(job, progress, stop, stream)
         _check_finite(job, stop)
+        progress = _judged(job, progress)
         if checkpoints is not None and stop < job.training.iterations:
-            write_checkpoint(checkpoints.path, *parts, progress, key)
+            write_checkpoint(checkpoints.path, *parts, progress, key, job.best)
     return progress
+
+
+def _judged(job: _Job, progress: Progress) -> Progress:
+    """Judge the network if it is time to, once its zeros have stopped growing; keep the best."""
+    every, done = job.judge_every, progress.iteration
+    growing = any(iteration >= done for iteration in job.zeros)
+    if job.watch.judge is None or not every or growing:
+        return progress
+    if done % every and done != job.training.iterations:
+        return progress
+    training = job.model.training
+    score = job.watch.judge(job.model.eval())
+    job.model.train(training)
+    if not progress.judged or score > max(progress.judged):
+        job.best.update({n: t.detach().clone() for n, t in job.model.state_dict().items()})
+    return replace(progress, judged=(*progress.judged, score))
+
+
+def _is_over(job: _Job, progress: Progress) -> bool:
+    """Whether the training ends early, since none of the last networks was better."""
+    return isinstance(job.training, Fitting) and progress.since_best() >= job.training.patience
 
 
 def _next_stop(iteration: int, job: _Job, checkpoints: Checkpoints | None) -> int:
@@ -225,6 +265,8 @@ def _next_stop(iteration: int, job: _Job, checkpoints: Checkpoints | None) -> in
     if checkpoints is not None:
         every = max(TICK_EVERY, checkpoints.every // TICK_EVERY * TICK_EVERY)
         stops.append((iteration // every + 1) * every)
+    if job.judge_every:
+        stops.append((iteration // job.judge_every + 1) * job.judge_every)
     return min(stops)
 
 
@@ -237,20 +279,21 @@ def _zero(job: _Job, share: float) -> None:
             momentum.masked_fill_(weight.detach() == 0, 0.0)
 
 
-def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
+def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) -> Progress:
     """Train up to iteration `stop`."""
-    model, images, training, optimizer = job.model, job.images, job.training, job.optimizer
+    model, training, optimizer = job.model, job.training, job.optimizer
     device = device_of(model)
-    order = batches(len(images), training.batch, derive(job.seed, "order"), progress.iteration)
     points, losses = list(progress.iterations), list(progress.loss)
     total, since = torch.zeros((), device=device), progress.iteration
     for iteration in range(progress.iteration, stop):
         for group in optimizer.param_groups:
             group["lr"] = training.rate_at(iteration)
-        x, y = images.batch(next(order), device)
+        x, y = next(stream)
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
+        if isinstance(training, Fitting):
+            nn.utils.clip_grad_norm_(model.parameters(), training.clip)
         optimizer.step()
         total += loss.detach()
         done = iteration + 1
@@ -264,9 +307,9 @@ def _stretch(job: _Job, progress: Progress, stop: int) -> Progress:
             losses.append(mean)
             total.zero_()
             since = done
-            if job.tick is not None:
-                job.tick(done)
-    return Progress(stop, tuple(points), tuple(losses))
+            if job.watch.tick is not None:
+                job.watch.tick(done)
+    return Progress(stop, tuple(points), tuple(losses), progress.judged)
 
 
 def _check_finite(job: _Job, done: int) -> None:

@@ -3,8 +3,8 @@ import itertools
 import pytest
 import torch
 
+from maxprune.data.order import batches, derive
 from maxprune.errors import UsageError
-from maxprune.train.order import batches, derive
 
 
 def take(count: int, *args: int) -> list[list[int]]:

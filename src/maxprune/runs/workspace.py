@@ -19,8 +19,8 @@ from torch import nn
 
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_json, write_json
+from maxprune.runs.measured import Measured
 from maxprune.store.model import METADATA, WEIGHTS, describe, load, save
-from maxprune.studies.measured import Measured
 from maxprune.train import Checkpoints
 
 Make = Callable[[Checkpoints | None], tuple[nn.Module, Measured]]

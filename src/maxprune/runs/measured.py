@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from maxprune.data.images import Dataset
+from maxprune.data.samples import Samples
 from maxprune.measure import correct, macs, nonzero, parameters, percent, randomization_test
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.results import (
@@ -45,22 +45,33 @@ class Measured(Record):
     layers: list[LayerState]
     curve: Curve
 
+    def right(self, samples: int) -> Bool[Tensor, " samples"]:
+        """Which of so many samples the network gets right."""
+        right = torch.ones(samples, dtype=torch.bool)
+        right[torch.tensor(self.wrong, dtype=torch.long)] = False
+        return right
+
 
 def measure_step(
-    model: nn.Module,
-    data: Dataset,
-    name: str,
-    k: int,
-    before: float | None,
-    last: float | None,
-    curve: Curve,
+    model: nn.Module, samples: Samples, shape: tuple[int, ...], name: str, k: int, curve: Curve
 ) -> Measured:
-    """Measure a network; wins and seconds are filled in by the caller."""
-    right = correct(model, data.test)
+    """Measure a network of a step.
+
+    The accuracy before retraining, that of the last iteration, win counts and seconds are filled
+    in by the caller.
+
+    Args:
+        model: the network.
+        samples: what it is tested on.
+        shape: of one input, without the batch.
+        name: of the step.
+        k: inputs of a maxout unit, 1 without maxout.
+        curve: of its training.
+    """
+    right = correct(model, samples)
     return Measured(
         name=name, k=k, parameters=parameters(model), nonzero=nonzero(model),
-        macs=macs(model, data.input_shape), before=before, accuracy=percent(right),
-        last=percent(right) if last is None else last,
+        macs=macs(model, shape), before=None, accuracy=percent(right), last=percent(right),
         wrong=(~right).nonzero().flatten().tolist(), seconds=0.0, wins=None,
         layers=layer_states(model, name), curve=curve,
     )  # fmt: skip
@@ -89,6 +100,7 @@ def layer_states(model: nn.Module, step: str) -> list[LayerState]:
 def as_baseline(measured: Measured, size: int) -> Baseline:
     """The network that every step is compared with; `size` in bytes of its file."""
     return Baseline(
+        name=measured.name,
         parameters=measured.parameters,
         macs=measured.macs,
         bytes=size,
@@ -98,7 +110,7 @@ def as_baseline(measured: Measured, size: int) -> Baseline:
 
 def as_step(measured: Measured, size: int, baseline: Measured, samples: int) -> Step:
     """A line of the results: `measured` beside the baseline, over that many test samples."""
-    p_value = randomization_test(_right(measured, samples), _right(baseline, samples))
+    p_value = randomization_test(measured.right(samples), baseline.right(samples))
     return Step(
         name=measured.name, k=measured.k, parameters=measured.parameters,
         nonzero=measured.nonzero,
@@ -123,9 +135,3 @@ def as_details(
         wrong={m.name: m.wrong for m in measured},
         last_iteration={m.name: m.last for m in measured},
     )
-
-
-def _right(measured: Measured, samples: int) -> Bool[Tensor, " samples"]:
-    right = torch.ones(samples, dtype=torch.bool)
-    right[torch.tensor(measured.wrong, dtype=torch.long)] = False
-    return right

@@ -1,0 +1,283 @@
+"""`maxprune compress`: a smaller network that is no worse, and how it was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from maxprune.commands.shared import (
+    AsJson,
+    Network,
+    Skip,
+    Weights,
+    command_line,
+    names,
+    numbers,
+    percentage,
+    shape,
+    takes,
+)
+from maxprune.errors import UsageError
+
+if TYPE_CHECKING:
+    from maxprune.compression.result import Compressed
+    from maxprune.compression.settings import Compression
+    from maxprune.data.samples import Splits
+    from maxprune.data.spec import DataOptions
+
+TRAIN_EPOCHS = 30.0
+KEEP_ACCURACY = 0.5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command."""
+
+    network: Network
+    data: Annotated[
+        str,
+        typer.Option(
+            help="digits, mnist, cifar10, a folder with train/CLASS/ (and val/, test/), or "
+            "my_data.py:loaders, a function that gives (train, validation, test) loaders.",
+            show_default=False,
+        ),
+    ]
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-out")
+    weights: Weights = None
+    method: Annotated[
+        str,
+        typer.Option(
+            help="maxout: the neurons that win least often in units of k; magnitude: the smallest "
+            "weights; chance: by lot."
+        ),
+    ] = "maxout"
+    keep_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            help="Points of accuracy that may be lost, with 95% confidence (0.5 unless there is a "
+            "budget).",
+            show_default=False,
+        ),
+    ] = None
+    max_parameters: Annotated[int | None, typer.Option(help="Budget of parameters.")] = None
+    max_macs: Annotated[int | None, typer.Option(help="Budget of multiply-adds of one sample.")] = (
+        None
+    )
+    max_bytes: Annotated[int | None, typer.Option(help="Budget of the weights' file.")] = None
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Budget of one forward pass, measured here.")
+    ] = None
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="Cut only these layers: give it again, or join them by commas."),
+    ] = None
+    skip: Skip = None
+    k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
+    rounds: Annotated[
+        int | None,
+        typer.Option(help="How often maxouts go over all layers (as long as one can be cut)."),
+    ] = None
+    share: Annotated[
+        float, typer.Option(help="Percent of all channels that one step of a score removes.")
+    ] = 20.0
+    zero: Annotated[
+        str | None,
+        typer.Option(
+            help="Percent of the parameters to zero at the end, or 'auto': the largest share that "
+            "costs nothing on the validation data."
+        ),
+    ] = None
+    train_epochs: Annotated[
+        float | None,
+        typer.Option(
+            help="Train the network first for so many epochs; 0 if it is trained (30 unless there "
+            "are --weights or it is a saved model).",
+            show_default=False,
+        ),
+    ] = None
+    train_rate: Annotated[float, typer.Option(help="Learning rate of that training.")] = 0.05
+    epochs: Annotated[float, typer.Option(help="Epochs of every retraining.")] = 10.0
+    rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.02
+    batch: Annotated[int, typer.Option(help="Samples a step of gradient descent.")] = 128
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="my_fit.py:fit, your own training, for every retraining and the first: called "
+            "with the network and the data, it trains in place."
+        ),
+    ] = None
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input", help="Bring the pictures of a folder to this shape: 3,64,64."),
+    ] = None
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="flip,crop or one of them or none (default for digits and mnist: crop, for "
+            "others: both).",
+            show_default=False,
+        ),
+    ] = None
+    mean: Annotated[
+        str | None, typer.Option(help="Taken from each channel: 0.485,0.456,0.406.")
+    ] = None
+    std: Annotated[
+        str | None, typer.Option(help="Each channel is divided by it: 0.229,0.224,0.225.")
+    ] = None
+    unreadable: Annotated[
+        str, typer.Option(help="At a picture that cannot be read: stop, or skip it and count.")
+    ] = "stop"
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
+    ] = None
+    seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
+
+    def settings(self) -> Compression:
+        """Method, stop rule and retraining."""
+        from maxprune.compression.settings import METHODS, Compression
+
+        if self.method not in METHODS:
+            raise UsageError(f"--method is one of {', '.join(METHODS)}, not {self.method!r}")
+        if not 0 < self.share < 100:
+            raise UsageError(f"--share is a percentage between 0 and 100, not {self.share:g}")
+        budgets = {
+            name: getattr(self, name)
+            for name in ("max_parameters", "max_macs", "max_bytes", "max_latency_ms")
+        }
+        keep = self.keep_accuracy
+        if keep is None and all(value is None for value in budgets.values()):
+            keep = KEEP_ACCURACY
+        values: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("method", "k", "rounds", "epochs", "rate", "batch", "seed")
+        }
+        return Compression(
+            **values, **budgets, keep_accuracy=keep, share=self.share / 100,
+            layers=names(self.layers), skip=names(self.skip), zero=percentage("zero", self.zero),
+        )  # fmt: skip
+
+    def data_options(self) -> DataOptions:
+        """How the data are read."""
+        from maxprune.data.spec import DataOptions
+
+        if self.unreadable not in ("stop", "skip"):
+            raise UsageError(f"--unreadable is stop or skip, not {self.unreadable!r}")
+        augment = None
+        if self.augment is not None:
+            augment = tuple(p for p in self.augment.split(",") if p and p != "none")
+        return DataOptions(
+            size=shape(self.input_shape) if self.input_shape else None, augment=augment,
+            mean=numbers("mean", self.mean), std=numbers("std", self.std),
+            unreadable="skip" if self.unreadable == "skip" else "stop",
+            root=self.data_root, seed=self.seed,
+        )  # fmt: skip
+
+    def first_epochs(self) -> float:
+        """Epochs of the first training."""
+        if self.train_epochs is None:
+            trained = self.weights is not None or Path(self.network).is_dir()
+            return 0.0 if trained else TRAIN_EPOCHS
+        if self.train_epochs < 0:
+            raise UsageError(f"--train-epochs is at least 0, not {self.train_epochs:g}")
+        return self.train_epochs
+
+
+@takes(Asked)
+def compress_command(
+    asked: Asked,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be tried; trains nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a network smaller until it would lose too much, or is small enough.
+
+    Each step cuts, retrains and is judged on validation data: is the loss of accuracy below
+    --keep-accuracy points with 95% confidence (Tango's paired test)? If so it is taken, if not
+    taken back and tried smaller. With a budget it goes on until that is met. The test set is
+    looked at once, at the end. Writes results.json, report.html (open it in a browser), the saved
+    model (model/, for maxprune.load) and model.onnx.
+
+    maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
+    """
+    import torch
+
+    from maxprune.compress import Run, check_settings, compress
+    from maxprune.data.spec import open_data
+    from maxprune.report.progress import Steps
+    from maxprune.report.trials import trial_line
+    from maxprune.store.source import find_function, open_network
+    from maxprune.train import Fitting
+
+    console = Console(stderr=as_json)
+    settings, epochs = asked.settings(), asked.first_epochs()
+    torch.manual_seed(asked.seed)
+    model = open_network(asked.network, asked.weights)
+    fit = None
+    if asked.fit is not None:
+        source, _, path = asked.fit.rpartition(":")
+        fit = find_function(source, path)
+    data = open_data(asked.data, asked.data_options())
+    check_settings(settings, data, model)
+    if dry_run:
+        _show_plan(console, settings, data, model)
+        return
+    first = None
+    if epochs:
+        first = Fitting.of_epochs(epochs, len(data.train), batch=asked.batch, rate=asked.train_rate)
+    with Steps(console, None, "the search") as steps:
+        run = Run(
+            report=steps.report,
+            told=lambda trial: console.print(trial_line(trial), highlight=False, soft_wrap=True),
+            first=first, resume=asked.resume, command=command_line(),
+        )  # fmt: skip
+        found = compress(model, data, settings, fit=fit, folder=asked.out, run=run)
+    found.write(asked.out)
+    if as_json:
+        typer.echo(found.results.model_dump_json(indent=1))
+    _show(console, found, asked.out)
+
+
+def _show_plan(console: Console, settings: Compression, data: Splits, model: Any) -> None:
+    """What would be tried."""
+    from maxprune.compression.methods import planned
+
+    test = f"{len(data.test):,} to test" if data.test else "no test set"
+    console.print(
+        f"{data.name}: {len(data.train):,} samples to train, {len(data.validation):,} to judge by, "
+        f"{test}; inputs of {data.input_shape}",
+        highlight=False,
+    )
+    console.print(f"until: {settings.goal()}", highlight=False)
+    for line in planned(settings, data, model):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _show(console: Console, found: Compressed, out: Path) -> None:
+    """The tables, what was found, and where it lies."""
+    from maxprune.report import steps_table
+    from maxprune.report.trials import conclusion, trials_table
+
+    search = found.results.details.search
+    if search is not None:
+        console.print(trials_table(search))
+        console.print()
+    console.print(steps_table(found.results))
+    for note in (*conclusion(found.results), *found.results.details.notes):
+        console.print(note, highlight=False)
+    console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"The network: maxprune.load({str(out / 'model')!r}), or {out / 'model.onnx'} anywhere",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if search is not None and search.missed:
+        raise UsageError(
+            f"the budget could not be met ({', '.join(search.missed)}); the smallest network that "
+            f"was reached is in {out}"
+        )

@@ -1,0 +1,46 @@
+"""`maxprune diff`: what was cut between two saved models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from maxprune.commands.shared import AsJson
+
+Folder = Annotated[Path, typer.Argument(help="Folder of a saved model.", show_default=False)]
+
+
+def diff_command(
+    before: Folder,
+    after: Folder,
+    factory: Annotated[
+        str | None,
+        typer.Option(help="my_net.py:build, for a function that is not under @maxprune.factory."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all indices, and layers that were not cut.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Which neurons the second network lacks, by their number in the network as it was built.
+
+    maxprune diff out/steps/unpruned out/model
+    """
+    from maxprune.difference import diff
+    from maxprune.report.difference import difference_tables
+    from maxprune.store.source import find_function
+
+    function = None
+    if factory is not None:
+        source, _, path = factory.rpartition(":")
+        function = find_function(source, path)
+    found = diff(before, after, function)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+        return
+    console = Console()
+    for part in difference_tables(found, every):
+        console.print(part)

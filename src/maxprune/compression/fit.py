@@ -1,0 +1,104 @@
+"""How a network is retrained: by the default that works, or by the user's own function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from maxprune.data.samples import Splits
+from maxprune.errors import MaxpruneError, TrainingDiverged, UsageError, first_line
+from maxprune.measure import accuracy
+from maxprune.results import Curve
+from maxprune.train import Checkpoints, Fitting, Watch, train
+from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
+
+Fit: TypeAlias = Callable[[nn.Module, Splits], nn.Module | None]
+"""Trains a network in place, or gives back a trained one of the same shape."""
+
+Tick: TypeAlias = Callable[[int, int], None]
+"""Called with iterations done and iterations in all."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Retrains networks on one dataset.
+
+    Args:
+        data: to train on, and to judge by.
+        fitting: the default training.
+        own: the user's function, used instead.
+    """
+
+    data: Splits
+    fitting: Fitting
+    own: Fit | None = None
+
+    def fit(
+        self,
+        model: nn.Module,
+        seed: int,
+        place: Checkpoints | None,
+        tick: Tick,
+        zero: float | None = None,
+    ) -> tuple[nn.Module, Curve]:
+        """Train a network where it lives; weights that are zero stay zero.
+
+        Args:
+            model: the network.
+            seed: of order, augmentation and dropout.
+            place: of checkpoints; the user's own function has none.
+            tick: told how far it is.
+            zero: share of the parameters that go to zero as it trains; before the user's own
+                function is called, all at once.
+
+        Returns:
+            The trained network in evaluation mode, and the curve of its loss; empty for the
+            user's own function.
+
+        Raises:
+            UsageError: the user's function fails or gives another network.
+            TrainingDiverged: the loss or a weight is not finite.
+        """
+        if self.own is not None:
+            if zero is not None:
+                zero_below(model, zero_plan(model, zero).threshold)
+            with hold_zeros(model):
+                return self._by_hand(model, tick), Curve(step="", iterations=[], loss=[])
+        total = self.fitting.iterations
+        watch = Watch(
+            tick=lambda done: tick(done, total),
+            judge=lambda network: accuracy(network, self.data.validation),
+        )
+        progress = train(model, self.data.train, self.fitting, seed, place, watch, zero)
+        curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
+        return model, curve
+
+    def _by_hand(self, model: nn.Module, tick: Tick) -> nn.Module:
+        assert self.own is not None  # noqa: S101  (for the type checker)
+        before = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        try:
+            found = self.own(model, self.data)
+        except MaxpruneError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"your fit function failed: {type(error).__name__}: {first_line(error)}"
+            ) from error
+        trained = model if found is None else found
+        if not isinstance(trained, nn.Module):
+            raise UsageError(
+                f"your fit function gives a {type(trained).__name__}; it trains in place, or gives "
+                "the trained network"
+            )
+        after = {name: tuple(value.shape) for name, value in trained.state_dict().items()}
+        if after != before:
+            raise UsageError("your fit function changed the shape of the network; it only trains")
+        wrong = [n for n, v in trained.state_dict().items() if not bool(torch.isfinite(v).all())]
+        if wrong:
+            raise TrainingDiverged(f"{wrong[0]} is not finite after your fit function")
+        tick(1, 1)
+        return trained.eval()

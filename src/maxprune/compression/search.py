@@ -1,0 +1,203 @@
+"""The search: propose, cut, retrain, judge on validation data, take it or take it back."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from maxprune.compression.fit import Trainer
+from maxprune.compression.methods import Proposal, make_method
+from maxprune.compression.settings import Compression
+from maxprune.compression.sizes import Sizes, measure_sizes
+from maxprune.data.samples import Splits
+from maxprune.measure import accuracy, loss_bound
+from maxprune.modes import best_device
+from maxprune.results import Curve, Trial
+from maxprune.runs.measured import Measured, measure_step
+from maxprune.runs.workspace import Space
+from maxprune.studies.recipe import step_name
+from maxprune.surgery import apply, remove_dead
+from maxprune.train import Checkpoints, derive
+from maxprune.weights import choose_share, zero_plan
+
+UNPRUNED = "unpruned"
+
+Report: TypeAlias = Callable[[str, int, int], None]
+Told: TypeAlias = Callable[[Trial], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A network that passed, and the one it was made from."""
+
+    measured: Measured
+    bytes: int
+    model: nn.Module
+    base: str
+
+
+@dataclass
+class Search:
+    """One search, step by step, each step kept in the space.
+
+    Args:
+        settings: what is wanted.
+        data: what to retrain, judge and, at the end, test on.
+        trainer: how to retrain.
+        space: where the steps are kept.
+        report: told (step, iterations done, iterations in all).
+        told: told of every trial as soon as it is judged.
+    """
+
+    settings: Compression
+    data: Splits
+    trainer: Trainer
+    space: Space
+    report: Report
+    told: Told
+    taken: dict[str, Taken] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    sizes: dict[str, Sizes] = field(default_factory=dict)
+
+    def run(self, model: nn.Module, first: Trainer | None = None) -> str:
+        """Search until the budgets are met or nothing is left to try.
+
+        Args:
+            model: the network at the start.
+            first: trains it before; None for a network that is trained.
+
+        Returns:
+            The name of the smallest network that was taken.
+        """
+        start = self._start(model, first)
+        self.sizes[UNPRUNED] = self._sizes(start)
+        method = make_method(self.settings, self.data, start)
+        current, name = start, UNPRUNED
+        number = 0
+        while not self._is_met(name):
+            proposal = method.propose(current)
+            if proposal is None:
+                break
+            number += 1
+            trial, tried = self._try(f"{number}: {proposal.title}", proposal)
+            current = method.answer(tried if trial.taken else current, trial.taken)
+            name = self._name(current)
+        name = name if self._is_met(name) else self._smallest()
+        if self.settings.zero is None:
+            return name
+        proposal = self._zeroing(self.taken[name].model, self.settings.zero)
+        trial, _ = self._try(f"{number + 1}: {proposal.title}", proposal)
+        return trial.step if trial.taken else name
+
+    def _zeroing(self, model: nn.Module, zero: float | Literal["auto"]) -> Proposal:
+        """Single weights of a network to zero: a share, or the largest that costs nothing."""
+        share = zero
+        if share == "auto":
+            plan = choose_share(model, lambda network: accuracy(network, self.data.validation))
+            share = plan.share
+        title = step_name(share)
+        return Proposal(title, model, lambda: copy.deepcopy(model), zero=share)
+
+    def _start(self, model: nn.Module, first: Trainer | None) -> nn.Module:
+        """The network that everything is compared with."""
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+            network, curve = copy.deepcopy(model).to(best_device()).eval(), _no_curve()
+            if first is not None:
+                network, curve = first.fit(
+                    network, derive(self.settings.seed, UNPRUNED), place, self._ticker(UNPRUNED)
+                )
+            return network, self._measured(network, UNPRUNED, 1, None, curve)
+
+        found, measured, size = self.space.step(UNPRUNED, _timed(make))
+        found = found.to(best_device())
+        self.taken[UNPRUNED] = Taken(measured, size, found, "")
+        return found
+
+    def _try(self, name: str, proposal: Proposal) -> tuple[Trial, nn.Module]:
+        """Cut, retrain and judge."""
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+            network = proposal.make().to(best_device())
+            before = accuracy(network, self.data.validation)
+            network, curve = self.trainer.fit(
+                network, derive(self.settings.seed, name), place, self._ticker(name), proposal.zero
+            )
+            if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
+                network = remove_dead(apply(network, zero_plan(network, proposal.zero))).model
+            return network, self._measured(network, name, proposal.k, before, curve)
+
+        network, measured, size = self.space.step(name, _timed(make))
+        network = network.to(best_device())
+        sizes = self._sizes(network)
+        base = self.taken[UNPRUNED].measured
+        count = len(self.data.validation)
+        bound = loss_bound(base.right(count), measured.right(count))
+        keep = self.settings.keep_accuracy
+        taken = keep is None or bound < keep
+        trial = Trial(
+            step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
+            bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
+            accuracy=measured.accuracy, loss_bound=bound, taken=taken,
+        )  # fmt: skip
+        if taken:
+            self.taken[name] = Taken(measured, size, network, self._name(proposal.base))
+            self.sizes[name] = sizes
+        self.trials.append(trial)
+        self.told(trial)
+        return trial, network
+
+    def _measured(
+        self, model: nn.Module, name: str, k: int, before: float | None, curve: Curve
+    ) -> Measured:
+        curve = curve.model_copy(update={"step": name})
+        shape = self.data.input_shape
+        measured = measure_step(model, self.data.validation, shape, name, k, curve)
+        return measured.model_copy(update={"before": before})
+
+    def _sizes(self, model: nn.Module) -> Sizes:
+        latency = self.settings.max_latency_ms is not None
+        return measure_sizes(model, self.data.input_shape, latency)
+
+    def _is_met(self, name: str) -> bool:
+        """Whether there are budgets, and this network is within all of them."""
+        budgets = self.settings.budgets()
+        return bool(budgets) and not self.sizes[name].over(budgets)
+
+    def _smallest(self) -> str:
+        return min(self.taken, key=lambda name: self.taken[name].measured.parameters)
+
+    def _name(self, model: nn.Module) -> str:
+        return next(name for name, taken in self.taken.items() if taken.model is model)
+
+    def _ticker(self, name: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.report(name, done, total)
+
+    def path(self, name: str) -> list[str]:
+        """The networks from the unpruned one, which is left out, to this one."""
+        found: list[str] = []
+        while name != UNPRUNED:
+            found.insert(0, name)
+            name = self.taken[name].base
+        return found
+
+
+def _no_curve() -> Curve:
+    return Curve(step="", iterations=[], loss=[])
+
+
+def _timed(
+    make: Callable[[Checkpoints | None], tuple[nn.Module, Measured]],
+) -> Callable[[Checkpoints | None], tuple[nn.Module, Measured]]:
+    def timed(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+        started = time.perf_counter()
+        model, measured = make(place)
+        seconds = time.perf_counter() - started
+        return model, measured.model_copy(update={"seconds": seconds})
+
+    return timed

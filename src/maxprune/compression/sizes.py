@@ -1,0 +1,39 @@
+"""How large a network is, in everything that can have a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safetensors.torch import save as serialise
+from torch import nn
+
+from maxprune.inspection import example_inputs
+from maxprune.measure import latency_ms, macs, parameters
+from maxprune.store.model import METADATA
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Parameters, multiply-adds of one sample, bytes of the weights' file, milliseconds.
+
+    `latency_ms` is None where it was not asked for.
+    """
+
+    parameters: int
+    macs: int
+    bytes: int
+    latency_ms: float | None
+
+    def over(self, budgets: Mapping[str, float]) -> list[str]:
+        """The names of the budgets that are exceeded."""
+        return [name for name, most in budgets.items() if getattr(self, name) > most]
+
+
+def measure_sizes(model: nn.Module, shape: tuple[int, ...], latency: bool = False) -> Sizes:
+    """Measure a network; the latency only where it is asked for, since it takes a while."""
+    tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
+    size = len(serialise(tensors, METADATA))
+    one = example_inputs(model, shape)[:1]
+    taken = latency_ms(model, one) if latency else None
+    return Sizes(parameters(model), macs(model, shape), size, taken)

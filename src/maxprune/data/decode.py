@@ -1,0 +1,126 @@
+"""One picture file to bytes: whatever its kind, upright, grey or RGB, and of a bounded size."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maxprune.errors import first_line
+
+Size = tuple[int, int, int]
+"""(channels 1 or 3, height, width) of a picture, in pixels."""
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""What a file may be inside; told by its content. None of them starts another program."""
+
+_GREY = ("1", "L", "LA", "La", "I")  # and the kinds of "I;16"
+_SEE_THROUGH = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+class Unreadable(Exception):  # noqa: N818  (what the file is)
+    """This file is no picture that can be read; the message is the reason, in one line."""
+
+
+@contextlib.contextmanager
+def pillow() -> Iterator[None]:
+    """Have Pillow ready for `read_picture`, also in several threads.
+
+    While it lasts a picture of more than `PIL.Image.MAX_IMAGE_PIXELS` is an error, and Pillow's
+    remarks about what it could read nevertheless (an odd EXIF block) are not shown. The filters of
+    warnings belong to the whole process, so this is for the thread that starts the others.
+    """
+    Image.init()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
+
+
+def read_picture(
+    file: Path | IO[bytes], size: Size | None = None, formats: tuple[str, ...] = FORMATS
+) -> UInt8[np.ndarray, "c h w"]:
+    """Read one picture; of several in a file, the first.
+
+    It is turned as its EXIF orientation says. What is transparent is laid over white. Of 16 bits a
+    channel the upper 8 stay. With a `size` the largest part of that shape in the middle is taken,
+    and resized to it with Pillow's antialiased bilinear filter.
+
+    Args:
+        file: a path, or an open file that can be read from its start.
+        size: the size wanted, 1 channel for grey or 3 for RGB; when None, the picture's own, grey
+            where its file is grey (with or without transparency).
+        formats: names of Pillow's formats that `file` may have.
+
+    Returns:
+        uint8, shape (channels, height, width), 0 to 255.
+
+    Raises:
+        Unreadable: no such file, no picture, truncated, too many pixels, or of a kind whose
+            numbers cannot be put in 8 bits without guessing.
+    """
+    if isinstance(file, Path) and not file.is_file():
+        raise Unreadable("not a file that exists")
+    try:
+        with Image.open(file, formats=formats) as opened:
+            _check_pixels(opened)
+            kind = opened.format
+            image = _plain(_eight_bits(ImageOps.exif_transpose(opened), kind), size)
+        if size is not None:
+            image = ImageOps.fit(image, (size[2], size[1]), Image.Resampling.BILINEAR)
+        values = np.array(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
+        raise Unreadable(_reason(error)) from error
+    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    """Pillow's bound, also where a thread does not see that its warning is an error."""
+    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    if limit is not None and pixels > limit:
+        raise Image.DecompressionBombError(f"{pixels} pixels exceed the limit of {limit}")
+
+
+def _eight_bits(image: Image.Image, kind: str | None) -> Image.Image:
+    """Grey of 16 bits becomes 8 bits, as Pillow does it for RGB: the lower 8 are dropped.
+
+    Wider numbers, and floats, have no known white: they are refused. PNG and PGM say "I" (32 bits)
+    and mean 0 to 65535.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM")):
+        values = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are 32-bit numbers (mode {image.mode}) of an unknown range")
+    return image
+
+
+def _plain(image: Image.Image, size: Size | None) -> Image.Image:
+    """The picture in mode "L" or "RGB", without transparency."""
+    grey = image.mode in _GREY if size is None else size[0] == 1
+    mode = "L" if grey else "RGB"
+    if image.mode in _SEE_THROUGH or "transparency" in image.info:
+        colours = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(paper, colours).convert(mode)
+    return image.convert(mode)
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read, in one line, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known kind, or damaged at its start"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = first_line(error)
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        text = f"absurdly large: {text}"
+    return text if text.isprintable() else ascii(text)[1:-1]

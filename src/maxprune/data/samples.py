@@ -1,0 +1,229 @@
+"""What a network is trained and judged on: pictures in memory, or somebody's own loader.
+
+`Samples` is the contract of the training loop and of everything that measures. `Images` fulfils it
+as it is; `Pictures` adds augmentation and normalisation; `Loaded` wraps a loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count, islice
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maxprune.data.images import Images
+from maxprune.data.order import derive
+from maxprune.errors import DataError
+
+Batch = tuple[Tensor, Int[Tensor, " b"]]
+
+
+class Samples(Protocol):
+    """Inputs and their classes."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+
+    def __len__(self) -> int:
+        """How many samples."""
+
+    def about(self) -> list[int]:
+        """What tells these samples from others of another shape: for checkpoints."""
+
+    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+        """All samples in their order, about `size` at a time, as they are to be judged."""
+
+    def stream(
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
+    ) -> Iterator[Batch]:
+        """Batches to train on from iteration `start` on, without end; shuffled by the seed."""
+
+    def to(self, device: torch.device | str) -> Samples:
+        """The same samples, kept on a device where they can be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures in memory, augmented in training.
+
+    Args:
+        images: bytes and classes.
+        flip: mirror half of the pictures from left to right.
+        crop: pixels by which a picture is shifted at most, each way; what comes in is black.
+        mean: of each channel, in [0, 1], taken away before the network; () for none.
+        std: of each channel, by which is divided then; () for none.
+    """
+
+    images: Images
+    flip: bool = False
+    crop: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.images.classes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def about(self) -> list[int]:
+        """The shape of the pictures."""
+        return self.images.about()
+
+    def to(self, device: torch.device | str) -> Pictures:
+        """The same pictures with their bytes on `device`."""
+        return Pictures(self.images.to(device), self.flip, self.crop, self.mean, self.std)
+
+    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+        """All pictures in their order, not augmented."""
+        for x, y in self.images.batches(size, device):
+            yield self._normalised(x), y
+
+    def stream(
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
+    ) -> Iterator[Batch]:
+        """Shuffled and augmented; a function of the seed and the iteration alone."""
+        plain = self.images.stream(size, seed, start, device)
+        for iteration, (x, y) in zip(count(start), plain, strict=False):
+            generator = torch.Generator().manual_seed(derive(seed, "augment", iteration))
+            x = flipped(x, generator) if self.flip else x
+            x = shifted(x, self.crop, generator) if self.crop else x
+            yield self._normalised(x), y
+
+    def _normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if self.mean:
+            x = x - x.new_tensor(self.mean)[:, None, None]
+        return x / x.new_tensor(self.std)[:, None, None] if self.std else x
+
+
+def flipped(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
+    """Each picture mirrored from left to right with probability one half."""
+    mirror = torch.rand(len(x), generator=generator) < 0.5
+    return torch.where(mirror.to(x.device)[:, None, None, None], x.flip(3), x)
+
+
+def shifted(
+    x: Float[Tensor, "b c h w"], most: int, generator: torch.Generator
+) -> Float[Tensor, "b c h w"]:
+    """Each picture shifted by up to `most` pixels in each direction; what comes in is zero."""
+    n, _, height, width = x.shape
+    padded = F.pad(x, (most, most, most, most))
+    down, right = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator).to(x.device)
+    rows = down + torch.arange(height, device=x.device)
+    columns = right + torch.arange(width, device=x.device)
+    each = torch.arange(n, device=x.device)[:, None, None]
+    # Advanced indices around the channels put these last.
+    return padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """Somebody's own loader, for example a `torch.utils.data.DataLoader`.
+
+    It is iterated anew for every epoch and every pass, and gives batches (inputs, classes). Its
+    own batch size and augmentation stay; its order is as repeatable as the loader is under
+    torch's global seed.
+
+    Args:
+        loader: any iterable that can be iterated again.
+        name: for messages.
+        classes: how many classes there are.
+    """
+
+    loader: Iterable[Any]
+    name: str
+    classes: int
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(len(y) for _, y in self.batches(0))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def about(self) -> list[int]:
+        """The number of samples."""
+        return [len(self)]
+
+    def to(self, device: torch.device | str) -> Loaded:
+        """The loader itself: batches move as they come."""
+        return self
+
+    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+        """One pass; the size is the loader's own."""
+        for batch in self.loader:
+            x, y = checked_batch(batch, self.name)
+            yield x.to(device), y.to(device)
+
+    def stream(
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
+    ) -> Iterator[Batch]:
+        """Pass after pass; an earlier run's batches are drawn and thrown away."""
+        return islice(self._passes(seed, device), start, None)
+
+    def _passes(self, seed: int, device: torch.device | str) -> Iterator[Batch]:
+        for epoch in count():
+            passes = self.batches(0, device)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive(seed, "epoch", epoch))
+                first = next(passes, None)
+            if first is None:
+                raise DataError(f"{self.name} gives no batch")
+            yield first
+            yield from passes
+
+
+def checked_batch(batch: Any, name: str) -> Batch:
+    """A batch of a loader as (inputs, classes).
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise DataError(
+            f"{name} gives a {type(batch).__name__}, not pairs (inputs, classes) of tensors"
+        )
+    x, y = batch
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise DataError(f"{name} gives no tensors; each batch is (inputs, classes)")
+    if y.dim() != 1 or len(x) != len(y) or y.is_floating_point():
+        raise DataError(
+            f"{name}: classes are whole numbers, one a sample; there are {tuple(y.shape)} of "
+            f"{y.dtype} for {len(x)} inputs"
+        )
+    return x, y.long()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What a network is compressed with.
+
+    Args:
+        name: of the data.
+        train: to train and to score on.
+        validation: everything is decided on these.
+        test: looked at once, at the end; None where there are none.
+        input_shape: of one sample.
+        notes: what a reader of the results has to know about the data.
+    """
+
+    name: str
+    train: Samples
+    validation: Samples
+    test: Samples | None
+    input_shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.train.classes

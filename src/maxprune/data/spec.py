@@ -1,0 +1,194 @@
+"""Data by name: a built-in dataset, a folder of pictures, or a function that gives loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from maxprune.data import NAMES, load
+from maxprune.data.folder import read_folder
+from maxprune.data.images import Dataset, Images
+from maxprune.data.samples import Loaded, Pictures, Splits, checked_batch
+from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
+from maxprune.store.source import find_function
+
+VALIDATION = 0.1  # of the training set, where there are no validation pictures
+AUGMENTS = ("flip", "crop")
+NOT_MIRRORED = ("digits", "mnist")  # a mirrored digit is another sign, or none
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data are read.
+
+    Args:
+        size: (channels, height, width) that every picture of a folder is brought to; None where
+            they all have one size.
+        augment: what is done to training pictures, of "flip" and "crop"; None for what fits the
+            data.
+        mean: of each channel, in [0, 1], taken away before the network.
+        std: of each channel, by which is divided then.
+        unreadable: what happens at a picture that cannot be read.
+        root: folder of the built-in datasets.
+        seed: of the validation split.
+    """
+
+    size: tuple[int, ...] | None = None
+    augment: tuple[str, ...] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    unreadable: Literal["stop", "skip"] = "stop"
+    root: Path | None = None
+    seed: int = 0
+
+
+DEFAULT = DataOptions()
+
+
+def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
+    """The data that `spec` names: training, validation and test samples.
+
+    Args:
+        spec: "digits", "mnist" or "cifar10"; a folder with train/CLASS/ and, if there are, val/
+            and test/; or "my_data.py:loaders", a function without arguments that gives
+            (train, validation) or (train, validation, test), each a loader of batches (inputs,
+            classes). Without validation data a tenth of the training set is held out.
+        options: how they are read.
+
+    Raises:
+        UsageError: there is no such dataset, folder or function, or an option does not fit.
+        DataError: the data are missing, damaged, or not what is expected.
+        OutputError: the download cache cannot be written.
+    """
+    _check(options)
+    if spec in NAMES:
+        return of_dataset(load(spec, options.root), options, spec not in NOT_MIRRORED)
+    source, _, path = spec.rpartition(":")
+    if source and not Path(spec).exists():
+        return _from_function(spec, find_function(source, path))
+    if not Path(spec).is_dir():
+        raise UsageError(
+            f"{spec!r} is no data: give {', '.join(NAMES)}, a folder with train/CLASS/, or "
+            "my_data.py:loaders"
+        )
+    return _from_folder(Path(spec), options)
+
+
+def of_dataset(data: Dataset, options: DataOptions = DEFAULT, mirrored: bool = False) -> Splits:
+    """A dataset in memory, with a tenth of its training set held out to judge by.
+
+    Args:
+        data: training and test pictures.
+        options: how they are augmented and normalised.
+        mirrored: whether a mirrored picture is of the same class, for the default augmentation.
+    """
+    rest, validation = data.holdout(VALIDATION, options.seed)
+    return Splits(
+        data.name, _training(rest, options, mirrored), _plain(validation, options),
+        _plain(data.test, options), data.input_shape,
+    )  # fmt: skip
+
+
+def _check(options: DataOptions) -> None:
+    wrong = [name for name in options.augment or () if name not in AUGMENTS]
+    if wrong:
+        raise UsageError(f"there is no augmentation {wrong[0]!r}; there are {', '.join(AUGMENTS)}")
+    if options.size is not None and (len(options.size) != 3 or options.size[0] not in (1, 3)):
+        raise UsageError(
+            f"pictures are brought to 1 or 3 channels, a height and a width, not {options.size}"
+        )
+    if any(not std > 0 for std in options.std):
+        raise UsageError(f"a standard deviation is above 0, not {options.std}")
+
+
+def _plain(images: Images, options: DataOptions) -> Pictures:
+    """The pictures, normalised."""
+    channels = images.pixels.shape[1]
+    for name, values in (("mean", options.mean), ("std", options.std)):
+        if len(values) not in (0, channels):
+            raise UsageError(
+                f"the {name} has {len(values)} numbers for pictures of {channels} channels"
+            )
+    return Pictures(images, mean=options.mean, std=options.std)
+
+
+def _training(images: Images, options: DataOptions, mirrored: bool) -> Pictures:
+    """The training pictures, normalised and augmented."""
+    augment = options.augment
+    if augment is None:
+        augment = AUGMENTS if mirrored else ("crop",)
+    shift = max(1, min(images.pixels.shape[2:]) // 8) if "crop" in augment else 0
+    return replace(_plain(images, options), flip="flip" in augment, crop=shift)
+
+
+def _from_folder(root: Path, options: DataOptions) -> Splits:
+    size = options.size
+    found = read_folder(root, (size[0], size[1], size[2]) if size else None, options.unreadable)
+    train, validation, test = found.train, found.validation, found.test
+    notes = [f"classes: {', '.join(found.classes)}"]
+    if validation is None:
+        rest, validation = Dataset(found.name, train, train).holdout(VALIDATION, options.seed)
+        train = rest
+        notes.append("There is no val/: a tenth of train/ was held out to judge by.")
+    if found.skipped:
+        notes.append(f"{len(found.skipped)} pictures could not be read: {found.skipped[0]}")
+    channels, height, width = (int(n) for n in train.pixels.shape[1:])
+    return Splits(
+        found.name, _training(train, options, mirrored=True), _plain(validation, options),
+        None if test is None else _plain(test, options), (channels, height, width), tuple(notes),
+    )  # fmt: skip
+
+
+def _from_function(spec: str, function: Callable[..., Any]) -> Splits:
+    """What the user's function gives."""
+    try:
+        found = function()
+    except MaxpruneError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{spec} failed: {type(error).__name__}: {first_line(error)}") from error
+    if isinstance(found, Splits):
+        return found
+    if isinstance(found, Dataset):
+        return of_dataset(found)
+    if isinstance(found, Mapping):
+        names = [("train",), ("validation", "val"), ("test",)]
+        found = [next((found[n] for n in group if n in found), None) for group in names]
+    if not isinstance(found, tuple | list) or len(found) not in (2, 3) or None in found[:2]:
+        raise UsageError(
+            f"{spec} gives a {type(found).__name__}; it gives (train, validation) or (train, "
+            "validation, test), each a loader of batches (inputs, classes)"
+        )
+    loaders = dict(zip(("train", "validation", "test"), found, strict=False))
+    return _loaded(spec, {name: part for name, part in loaders.items() if part is not None})
+
+
+def _loaded(spec: str, loaders: dict[str, Any]) -> Splits:
+    """Loaders, after one look at each."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    seen: dict[str, set[int]] = {}
+    most = 0
+    for name, loader in loaders.items():
+        if not isinstance(loader, Iterable) or iter(loader) is loader:
+            raise UsageError(
+                f"{spec}: {name} is a {type(loader).__name__}, which cannot be gone through twice; "
+                "give a loader such as torch.utils.data.DataLoader"
+            )
+        labels: set[int] = set()
+        for batch in loader:
+            x, y = checked_batch(batch, f"{spec}: {name}")
+            shapes.setdefault(name, tuple(x.shape[1:]))
+            labels |= set(y.tolist())
+        if not labels or min(labels) < 0:
+            raise DataError(f"{spec}: {name} gives " + ("a class below 0" if labels else "nothing"))
+        most, seen[name] = max(most, max(labels) + 1), labels
+    for name, labels in seen.items():
+        if shapes[name] != shapes["train"]:
+            raise DataError(f"{spec}: inputs of {name} are {shapes[name]}, not {shapes['train']}")
+        missing = seen["train"] ^ labels
+        if missing:
+            raise DataError(f"{spec}: class {min(missing)} is in train or {name}, not in both")
+    made = {name: Loaded(part, f"{spec}: {name}", most) for name, part in loaders.items()}
+    return Splits(spec, made["train"], made["validation"], made.get("test"), shapes["train"])

@@ -1,0 +1,1 @@
+"""What every run of steps shares: its folder, what is measured of a step, the machine."""

@@ -1,0 +1,58 @@
+"""The training that one's own network gets by default, as a frozen record."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
+
+from maxprune.errors import UsageError
+from maxprune.train.config import Training
+
+
+class Fitting(Training):
+    """SGD with Nesterov momentum, a short rise of the rate, then a cosine down to zero.
+
+    After each epoch the network is judged on validation data; the best one is kept, and the
+    training ends early when none of the last `patience` was better.
+
+    Args:
+        clip: largest norm of the gradient over all parameters; a larger one is scaled down to it,
+            so that a network without batch norm survives a high rate (Pascanu et al. 2013).
+        warmup: share of the iterations in which the rate rises from zero to `rate`.
+        judge_every: iterations between two judgements, usually an epoch; 0 judges never.
+        patience: judgements without a better one that end the training.
+    """
+
+    nesterov: ClassVar[bool] = True
+
+    batch: Annotated[int, Field(ge=1)] = 128
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
+    average: Annotated[float, Field(ge=0, le=1)] = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    judge_every: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Field(ge=1)] = 10
+
+    @classmethod
+    def of_epochs(cls, epochs: float, samples: int, **settings: float) -> Self:
+        """A training of so many passes over so many samples, judged after each pass.
+
+        Raises:
+            UsageError: a setting is out of its range.
+        """
+        if not epochs > 0:
+            raise UsageError(f"a training has more than 0 epochs, not {epochs}")
+        batch = int(settings.get("batch", cls.model_fields["batch"].default))
+        each = max(1, samples // batch)
+        iterations = max(1, round(epochs * each))
+        return cls(**{**settings, "iterations": iterations, "judge_every": each})  # type: ignore[arg-type]
+
+    def rate_at(self, iteration: int) -> float:
+        """The learning rate at an iteration, counted from 0."""
+        rise = round(self.warmup * self.iterations)
+        if iteration < rise:
+            return self.rate * (iteration + 1) / (rise + 1)
+        done = (iteration - rise) / max(1, self.iterations - rise)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * done))

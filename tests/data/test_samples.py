@@ -1,0 +1,203 @@
+"""Augmented pictures and somebody's own loaders, as the training loop sees them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from maxprune.data.images import Dataset, Images
+from maxprune.data.samples import Loaded, Pictures, Splits, flipped, shifted
+from maxprune.data.spec import DataOptions, of_dataset, open_data
+from maxprune.errors import DataError, UsageError
+
+
+def images(n: int = 20, channels: int = 3, size: int = 8) -> Images:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (n, channels, size, size), generator=generator)
+    return Images(pixels.to(torch.uint8), torch.arange(n) % 4, 4)
+
+
+def first(stream: Any, count: int) -> list[tuple[Tensor, Tensor]]:
+    return list(islice(stream, count))
+
+
+def test_a_mirrored_picture_is_itself_or_its_mirror_image() -> None:
+    x = torch.rand(200, 1, 2, 5)
+    y = flipped(x, torch.Generator().manual_seed(1))
+    mirrored = (y == x.flip(3)).flatten(1).all(1)
+    assert bool((mirrored ^ (y == x).flatten(1).all(1)).all())
+    assert 70 < int(mirrored.sum()) < 130
+
+
+def test_a_shifted_picture_is_a_window_of_the_padded_one() -> None:
+    x = torch.rand(300, 2, 4, 6) + 1
+    y = shifted(x, 2, torch.Generator().manual_seed(1))
+    padded = torch.nn.functional.pad(x, (2, 2, 2, 2))
+    seen = set()
+    for i in range(300):
+        found = [
+            (down, right)
+            for down in range(5)
+            for right in range(5)
+            if torch.equal(y[i], padded[i, :, down : down + 4, right : right + 6])
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert len(seen) == 25
+
+
+def test_a_stream_depends_on_seed_and_iteration_alone() -> None:
+    pictures = Pictures(images(), flip=True, crop=1, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
+    whole = first(pictures.stream(4, seed=3), 12)
+    later = first(pictures.stream(4, seed=3, start=7), 5)
+    for (x, y), (again, labels) in zip(whole[7:], later, strict=True):
+        assert torch.equal(x, again)
+        assert torch.equal(y, labels)
+    other = first(pictures.stream(4, seed=4), 1)
+    assert not torch.equal(other[0][0], whole[0][0])
+
+
+def test_what_is_judged_is_normalised_and_not_augmented() -> None:
+    plain = images()
+    pictures = Pictures(plain, flip=True, crop=2, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
+    x = torch.cat([x for x, _ in pictures.batches(6)])
+    expected = (plain.pixels / 255 - torch.tensor([0.5, 0.4, 0.3])[:, None, None]) / torch.tensor(
+        [0.2, 0.2, 0.1]
+    )[:, None, None]
+    assert torch.allclose(x, expected, atol=1e-6)
+    assert (len(pictures), pictures.classes, pictures.about()) == (20, 4, [20, 3, 8, 8])
+
+
+def loader(n: int = 20, batch: int = 6, shuffle: bool = False) -> DataLoader:
+    x, y = images(n).batch(torch.arange(n))
+    return DataLoader(TensorDataset(x, y), batch, shuffle=shuffle)
+
+
+def test_a_loader_is_gone_through_in_passes_that_the_seed_orders() -> None:
+    own = Loaded(loader(shuffle=True), "own", 4)
+    assert (len(own), own.about()) == (20, [20])
+    state = torch.get_rng_state()
+    one = first(own.stream(0, seed=1), 9)
+    assert torch.equal(torch.get_rng_state(), state)
+    again = first(own.stream(0, seed=1, start=5), 4)
+    for (x, _), (y, _) in zip(one[5:], again, strict=True):
+        assert torch.equal(x, y)
+    assert not torch.equal(one[0][0], one[4][0])  # another pass, another order
+    assert sorted(len(y) for _, y in one[:4]) == [2, 6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("batches", "says"),
+    [
+        ([torch.zeros(3)], "gives a Tensor, not pairs"),
+        ([(torch.zeros(3), [1, 2, 3])], "gives no tensors"),
+        ([(torch.zeros(3, 2), torch.zeros(3))], "classes are whole numbers, one a sample"),
+        ([(torch.zeros(3, 2), torch.zeros(2, dtype=torch.long))], "one a sample"),
+        ([], "own gives no batch"),
+    ],
+)
+def test_batches_that_are_none_are_refused(batches: list[Any], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        next(Loaded(batches, "own", 4).stream(0, seed=0))
+
+
+def test_a_dataset_keeps_a_tenth_to_judge_by() -> None:
+    data = Dataset("own", images(100), images(40))
+    splits = of_dataset(data, DataOptions(seed=3), mirrored=True)
+    assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [90, 10, 40]
+    assert (splits.train.flip, splits.train.crop) == (True, 1)
+    assert (splits.validation.flip, splits.validation.crop) == (False, 0)
+    plain = of_dataset(data, DataOptions(augment=()))
+    assert (plain.train.flip, plain.train.crop) == (False, 0)
+
+
+def test_digits_are_never_mirrored_by_default() -> None:
+    splits = open_data("digits")
+    assert (splits.train.flip, splits.train.crop) == (False, 3)
+    assert open_data("digits", DataOptions(augment=("flip",))).train.flip
+
+
+def write(folder: Path, split: str, count: int) -> None:
+    for name in ("cat", "dog"):
+        (folder / split / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (8, 8), (20 * i, 3, 9)).save(folder / split / name / f"{i}.png")
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    write(tmp_path / "pets", "train", 10)
+    splits = open_data(str(tmp_path / "pets"))
+    assert (splits.name, splits.input_shape, splits.classes) == ("pets", (3, 8, 8), 2)
+    assert [len(splits.train), len(splits.validation), splits.test] == [18, 2, None]
+    assert splits.notes[0] == "classes: cat, dog"
+    assert "a tenth of train/ was held out" in splits.notes[1]
+    write(tmp_path / "pets", "val", 3)
+    write(tmp_path / "pets", "test", 4)
+    (tmp_path / "pets" / "test" / "dog" / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"broken\.jpg"):
+        open_data(str(tmp_path / "pets"))
+    options = DataOptions(unreadable="skip", size=(1, 4, 4))
+    splits = open_data(str(tmp_path / "pets"), options)
+    assert splits.input_shape == (1, 4, 4)
+    assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [20, 6, 8]
+    assert "1 pictures could not be read: test/dog/broken.jpg" in splits.notes[-1]
+
+
+OWN = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+def part(n, classes=3, size=4):
+    return DataLoader(TensorDataset(torch.rand(n, 1, size, size), torch.arange(n) % classes), 5)
+
+def two(): return part(9), part(6)
+def three(): return part(9), part(6), part(3)
+def named(): return {"train": part(9), "val": part(6), "test": part(3)}
+def one(): return part(9)
+def once(): return iter(part(9)), part(6)
+def missing(): return part(9), part(6, classes=2)
+def shapes(): return part(9), part(6, size=5)
+def empty(): return part(9), []
+def fails(): raise OSError("no disk")
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import sys
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = tmp_path / f"own_data_{tmp_path.name[-12:]}.py"
+    path.write_text(OWN)
+    return path
+
+
+def test_functions_that_give_loaders(own: Path) -> None:
+    for name, test in (("two", None), ("three", 3), ("named", 3)):
+        splits: Splits = open_data(f"{own}:{name}")
+        assert [len(splits.train), len(splits.validation)] == [9, 6]
+        assert (splits.test and len(splits.test)) == test
+        assert (splits.input_shape, splits.classes) == ((1, 4, 4), 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("one", UsageError, "gives a DataLoader; it gives"),
+        ("once", UsageError, "cannot be gone through twice"),
+        ("missing", DataError, "class 2 is in train or validation, not in both"),
+        ("shapes", DataError, r"inputs of validation are \(1, 5, 5\), not \(1, 4, 4\)"),
+        ("empty", DataError, "validation gives nothing"),
+        ("fails", UsageError, "failed: OSError: no disk"),
+    ],
+)
+def test_functions_that_give_something_else(own: Path, name: str, error: Any, says: str) -> None:
+    with pytest.raises(error, match=says):
+        open_data(f"{own}:{name}")
