@@ -18,7 +18,8 @@ STEP = {
 }  # fmt: skip
 WHOLE: dict[str, Any] = {
     "format": 1, "study": "lenet", "dataset": "mnist", "network": "lenet-mfc-128", "seed": 3,
-    "baseline": {"parameters": 100, "macs": 90, "bytes": 600, "accuracy": 98.0},
+    "baseline": {"name": "no maxout", "parameters": 100, "macs": 90, "bytes": 600,
+                 "accuracy": 98.0},
     "steps": [STEP],
     "control": {**STEP, "name": "control", "accuracy_before_retraining": None},
     "details": {
@@ -31,6 +32,13 @@ WHOLE: dict[str, Any] = {
                     "neurons": 2, "alive": 1, "parameters": 10, "nonzero": 5}],
         "curves": [{"step": "maxout k=1", "iterations": [100, 200], "loss": [0.5, 0.25]}],
         "wrong": {"maxout k=1": [0, 7], "control": [1, 2]}, "last_iteration": {"maxout k=1": 97.0},
+        "search": {
+            "method": "maxout", "goal": "at most 5 MACs", "keep_accuracy": 0.5, "samples": 9,
+            "validation": 97.0, "test_loss_bound": -0.5, "missed": ["macs"],
+            "trials": [{"step": "1: fc1 k=2", "title": "fc1 k=2", "parameters": 80, "macs": 70,
+                        "bytes": 500, "latency_ms": 0.5, "accuracy_before_retraining": None,
+                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True}],
+        },
     },
 }  # fmt: skip
 

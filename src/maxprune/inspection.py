@@ -97,6 +97,7 @@ def inspect(
     model: nn.Module,
     input_shape: Sequence[int],
     skip: Collection[str] = (),
+    heads: Collection[str] = (),
     kind: Literal["float", "int"] = "float",
 ) -> Inspection:
     """Look into a network: what it costs, what can be cut, and where a maxout pays.
@@ -108,6 +109,7 @@ def inspect(
         model: the network.
         input_shape: of one sample, without the batch.
         skip: layers that are not to be cut.
+        heads: attention modules whose heads are to be cut as wholes.
         kind: numbers that the network takes; "int" gives it zeros and ones, for embeddings.
 
     Raises:
@@ -126,7 +128,7 @@ def inspect(
     if not shape or any(type(size) is not int or size < 1 for size in shape):
         raise UsageError(f"an input shape is a row of numbers from 1, such as 3,32,32, not {shape}")
     x = example_inputs(model, shape, kind)
-    groups = channel_groups(model, x, skip)
+    groups = channel_groups(model, x, skip, heads)
     costs = layer_costs(model, x)
     total = sum(cost.parameters for cost in costs)
     return Inspection(

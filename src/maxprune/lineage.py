@@ -42,17 +42,24 @@ class Lineage:
         kept: dict[str, tuple[int, ...]] = {}
         for plan in self.plans:
             if isinstance(plan, KeepPlan):
-                for group, indices in plan.keep.items():
-                    for layer in _layers(plan, group):
-                        before = kept.get(layer, tuple(range(plan.neurons[group])))
-                        kept[layer] = tuple(before[i] for i in indices)
+                for group in plan.keep:
+                    for layer, (before, stay) in _stay(plan, group).items():
+                        had = kept.get(layer, tuple(range(before)))
+                        kept[layer] = tuple(had[i] for i in stay)
         return kept
 
 
-def _layers(plan: KeepPlan, group: str) -> tuple[str, ...]:
-    """The layers whose neurons are cut together under the name of one of them."""
-    members = plan.members.get(group, ())
-    return tuple(m.name for m in members if m.side == "out") or (group,)
+def _stay(plan: KeepPlan, group: str) -> dict[str, tuple[int, list[int]]]:
+    """For each layer whose neurons are cut under this name: how many there were, which stay."""
+    channels, keep = plan.neurons[group], set(plan.keep[group])
+    found: dict[str, tuple[int, list[int]]] = {}
+    for member in plan.members.get(group, ()):
+        if member.side == "out":
+            before, stay = found.get(member.name, (0, []))
+            each = range(member.each)
+            own = [member.start + c * member.each + i for c in sorted(keep) for i in each]
+            found[member.name] = before + channels * member.each, sorted([*stay, *own])
+    return found or {group: (channels, sorted(keep))}
 
 
 def lineage(model: nn.Module) -> Lineage:

@@ -33,13 +33,14 @@ class Member(Settings):
     Args:
         name: the module, or the parameter that stands alone in a module.
         side: what the entries are: "out" the neurons of a layer, "in" the inputs that a layer
-            reads, "along" what passes the channels on one by one (a norm, a bare parameter).
+            reads, "along" what passes the channels on one by one (a norm, a bare parameter),
+            "count" nothing but their number, in an attribute of a module.
         start: the first entry of the group, for example behind others in a concatenation.
         each: entries per channel, for example the positions of a flattened feature map.
     """
 
     name: str
-    side: Literal["out", "in", "along"]
+    side: Literal["out", "in", "along", "count"]
     start: Annotated[int, Field(ge=0)] = 0
     each: Annotated[int, Field(ge=1)] = 1
 
@@ -74,7 +75,7 @@ class ChannelGroup(Settings):
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers whose neurons these are."""
-        return tuple(m.name for m in self.members if m.side == "out")
+        return tuple(dict.fromkeys(m.name for m in self.members if m.side == "out"))
 
 
 class KeepPlan(Settings):

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from maxprune.commands.shared import (
     AsJson,
+    Heads,
     Network,
     Skip,
     Weights,
@@ -76,6 +77,7 @@ class Asked:
         typer.Option(help="Cut only these layers: give it again, or join them by commas."),
     ] = None
     skip: Skip = None
+    heads: Heads = None
     k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
     rounds: Annotated[
         int | None,
@@ -158,7 +160,8 @@ class Asked:
         }
         return Compression(
             **values, **budgets, keep_accuracy=keep, share=self.share / 100,
-            layers=names(self.layers), skip=names(self.skip), zero=percentage("zero", self.zero),
+            layers=names(self.layers), skip=names(self.skip), heads=names(self.heads),
+            zero=percentage("zero", self.zero),
         )  # fmt: skip
 
     def data_options(self) -> DataOptions:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from maxprune.commands.shared import AsJson, Input, Network, Skip, Weights, names, shape
+from maxprune.commands.shared import AsJson, Heads, Input, Network, Skip, Weights, names, shape
 
 KINDS: tuple[Literal["float"], Literal["int"]] = ("float", "int")
 
@@ -17,6 +17,7 @@ def inspect_command(
     input_shape: Input,
     weights: Weights = None,
     skip: Skip = None,
+    heads: Heads = None,
     integers: Annotated[
         bool, typer.Option("--integers", help="The network takes whole numbers (an embedding).")
     ] = False,
@@ -38,7 +39,9 @@ def inspect_command(
     from maxprune.store.source import open_network
 
     size = shape(input_shape)
-    found = inspect(open_network(network, weights), size, names(skip), KINDS[integers])
+    found = inspect(
+        open_network(network, weights), size, names(skip), names(heads), KINDS[integers]
+    )
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return

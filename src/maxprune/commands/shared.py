@@ -37,6 +37,12 @@ Skip: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(help="Layers that are not to be cut: give it again, or join them by commas."),
 ]
+Heads: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Attention modules whose heads may be cut as wholes (by a score, not by a maxout)."
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

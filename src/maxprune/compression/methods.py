@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
@@ -259,6 +259,25 @@ class ScoreMethod:
         return bool(measure_sizes(apply(model, plan), self.data.input_shape).over(budgets))
 
 
+def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[ChannelGroup]:
+    """The groups that can be cut, of the named layers where some are named.
+
+    Raises:
+        UsageError: a layer is named that is not there or cannot be cut.
+    """
+    found = channel_groups(model, x, settings.skip, settings.heads)
+    groups = [group for group in found if not group.reason]
+    if not settings.layers:
+        return groups
+    known = {layer for group in groups for layer in group.layers}
+    unknown = [name for name in settings.layers if name not in known]
+    if unknown:
+        raise UsageError(
+            f"layer {unknown[0]!r} is not there or cannot be cut: see maxprune inspect"
+        )
+    return [group for group in groups if set(group.layers) & set(settings.layers)]
+
+
 def audited(model: nn.Module, plan: KeepPlan, samples: Samples) -> nn.Module:
     """The smaller network, compared with the masked larger one on real samples."""
     smaller = apply(model, plan)
@@ -283,9 +302,7 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
             lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
         return lines
     x = example_inputs(model, data.input_shape)
-    free = [g for g in channel_groups(model, x, settings.skip) if not g.reason]
-    if settings.layers:
-        free = [g for g in free if set(g.layers) & set(settings.layers)]
+    free = chosen_groups(settings, model, x)
     channels = sum(group.channels for group in free)
     lines.append(
         f"{len(free)} groups of {channels:,} channels; a step removes up to "

@@ -31,6 +31,7 @@ class Compression(Settings):
         layers: only these, in this order for "maxout"; () for all that can be cut, the largest
             gain first.
         skip: layers that are never cut; nor is what hangs together with them.
+        heads: attention modules whose heads a score may cut as wholes.
         k: neurons a maxout unit at first; halved for a layer where that fails.
         rounds: how often a maxout goes over all layers; None as long as one can be cut.
         share: of all channels that one step of a score removes; halved whenever a step fails.
@@ -52,6 +53,7 @@ class Compression(Settings):
     method: MethodName = "maxout"
     layers: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
     k: Annotated[int, Field(ge=2)] = 4
     rounds: Annotated[int, Field(ge=1)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2

@@ -38,7 +38,7 @@ def magnitude(
             continue
         total = torch.zeros(group.channels, dtype=torch.float64)
         for layer in group.layers:
-            total += _rows(modules[layer]).norm(norm, dim=1).cpu()
+            total += _weights(modules[layer], group, layer).norm(norm, dim=1).cpu()
         scores[group.name] = total / total.mean().clamp_min(torch.finfo(torch.float64).tiny)
     return scores
 
@@ -58,7 +58,17 @@ def chance(groups: Sequence[ChannelGroup], seed: int = 0) -> dict[str, Float[Ten
     }
 
 
-def _rows(module: nn.Module) -> Float[Tensor, "channels weights"]:
+def _weights(
+    module: nn.Module, group: ChannelGroup, layer: str
+) -> Float[Tensor, "channels weights"]:
+    """The weights that make each channel of a group in one layer; several rows for a head."""
+    rows, channels = _rows(module), torch.arange(group.channels)
+    own = [m for m in group.members if m.name == layer and m.side == "out"]
+    entries = [m.entries(channels).to(rows.device) for m in own]
+    return torch.cat([rows[e].unflatten(0, (group.channels, -1)).flatten(1) for e in entries], 1)
+
+
+def _rows(module: nn.Module) -> Float[Tensor, "neurons weights"]:
     """The weights of each neuron of a layer, in double precision."""
     weight: Tensor = module.get_parameter("weight").detach().double()
     if isinstance(module, nn.Embedding):

@@ -59,6 +59,11 @@ def _cut(model: nn.Module, plan: KeepPlan) -> nn.Module:
     }
     entries = removed_entries((m, goes[layer]) for layer in plan.keep for m in members[layer])
     for (name, side), gone in entries.items():
+        owner, _, leaf = name.rpartition(".")
+        if side == "count":
+            counting = target(model, owner)
+            setattr(counting, leaf, getattr(counting, leaf) - len(gone))
+            continue
         module = target(model, name)
         stays = torch.ones(width(module, side), dtype=torch.bool)
         stays[gone] = False
@@ -66,7 +71,6 @@ def _cut(model: nn.Module, plan: KeepPlan) -> nn.Module:
             raise StructureError(f"the plan would leave nothing of {name!r}")
         keep = stays.nonzero().flatten()
         if isinstance(module, nn.Parameter):
-            owner, _, leaf = name.rpartition(".")
             narrow_parameter(model.get_submodule(owner), leaf, keep)
         elif len(gone):
             narrow(module, side, keep)

@@ -40,6 +40,8 @@ def masked(model: nn.Module, plan: KeepPlan) -> Iterator[None]:
                 handles.append(units.register_forward_pre_hook(silence))
         entries = removed_entries((m, goes[layer]) for layer in plan.keep for m in members[layer])
         for (name, side), gone in entries.items():
+            if side == "count":
+                continue
             module = target(model, name)
             if side == "in" and isinstance(module, nn.Module):
                 dim = -1 if isinstance(module, nn.Linear) else 1

@@ -43,6 +43,7 @@ APART = (
 )  # fmt: skip
 ATTENTION = ("ScaledDotProduct", "Bmm", "Softmax", "BaddBmm", "Unbind")
 
+ATTENDED = "it is read by an attention, whose heads are left whole"
 WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
 
 
@@ -219,7 +220,7 @@ def _mixes(grad_fn: Any) -> str:
     operation = grad_fn.name() if hasattr(grad_fn, "name") else type(grad_fn).__name__
     operation = operation.rpartition("::")[2]
     if operation.startswith(ATTENTION):
-        return "it is read by an attention, whose heads are left whole"
+        return ATTENDED
     if operation.startswith(APART):
         return ""
     plain = operation.rstrip("0123456789").removesuffix("Backward")

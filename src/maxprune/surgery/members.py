@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 import torch
@@ -32,6 +33,8 @@ def members_of(model: nn.Module, plan: KeepPlan, layer: str) -> tuple[Member, ..
     if members is None:
         return chain_members(model, find_chain(model, layer))
     for member in members:
+        if member.side == "count":
+            continue
         there = width(target(model, member.name), member.side)
         if member.start + channels * member.each > there:
             raise StructureError(
@@ -42,6 +45,10 @@ def members_of(model: nn.Module, plan: KeepPlan, layer: str) -> tuple[Member, ..
 
 
 def _neurons(model: nn.Module, plan: KeepPlan, layer: str) -> int:
+    for member in plan.members.get(layer, ()):
+        if member.side == "count":
+            owner, _, leaf = member.name.rpartition(".")
+            return int(getattr(target(model, owner), leaf, 0))
     alone = layer not in plan.members
     return neurons(find_layer(model, layer)) if alone else width(target(model, layer), "out")
 
@@ -70,10 +77,10 @@ def target(model: nn.Module, name: str) -> nn.Module | nn.Parameter:
     Raises:
         StructureError: there is none.
     """
-    found: dict[str, nn.Module | nn.Parameter] = dict(model.named_parameters())
-    found.update(model.named_modules())
-    if name in found:
-        return found[name]
+    for find in (model.get_submodule, model.get_parameter):
+        with contextlib.suppress(AttributeError):
+            found: nn.Module | nn.Parameter = find(name)
+            return found
     known = ", ".join(weighted_layers(model))
     raise StructureError(f"the network has no layer {name!r}; it has {known or 'none to cut'}")
 

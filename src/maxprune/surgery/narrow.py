@@ -16,7 +16,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from maxprune.errors import StructureError
 
-Side: TypeAlias = Literal["out", "in", "along"]
+Side: TypeAlias = Literal["out", "in", "along", "count"]
 Index: TypeAlias = Int[Tensor, " kept"]
 
 NARROWED = (

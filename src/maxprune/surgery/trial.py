@@ -20,21 +20,25 @@ from maxprune.surgery.apply import apply
 from maxprune.surgery.audit import audit
 from maxprune.surgery.chain import check_traceable
 from maxprune.surgery.groups import find_groups
+from maxprune.surgery.heads import head_groups
 
 
 def channel_groups(
-    model: nn.Module, inputs: Tensor, skip: Collection[str] = ()
+    model: nn.Module, inputs: Tensor, skip: Collection[str] = (), heads: Collection[str] = ()
 ) -> tuple[ChannelGroup, ...]:
     """Every group of channels that hang together, in the network's order.
 
     Residual and concatenated branches, depthwise and grouped convolutions, batch, layer and group
-    norm, flattening and bare parameters are followed. Attention heads are left whole. Each group
-    that can be cut was cut for trial.
+    norm, flattening and bare parameters are followed. Attention heads are left whole unless asked
+    for. Each group that can be cut was cut for trial.
 
     Args:
         model: any network; it is not changed.
         inputs: (batch, ...), a few inputs of the network; random ones will do.
         skip: layers that are not to be cut, by name; whatever hangs together with them stays.
+        heads: modules whose attention heads are to be cut as wholes, by name; their forward
+            function must take the number of heads from an attribute (`num_heads` or the like) and
+            no other width from that of its input.
 
     Returns:
         The groups, those that cannot be cut with the `reason`.
@@ -42,7 +46,7 @@ def channel_groups(
     Raises:
         StructureError: the network does not take these inputs, gives no tensor, or cannot be
             traced because its path depends on its input.
-        UsageError: `skip` names no layer of the network.
+        UsageError: `skip` names no layer of the network, or `heads` no attention that is known.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -59,7 +63,25 @@ def channel_groups(
         _because(g, "it is to be skipped") if not g.reason and set(g.layers) & set(skip) else g
         for g in groups
     )
+    for name in heads:
+        groups = _with_heads(model, groups, name, inputs)
     return _tried(model, groups, inputs)
+
+
+def _with_heads(
+    model: nn.Module, groups: tuple[ChannelGroup, ...], name: str, inputs: Tensor
+) -> tuple[ChannelGroup, ...]:
+    """The groups with the heads of one attention in the place of its queries, keys and values."""
+    network = _random(model)
+    reason = ""
+    for group in head_groups(model, name, groups):
+        reason = _failure(network, [group], inputs)
+        if not reason:
+            break
+    group = _because(group, reason)
+    first = next(i for i, g in enumerate(groups) if g.name in group.layers)
+    others = [g for g in groups if g.name not in group.layers]
+    return (*others[:first], group, *others[first:])
 
 
 def _tried(
