@@ -39,7 +39,7 @@ def head_groups(
         raise UsageError(f"the network has no module {name!r} whose heads could be cut") from None
     if isinstance(attention, nn.MultiheadAttention):
         raise UsageError(
-            f"the heads of {name!r} cannot be cut: nn.MultiheadAttention has one width"
+            f"the heads of {name!r} cannot be cut: the width of nn.MultiheadAttention is fixed"
         )
     linear = {f"{name}.{n}": m for n, m in attention.named_modules() if isinstance(m, nn.Linear)}
     made = [n for g in groups if g.reason == ATTENDED for n in g.layers if n in linear]
