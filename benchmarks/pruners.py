@@ -45,11 +45,10 @@ from maxprune.data.spec import DataOptions, open_data
 from maxprune.errors import UsageError
 from maxprune.files import read_json, write_json
 from maxprune.measure import accuracy, correct, macs, parameters, randomization_test
-from maxprune.networks import vgg
+from maxprune.networks import vgg_small
 from maxprune.runs.environment import environment
 from maxprune.train import Checkpoints, Fitting, Watch, derive, train
 
-SMALL = {"blocks": ((16, 16), (32, 32)), "hidden": (512,)}
 PLACES = (("fc1", 4), ("conv2_2", 2))
 TAYLOR_BATCHES = 20
 METHODS = ("maxout wins", "magnitude", "torch-pruning magnitude", "torch-pruning taylor", "control")
@@ -182,7 +181,7 @@ def compared(work: Work) -> list[dict[str, Any]]:
     data = open_data(name, DataOptions(root=work.root, seed=work.seed))
     shape = {"colours": data.input_shape[0], "size": data.input_shape[1]}
     torch.manual_seed(derive(work.seed, "initial"))
-    start = vgg(**SMALL, **shape)
+    start = vgg_small(**shape)
     kept = work.work / f"{work.seed}-unpruned"
     if kept.exists():
         start = load(kept)

@@ -73,6 +73,8 @@ def test_what_loses_too_much_is_taken_back_and_the_smallest_is_kept(found: Compr
     assert all(trial.loss_bound < 8 for trial in taken)
     assert all(trial.loss_bound >= 8 for trial in found.trials if not trial.taken)
     assert found.steps[-1].parameters == min(trial.parameters for trial in taken)
+    if "channels" in found.trials[0].title:
+        assert sum(not trial.taken for trial in found.trials) <= 3
     names = [step.name for step in found.steps]
     assert set(names) <= {trial.step for trial in taken}
     sizes = [step.parameters for step in found.steps]

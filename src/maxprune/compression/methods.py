@@ -196,7 +196,7 @@ class ScoreMethod:
             raise StructureError("nothing in the network can be cut; see maxprune inspect")
 
     def propose(self, model: nn.Module) -> Proposal | None:
-        """The channels with the lowest score, unless too many tries failed in a row."""
+        """The channels with the lowest score, unless too many tries have failed."""
         if self.failed >= self.settings.fails:
             return None
         groups = self._free(model)
@@ -211,8 +211,8 @@ class ScoreMethod:
 
     def answer(self, model: nn.Module, good: bool) -> nn.Module:
         """Halve the share after a failure."""
-        self.failed = 0 if good else self.failed + 1
         if not good:
+            self.failed += 1
             self.share /= 2
         return model
 

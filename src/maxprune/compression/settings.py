@@ -35,7 +35,8 @@ class Compression(Settings):
         k: neurons a maxout unit at first; halved for a layer where that fails.
         rounds: how often a maxout goes over all layers; None as long as one can be cut.
         share: of all channels that one step of a score removes; halved whenever a step fails.
-        fails: steps of a score that fail, one after the other, before the search ends.
+        fails: steps of a score that fail before the search ends; the last share tried is then
+            `share` halved once less often.
         keep_accuracy: points of accuracy that may be lost (100 takes every step); None where only
             budgets count.
         max_parameters: budget of parameters.

@@ -4,6 +4,15 @@ from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.resnet import resnet18, resnet56
-from maxprune.networks.vgg import vgg
+from maxprune.networks.vgg import vgg, vgg_small
 
-__all__ = ["Maxout", "he_normal", "lenet5", "resnet18", "resnet56", "vgg", "xavier_uniform"]
+__all__ = [
+    "Maxout",
+    "he_normal",
+    "lenet5",
+    "resnet18",
+    "resnet56",
+    "vgg",
+    "vgg_small",
+    "xavier_uniform",
+]

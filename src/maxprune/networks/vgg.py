@@ -67,3 +67,24 @@ def vgg(
         before = width
     layers["output"] = nn.Linear(before, classes)
     return nn.Sequential(layers).apply(he_normal)
+
+
+@factory
+def vgg_small(size: int = 32, colours: int = 3, classes: int = 10) -> nn.Sequential:
+    """A VGG-like network that trains on a CPU: conv 16-16, pool, conv 32-32, pool, fc 512.
+
+    The network of the published example of PLS pruning (Jordao et al. 2019), with batch norm.
+
+    Args:
+        size: height and width of a picture in pixels.
+        colours: channels of a picture.
+        classes: outputs.
+
+    Raises:
+        UsageError: a size below 1, or pictures that cannot be halved twice.
+
+    Example:
+        >>> sum(p.numel() for p in vgg_small().parameters())
+        1070970
+    """
+    return vgg(((16, 16), (32, 32)), (512,), size, colours, classes)
