@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 
 import torch
 from torch import nn
+
+from maxprune.errors import StructureError, first_line
 
 
 @contextlib.contextmanager
@@ -19,6 +22,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A deep copy of a network.
+
+    Raises:
+        StructureError: it cannot be copied, for example because it keeps the result of a forward
+            pass, or its weights are parametrized by hooks.
+    """
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise StructureError(
+            f"the network {type(model).__name__} cannot be copied: {first_line(error)}"
+        ) from error
 
 
 def best_device(name: str = "auto") -> torch.device:

@@ -65,7 +65,7 @@ def test_a_batch_norm_with_the_wrong_statistics_is_caught() -> None:
 
 def test_outputs_of_another_shape_are_caught() -> None:
     model, _, plan = cut(CASES[0])
-    with pytest.raises(AuditError, match=r"outputs were \(16, 5\) and are \(16, 4\)"):
+    with pytest.raises(AuditError, match=r"outputs were \[\(16, 5\)\] and are \[\(16, 4\)\]"):
         audit(model, nn.Linear(6, 4), plan, CASES[0].inputs())
 
 

@@ -142,7 +142,7 @@ def test_norms_grouped_and_transposed_convolutions_and_bare_parameters() -> None
     net, x = lively(Norms()), torch.randn(4, 3, 6, 6)
     groups = {g.name: g for g in channel_groups(net, x)}
     assert [(g.name, g.parts) for g in free(tuple(groups.values()))] == [
-        ("one", 3), ("two", 2), ("up", 2), ("three", 1)
+        ("one", 6), ("two", 2), ("up", 2), ("three", 1)
     ]  # fmt: skip
     assert {m.name for m in groups["up"].members} == {"up", "scale", "three"}
     both = half_plan([groups[name] for name in ("two", "up", "three")])
@@ -174,6 +174,92 @@ def test_an_embedding_is_cut_along() -> None:
     smaller = apply(net, plan)
     assert smaller.words.embedding_dim == 8
     assert audit(net, smaller, plan, x) <= 1e-5
+
+
+class Early(nn.Module):
+    """What torch-pruning gets wrong, far in front of the output: a deep body hides it."""
+
+    def __init__(self, kind: str, depth: int = 12) -> None:
+        super().__init__()
+        self.kind, self.stem = kind, nn.Conv2d(3, 8, 3, padding=1)
+        first = 11 if kind == "input" else 8
+        layers: list[nn.Module] = []
+        for i in range(depth):
+            layers += [nn.Conv2d(8 if i else first, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
+        self.body, self.out = nn.Sequential(*layers), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.stem(x))
+        if self.kind == "input":
+            y = torch.cat([x, y], 1)
+        elif self.kind == "shuffle":
+            y = y.view(len(y), 2, 4, *y.shape[2:]).transpose(1, 2).reshape(y.shape)
+        elif self.kind == "norm":
+            y = (y - y.mean(1, keepdim=True)) / (y.var(1, keepdim=True) + 1e-5).sqrt()
+        else:
+            y = F.local_response_norm(y, 5)
+        return self.out(self.body(y).mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["input", "shuffle", "norm", "response"])
+def test_a_wrong_guess_far_from_the_output_is_seen(kind: str) -> None:
+    torch.manual_seed(0)
+    net, x = Early(kind), torch.randn(2, 3, 8, 8)
+    groups = {g.name: g for g in channel_groups(net, x)}
+    assert groups["stem"].reason
+    assert not groups["body.0"].reason
+
+
+class Joined(nn.Module):
+    """Two branches behind one group norm, which wants as many of each part over both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1)
+        self.norm, self.mix = nn.GroupNorm(4, 16), nn.Conv2d(16, 12, 1)
+        self.last, self.out = nn.GroupNorm(4, 12), nn.Conv2d(12, 6, 1, groups=6)
+        self.end = nn.Conv2d(6, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(torch.cat([self.one(x), self.two(x)], 1))
+        return self.end(self.out(self.last(self.mix(x))))
+
+
+def test_parts_that_several_groups_share_or_that_leave_none_to_spare() -> None:
+    groups = {g.name: g.reason for g in channel_groups(Joined(), torch.randn(2, 3, 4, 4))}
+    assert groups["one"] == groups["two"] == "it shares the 4 parts of 'norm' with others"
+    assert groups["mix"] == "its 12 channels fall into 12 parts, which have none to spare"
+
+
+class Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(6, 8), nn.Linear(8, 2), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = F.relu(self.one(x))
+        self.seen = x
+        return {"two": self.two(x), "three": self.three(x)}
+
+
+def test_several_outputs_and_a_feature_that_is_kept() -> None:
+    net, x = Several(), torch.randn(2, 6)
+    net(x.requires_grad_(False)).clear()
+    del net.seen
+    groups = free(channel_groups(net, x))
+    assert [g.name for g in groups] == ["one"]
+    assert not hasattr(net, "seen")
+    plan = half_plan(groups)
+    assert audit(net, apply(net, plan), plan, x) <= 1e-5
+    del net.seen
+    net(x)
+    with pytest.raises(StructureError, match="the network Several cannot be copied"):
+        channel_groups(net, x)
+
+
+def test_weights_that_are_not_there_yet() -> None:
+    with pytest.raises(StructureError, match="is not there yet; run the network once"):
+        channel_groups(nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2)), torch.randn(2, 3))
 
 
 class Reused(nn.Module):

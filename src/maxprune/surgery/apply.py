@@ -5,13 +5,12 @@ The caller's model is never changed.
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 
 from maxprune.errors import StructureError
 from maxprune.lineage import lineage, remember
+from maxprune.modes import copied
 from maxprune.plan import KeepPlan, MaxoutPlan, Plan, ZeroPlan
 from maxprune.surgery.chain import find_chain, find_maxout
 from maxprune.surgery.insert import insert_maxout, remove_maxout
@@ -35,7 +34,7 @@ def apply(model: nn.Module, plan: Plan) -> nn.Module:
         StructureError: the plan does not fit the network.
     """
     known = lineage(model)
-    smaller = copy.deepcopy(model)
+    smaller = copied(model)
     if isinstance(plan, MaxoutPlan):
         smaller = insert_maxout(smaller, plan)
     elif isinstance(plan, ZeroPlan):

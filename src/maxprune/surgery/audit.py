@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -105,14 +106,44 @@ def audit(
     """
     x = inputs.to(device_of(larger))
     with evaluating(larger), evaluating(smaller), torch.inference_mode():
-        with masked(larger, plan):
-            expected = larger(x)
-        found = smaller(x)
-    if expected.shape != found.shape:
-        raise AuditError(f"outputs were {tuple(expected.shape)} and are {tuple(found.shape)}")
-    scale = max(float(expected.abs().max()), 1e-30)
-    difference = float((expected - found).abs().max()) / scale
+        with masked(larger, plan), _exact(x):
+            expected = tensors_of(larger(x))
+        with _exact(x):
+            found = tensors_of(smaller(x))
+    shapes = [[tuple(t.shape) for t in outputs] for outputs in (expected, found)]
+    if shapes[0] != shapes[1]:
+        raise AuditError(f"outputs were {shapes[0]} and are {shapes[1]}")
+    difference = max((_apart(a, b) for a, b in zip(expected, found, strict=True)), default=0.0)
     if not difference <= tolerance:
         layers = ", ".join(plan.keep)
         raise AuditError(f"cutting {layers} changed the outputs by {difference:.1e} (relative)")
     return difference
+
+
+def tensors_of(out: Any) -> list[Tensor]:
+    """Every tensor of what a network gives: one, or a tuple, a dictionary, an object of them."""
+    if isinstance(out, Tensor):
+        return [out]
+    if isinstance(out, dict):
+        out = list(out.values())
+    elif not isinstance(out, Sequence) and hasattr(out, "__dict__"):
+        out = list(vars(out).values())
+    return [t for part in out for t in tensors_of(part)] if isinstance(out, tuple | list) else []
+
+
+def _apart(expected: Tensor, found: Tensor) -> float:
+    """The largest difference, relative to the largest value."""
+    if not expected.numel():
+        return 0.0
+    scale = max(float(expected.abs().max()), 1e-30)
+    return float((expected - found).abs().max()) / scale
+
+
+@contextlib.contextmanager
+def _exact(x: Tensor) -> Iterator[None]:
+    """On CUDA, convolutions in full single precision instead of TF32."""
+    if x.device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield

@@ -101,6 +101,7 @@ def trace(model: nn.Module, training: bool = False) -> fx.Graph:
     Raises:
         StructureError: it cannot be traced, for example because its path depends on its input.
     """
+    before = [(module, dict(module.__dict__)) for module in model.modules()]
     try:
         with evaluating(model):
             model.train(training)
@@ -111,6 +112,10 @@ def trace(model: nn.Module, training: bool = False) -> fx.Graph:
         raise StructureError(
             f"the network {type(model).__name__} cannot be traced: {first_line(error)}"
         ) from error
+    finally:
+        for module, attributes in before:  # tracing runs forward, which may keep something
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
 
 
 def check_traceable(model: nn.Module, inputs: Tensor) -> None:

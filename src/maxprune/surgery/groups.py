@@ -10,9 +10,8 @@ the network with those channels masked (`surgery.trial`).
 
 from __future__ import annotations
 
-import copy
+import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,9 @@ from torch.nn.utils import parametrize
 from torch_pruning.dependency import DependencyGraph
 
 from maxprune.errors import StructureError, first_line
-from maxprune.modes import device_of
+from maxprune.modes import copied, device_of
 from maxprune.plan import ChannelGroup, Member
+from maxprune.surgery.audit import tensors_of
 from maxprune.surgery.narrow import NARROWED, Side, is_depthwise, parts, width
 
 # Operations of autograd through which every channel passes alone, by the beginning of their name.
@@ -36,12 +36,12 @@ APART = (
     "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "MkldnnMaxPool", "Upsample",
     "ConstantPadNd", "ReflectionPad", "ReplicationPad", "Mean", "Sum", "Amax", "Max",
     "NativeDropout", "FusedDropout", "FeatureDropout", "Bernoulli",
-    "Cat", "Split", "View", "UnsafeView", "Reshape", "Alias", "Clone", "Contiguous", "ToCopy",
-    "Expand", "Repeat", "Squeeze", "Unsqueeze", "Transpose", "Permute", "TBackward", "Select",
-    "Slice", "Index", "Flatten", "Addmm", "Mm", "Convolution", "Mkldnn", "NativeBatchNorm",
+    "Cat", "Split", "Unbind", "View", "UnsafeView", "Reshape", "Alias", "Clone", "Contiguous",
+    "ToCopy", "Expand", "Repeat", "Squeeze", "Unsqueeze", "Transpose", "Permute", "TBackward",
+    "Select", "Slice", "Index", "Flatten", "Addmm", "Mm", "Convolution", "Mkldnn", "NativeBatchNorm",
     "CudnnBatchNorm", "NativeLayerNorm", "NativeGroupNorm",
 )  # fmt: skip
-ATTENTION = ("ScaledDotProduct", "Bmm", "Softmax", "BaddBmm", "Unbind")
+ATTENTION = ("ScaledDotProduct", "Bmm", "BaddBmm")
 
 ATTENDED = "it is read by an attention, whose heads are left whole"
 WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
@@ -67,11 +67,16 @@ def find_groups(model: nn.Module, inputs: Tensor) -> tuple[ChannelGroup, ...]:
     Raises:
         StructureError: the network does not take these inputs, or gives no tensor.
     """
-    traced = copy.deepcopy(model).eval()
+    lazy = [n for n, p in model.named_parameters() if isinstance(p, nn.UninitializedParameter)]
+    if lazy:
+        raise StructureError(f"{lazy[0]!r} is not there yet; run the network once")
+    traced = copied(model).eval()
     for parameter in traced.parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_(True)
-    found = _trace(traced, inputs.to(device_of(model)))
+    x = inputs.to(device_of(model))
+    _check_runs(traced, x)
+    found = _trace(traced, x)
     groups: list[ChannelGroup] = []
     seen: set[str] = set()
     for name, module in traced.named_modules():
@@ -84,13 +89,25 @@ def find_groups(model: nn.Module, inputs: Tensor) -> tuple[ChannelGroup, ...]:
     return tuple(groups)
 
 
+def _check_runs(model: nn.Module, x: Tensor) -> None:
+    """Refuse inputs that the network does not take."""
+    try:
+        with torch.no_grad():
+            model(x)
+    except Exception as error:
+        raise StructureError(
+            f"the network {type(model).__name__} does not take an input of shape "
+            f"{tuple(x.shape[1:])}: {first_line(error)}"
+        ) from error
+
+
 def _trace(model: nn.Module, x: Tensor) -> _Found:
     """One forward pass, followed by torch-pruning."""
     calls: Counter[str] = Counter()
     outputs: list[Any] = []
 
     def keep(out: Any) -> Any:
-        tensors = [t for t in _tensors(out) if t.grad_fn is not None]
+        tensors = [t for t in tensors_of(out) if t.grad_fn is not None]
         if not tensors:
             raise StructureError(
                 f"the network {type(model).__name__} gives no tensor of its layers"
@@ -113,8 +130,7 @@ def _trace(model: nn.Module, x: Tensor) -> _Found:
         raise
     except Exception as error:
         raise StructureError(
-            f"the network {type(model).__name__} does not take an input of shape "
-            f"{tuple(x.shape[1:])}: {first_line(error)}"
+            f"the network {type(model).__name__} cannot be followed: {first_line(error)}"
         ) from error
     finally:
         for handle in handles:
@@ -123,20 +139,6 @@ def _trace(model: nn.Module, x: Tensor) -> _Found:
     names |= {parameter: name for name, parameter in model.named_parameters()}
     reused = {name for name, count in calls.items() if count > 1} | _tied(model)
     return _Found(graph, names, frozenset(outputs), frozenset(reused))
-
-
-def _tensors(out: Any) -> list[Tensor]:
-    if isinstance(out, Tensor):
-        return [out]
-    if isinstance(out, dict):
-        out = list(out.values())
-    if isinstance(out, Sequence):
-        return [t for part in out for t in _tensors(part)]
-    return (
-        [t for part in vars(out).values() for t in _tensors(part)]
-        if hasattr(out, "__dict__")
-        else []
-    )
 
 
 def _tied(model: nn.Module) -> set[str]:
@@ -162,10 +164,10 @@ def _group(found: _Found, name: str, module: nn.Module) -> ChannelGroup:
     pruner = found.graph.get_pruner_of_module(module)
     items = found.graph.get_pruning_group(module, pruner.prune_out_channels, list(range(channels)))
     members: list[Member] = []
-    reason = ""
+    hindrances = [reason for item in items if (reason := _hindrance(found, item.dep))]
+    reason = ATTENDED if ATTENDED in hindrances else next(iter(hindrances), "")
     divided = 1
     for item in items:
-        reason = reason or _hindrance(found, item.dep)
         target = item.dep.target.module
         if not isinstance(target, (*NARROWED, nn.Parameter)) or _is_single(target):
             continue
@@ -174,12 +176,15 @@ def _group(found: _Found, name: str, module: nn.Module) -> ChannelGroup:
             reason = reason or f"its channels are interleaved in {found.names[target]!r}"
         elif member not in members:
             members.append(member)
-            divided = max(divided, parts(target))
+            divided = math.lcm(divided, parts(target))
+            if parts(target) > 1 and channels * member.each < width(target, member.side):
+                shared = found.names[target]
+                reason = reason or f"it shares the {parts(target)} parts of {shared!r} with others"
     order = list(found.names.values())
     members.sort(key=lambda member: order.index(member.name))
     reason = reason or ("a single channel" if channels == 1 else "")
-    if not reason and divided > 1 and channels // divided < 2:
-        reason = f"its channels fall into {divided} parts of {channels // divided}"
+    if not reason and divided > 1 and (channels % divided or channels // divided < 2):
+        reason = f"its {channels} channels fall into {divided} parts, which have none to spare"
     return ChannelGroup(
         name=name, channels=channels, members=tuple(members), parts=divided, reason=reason
     )

@@ -1,19 +1,19 @@
 """Cut for trial: what the analysis of a network says is believed only after it was tried.
 
 The trial halves every group in a copy of the network whose weights are random, so that no zero
-in the real ones can hide a mistake, and compares with the same network masked.
+in the real ones can hide a mistake, and compares with the same network masked. It does so in double
+precision: behind many layers a mistake may change the outputs by less than single precision shows.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from maxprune.errors import AuditError, MaxpruneError, UsageError, first_line
-from maxprune.modes import device_of, evaluating
+from maxprune.modes import copied, device_of, evaluating
 from maxprune.plan import ChannelGroup
 from maxprune.planner import half_plan
 from maxprune.surgery.apply import apply
@@ -21,6 +21,8 @@ from maxprune.surgery.audit import audit
 from maxprune.surgery.chain import check_traceable
 from maxprune.surgery.groups import find_groups
 from maxprune.surgery.heads import head_groups
+
+DOUBLE, SINGLE = 1e-9, 1e-3  # tolerances of a trial, relative
 
 
 def channel_groups(
@@ -72,10 +74,10 @@ def _with_heads(
     model: nn.Module, groups: tuple[ChannelGroup, ...], name: str, inputs: Tensor
 ) -> tuple[ChannelGroup, ...]:
     """The groups with the heads of one attention in the place of its queries, keys and values."""
-    network = _random(model)
+    network, x, tolerance = _random(model, inputs)
     reason = ""
     for group in head_groups(model, name, groups):
-        reason = _failure(network, [group], inputs)
+        reason = _failure(network, [group], x, tolerance)
         if not reason:
             break
     group = _because(group, reason)
@@ -91,8 +93,8 @@ def _tried(
     free = [group for group in groups if not group.reason]
     if not free:
         return groups
-    network = _random(model)
-    failed = _failed(network, free, inputs)
+    network, x, tolerance = _random(model, inputs)
+    failed = _failed(network, free, x, tolerance)
     return tuple(_because(g, failed.get(g.name, g.reason)) for g in groups)
 
 
@@ -100,24 +102,32 @@ def _because(group: ChannelGroup, reason: str) -> ChannelGroup:
     return group.model_copy(update={"reason": reason})
 
 
-def _failed(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> dict[str, str]:
+def _failed(
+    network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor, tolerance: float
+) -> dict[str, str]:
     """The groups that cannot be cut, with the reason: found by halving the suspects."""
-    reason = _failure(network, groups, inputs)
+    reason = _failure(network, groups, inputs, tolerance)
     if not reason:
         return {}
     if len(groups) == 1:
         return {groups[0].name: reason}
     middle = len(groups) // 2
     halves = (groups[:middle], groups[middle:])
-    failed = {name: why for half in halves for name, why in _failed(network, half, inputs).items()}
+    failed = {
+        name: why
+        for half in halves
+        for name, why in _failed(network, half, inputs, tolerance).items()
+    }
     return failed or {group.name: f"together with others, {reason}" for group in groups}
 
 
-def _failure(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor) -> str:
+def _failure(
+    network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor, tolerance: float
+) -> str:
     """Why these groups cannot be cut together; empty if the trial works."""
     plan = half_plan(groups)
     try:
-        audit(network, apply(network, plan), plan, inputs, tolerance=1e-3)
+        audit(network, apply(network, plan), plan, inputs, tolerance)
     except AuditError:
         return "a trial cut changed what other channels give"
     except MaxpruneError as error:
@@ -127,19 +137,37 @@ def _failure(network: nn.Module, groups: Sequence[ChannelGroup], inputs: Tensor)
     return ""
 
 
-def _random(model: nn.Module) -> nn.Module:
-    """A copy whose weights are random and of a size that signals neither die nor blow up."""
-    network = copy.deepcopy(model)
-    generator = torch.Generator(device_of(model)).manual_seed(0)
-    with evaluating(network), torch.no_grad():
-        for parameter in network.parameters():
+def _random(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, Tensor, float]:
+    """A copy whose weights are random and of a size that signals neither die nor blow up.
+
+    Returns:
+        The network and the inputs in double precision, and the tolerance of its trials; all in
+        single precision for a forward function that insists on that.
+    """
+    x = inputs.double() if inputs.is_floating_point() else inputs
+    double = _with_random_weights(copied(model).double())
+    try:
+        with evaluating(double), torch.no_grad():
+            double(x.to(device_of(double)))
+    except Exception:
+        return _with_random_weights(copied(model)), inputs, SINGLE
+    return double, x, DOUBLE
+
+
+def _with_random_weights(network: nn.Module) -> nn.Module:
+    """The network with other weights, in place: signals keep their size from layer to layer."""
+    generator = torch.Generator(device_of(network)).manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
             if not parameter.is_floating_point():
                 continue
-            fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
             if parameter.dim() > 1:
-                parameter.uniform_(-1, 1, generator=generator).mul_((6 / fan_in) ** 0.5)
-            else:
-                parameter.uniform_(0.1, 0.6, generator=generator)
+                size = (6 / parameter[0].numel()) ** 0.5
+                parameter.uniform_(-size, size, generator=generator)
+            elif name.endswith("bias"):
+                parameter.uniform_(-0.2, 0.4, generator=generator)
+            else:  # the scale of a norm, usually
+                parameter.uniform_(0.7, 1.4, generator=generator)
         for name, buffer in network.named_buffers():
             if name.endswith("running_mean"):
                 buffer.uniform_(-0.3, 0.3, generator=generator)
