@@ -350,6 +350,33 @@ def test_compress_prints_and_writes_what_it_found(compressed: Path) -> None:
     assert session.run(None, {"input": x})[0].shape == (3, 10)
 
 
+def test_the_saved_model_opens_as_the_readme_says(compressed: Path) -> None:
+    """From the folder of the network's file, and from elsewhere with --factory."""
+    file = compressed.parent / "cli_net.py"
+    steps, model = compressed / "steps" / "unpruned", compressed / "model"
+
+    def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("maxprune")), *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+    given = ("--factory", f"{file}:build")
+    for arguments in (("diff", steps, model), ("inspect", model, "--input", "1,28,28")):
+        refused = run(*arguments, cwd=compressed.parent)
+        assert refused.returncode == 2
+        assert "is not a function under @maxprune.factory" in refused.stderr
+        opened = run(*arguments, *given, cwd=compressed.parent.parent)
+        assert opened.returncode == 0, opened.stderr
+    marked = file.read_text().replace("def build", "import maxprune\n@maxprune.factory\ndef build")
+    try:
+        (compressed.parent / "cli_net.py").write_text(marked)
+        opened = run("diff", steps, model, cwd=compressed.parent)
+        assert opened.returncode == 0, opened.stderr
+    finally:
+        file.write_text(marked.replace("import maxprune\n@maxprune.factory\n", ""))
+    assert "maxprune.load(" in (compressed / "said.txt").read_text()
+    assert ", factory=build)" in (compressed / "said.txt").read_text()
+
+
 def test_compress_goes_on_where_it_was(
     compressed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -406,7 +433,7 @@ def test_compress_shows_its_plan_and_trains_nothing(
     code, out, _ = call(monkeypatch, capsys, *arguments, "--keep-accuracy", 3)
     assert code == 0
     assert "1. a maxout behind fc1, 512 neurons: k = 4 (to 128) or k = 2 (to 256)" in out
-    assert "1,293 samples to train, 144 to judge by, 360 to test" in out
+    assert "1,228 samples to train, 144 to judge by, 65 to choose" in out
     code, out, _ = call(
         monkeypatch, capsys, *arguments, "--method", "chance", "--max-macs", 10**6, "--skip", "fc1"
     )

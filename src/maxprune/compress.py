@@ -16,7 +16,7 @@ from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Report, Search, Told
 from maxprune.compression.settings import Compression
 from maxprune.data.images import Dataset
-from maxprune.data.samples import Splits
+from maxprune.data.samples import Loaded, Splits, fingerprint
 from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
@@ -28,6 +28,8 @@ from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
 from maxprune.runs.workspace import Memory, Space, Workspace
 from maxprune.store.model import check_factory
 from maxprune.train import Fitting
+from maxprune.train.loop import check_fits
+from maxprune.weights import zero_plan
 
 DEFAULT = Compression(keep_accuracy=0.5)
 
@@ -76,7 +78,7 @@ def compress(
     )
     run = run or Run()
     check_settings(asked, splits, model)
-    fitting = Fitting.of_epochs(asked.epochs, len(splits.train), batch=asked.batch, rate=asked.rate)
+    fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
     space: Space = Memory()
     if folder is not None:
         check_factory(lineage(model))
@@ -146,7 +148,16 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         UsageError: so few validation samples cannot show so small a loss; a layer is not there.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
+    for name, samples in (("validation", data.validation), ("test", data.test)):
+        if isinstance(samples, Loaded) and fingerprint(samples) != fingerprint(samples):
+            raise UsageError(
+                f"the {name} data differ between two passes (a shuffled loader, or random "
+                "changes); networks are compared sample by sample, so both passes must be equal"
+            )
+    check_fits(model, data.train)
     make_method(settings, data, model)
+    if isinstance(settings.zero, float):
+        zero_plan(model, settings.zero)
     same = torch.ones(len(data.validation), dtype=torch.bool)
     least = loss_bound(same, same)
     if settings.keep_accuracy is not None and settings.keep_accuracy <= least:
@@ -203,18 +214,19 @@ def _tested(search: Search, name: str) -> Measured:
 
 
 def _own(fit: Callable[..., Any] | None) -> str | None:
-    return None if fit is None else f"{fit.__module__}:{fit.__qualname__}"
+    if fit is None:
+        return None
+    return f"{getattr(fit, '__module__', '')}:{getattr(fit, '__qualname__', type(fit).__name__)}"
 
 
 def _data(data: Splits) -> str:
-    """A checksum of the labels of all samples, and of the pixels of the first."""
+    """A checksum of all samples; of a training loader, whose order may change, of their number."""
     digest = hashlib.sha256(f"{data.name} {data.input_shape}".encode())
-    for samples in (data.train, data.validation, data.test):
+    for samples in (data.train, data.validation, data.test, data.stopping):
         if samples is not None:
             digest.update(f"{samples.classes} {samples.about()}".encode())
-            x, y = next(samples.batches(256))
-            digest.update(y.cpu().numpy().tobytes())
-            digest.update(x.cpu().contiguous().numpy().tobytes())
+            if samples is not data.train or not isinstance(samples, Loaded):
+                digest.update(fingerprint(samples).encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,6 @@ and no stored code is needed.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -23,6 +22,7 @@ M = TypeVar("M", bound=nn.Module)
 
 _ATTRIBUTE = "_maxprune_lineage"
 _MARK = "_maxprune_factory"
+_adopted: dict[str, Any] = {}  # functions that the user named, by that name
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,19 @@ def adopt(model: M, function: Callable[[], Any], name: str) -> M:
 
     The user named the function, so it counts as a factory from now on, in this process.
     """
-    with contextlib.suppress(AttributeError, TypeError):
-        setattr(function, _MARK, name)
+    _adopted[name] = function
     return remember(model, Lineage(name))
 
 
 def is_factory(function: object, name: str) -> bool:
     """Whether `function` is the one that was decorated as the factory "package.module:name"."""
-    return callable(function) and getattr(function, "__dict__", {}).get(_MARK) == name
+    marked = getattr(function, "__dict__", {}).get(_MARK) == name
+    return callable(function) and (marked or _adopted.get(name) == function)
+
+
+def is_marked(model: nn.Module) -> bool:
+    """Whether a saved model of this network opens by itself: its factory is under the decorator."""
+    return lineage(model).factory not in _adopted
 
 
 def _snapshot(value: Any) -> Any:

@@ -105,7 +105,8 @@ class Trial(Record):
     """One step that a search tried, judged on validation data.
 
     `loss_bound` is the largest loss of accuracy, in points, that Tango's paired test does not
-    refute with 95% confidence; `taken` says whether the search went on from it.
+    refute with 95% confidence; `taken` says whether the search went on from it. A trial that broke
+    off has a `reason`, the sizes of the network it was to cut, and no accuracy.
     """
 
     step: str
@@ -115,9 +116,10 @@ class Trial(Record):
     bytes: Count
     latency_ms: Seconds | None
     accuracy_before_retraining: Percent | None
-    accuracy: Percent
-    loss_bound: Finite
+    accuracy: Percent | None
+    loss_bound: Finite | None
     taken: bool
+    reason: str = ""
 
 
 class Search(Record):

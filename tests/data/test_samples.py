@@ -16,6 +16,7 @@ from maxprune.data.images import Dataset, Images
 from maxprune.data.samples import Loaded, Pictures, Splits, flipped, shifted
 from maxprune.data.spec import DataOptions, of_dataset, open_data
 from maxprune.errors import DataError, UsageError
+from maxprune.train import Fitting
 
 
 def images(n: int = 20, channels: int = 3, size: int = 8) -> Images:
@@ -72,7 +73,7 @@ def test_what_is_judged_is_normalised_and_not_augmented() -> None:
         [0.2, 0.2, 0.1]
     )[:, None, None]
     assert torch.allclose(x, expected, atol=1e-6)
-    assert (len(pictures), pictures.classes, pictures.about()) == (20, 4, [20, 3, 8, 8])
+    assert (len(pictures), pictures.classes, pictures.about()) == (20, 4, [20, 3, 8, 8, 1, 2])
 
 
 def loader(n: int = 20, batch: int = 6, shuffle: bool = False) -> DataLoader:
@@ -111,7 +112,7 @@ def test_batches_that_are_none_are_refused(batches: list[Any], says: str) -> Non
 def test_a_dataset_keeps_a_tenth_to_judge_by() -> None:
     data = Dataset("own", images(100), images(40))
     splits = of_dataset(data, DataOptions(seed=3), mirrored=True)
-    assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [90, 10, 40]
+    assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [86, 10, 40]
     assert (splits.train.flip, splits.train.crop) == (True, 1)
     assert (splits.validation.flip, splits.validation.crop) == (False, 0)
     plain = of_dataset(data, DataOptions(augment=()))
@@ -135,7 +136,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     write(tmp_path / "pets", "train", 10)
     splits = open_data(str(tmp_path / "pets"))
     assert (splits.name, splits.input_shape, splits.classes) == ("pets", (3, 8, 8), 2)
-    assert [len(splits.train), len(splits.validation), splits.test] == [18, 2, None]
+    assert [len(splits.train), len(splits.validation), splits.test] == [17, 2, None]
     assert splits.notes[0] == "classes: cat, dog"
     assert "a tenth of train/ was held out" in splits.notes[1]
     write(tmp_path / "pets", "val", 3)
@@ -146,7 +147,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     options = DataOptions(unreadable="skip", size=(1, 4, 4))
     splits = open_data(str(tmp_path / "pets"), options)
     assert splits.input_shape == (1, 4, 4)
-    assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [20, 6, 8]
+    assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [19, 6, 8]
     assert "1 pictures could not be read: test/dog/broken.jpg" in splits.notes[-1]
 
 
@@ -166,6 +167,9 @@ def missing(): return part(9), part(6, classes=2)
 def shapes(): return part(9), part(6, size=5)
 def empty(): return part(9), []
 def fails(): raise OSError("no disk")
+def whole():
+    import maxprune
+    return maxprune.data.load("digits")
 """
 
 
@@ -177,6 +181,27 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / f"own_data_{tmp_path.name[-12:]}.py"
     path.write_text(OWN)
     return path
+
+
+def test_options_that_would_do_nothing_are_refused(own: Path) -> None:
+    with pytest.raises(UsageError, match="loaders, which do their own: no size, augmentation"):
+        open_data(f"{own}:two", DataOptions(mean=(0.5,)))
+    with pytest.raises(UsageError, match="the pictures of digits have one size"):
+        open_data("digits", DataOptions(size=(1, 8, 8)))
+    own.write_text(
+        own.read_text() + "\nimport maxprune\ndef whole(): return maxprune.data.load('digits')\n"
+    )
+    options = DataOptions(mean=(0.5,), std=(0.5,), augment=("flip",))
+    splits = open_data(f"{own}:whole", options)
+    assert (splits.train.mean, splits.train.flip, splits.train.crop) == ((0.5,), True, 0)
+
+
+def test_a_pass_of_a_loader_has_its_own_batches() -> None:
+    own = Loaded(loader(20, batch=6), "own", 4)
+    assert own.iterations(128) == 4
+    assert Fitting.of_passes(2, own).iterations == 8
+    assert Fitting.of_passes(2, own).judge_every == 4
+    assert Fitting.of_passes(2, Pictures(images()), batch=5).iterations == 8
 
 
 def test_functions_that_give_loaders(own: Path) -> None:

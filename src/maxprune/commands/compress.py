@@ -11,6 +11,7 @@ from rich.console import Console
 
 from maxprune.commands.shared import (
     AsJson,
+    Factory,
     Heads,
     Network,
     Skip,
@@ -49,6 +50,7 @@ class Asked:
     ]
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-out")
     weights: Weights = None
+    factory: Factory = None
     method: Annotated[
         str,
         typer.Option(
@@ -145,8 +147,7 @@ class Asked:
 
         if self.method not in METHODS:
             raise UsageError(f"--method is one of {', '.join(METHODS)}, not {self.method!r}")
-        if not 0 < self.share < 100:
-            raise UsageError(f"--share is a percentage between 0 and 100, not {self.share:g}")
+        percentage("share", f"{self.share:g}")  # refuses what is none
         budgets = {
             name: getattr(self, name)
             for name in ("max_parameters", "max_macs", "max_bytes", "max_latency_ms")
@@ -214,17 +215,14 @@ def compress_command(
     from maxprune.data.spec import open_data
     from maxprune.report.progress import Steps
     from maxprune.report.trials import trial_line
-    from maxprune.store.source import find_function, open_network
+    from maxprune.store.source import find_named, open_network
     from maxprune.train import Fitting
 
     console = Console(stderr=as_json)
     settings, epochs = asked.settings(), asked.first_epochs()
     torch.manual_seed(asked.seed)
-    model = open_network(asked.network, asked.weights)
-    fit = None
-    if asked.fit is not None:
-        source, _, path = asked.fit.rpartition(":")
-        fit = find_function(source, path)
+    model = open_network(asked.network, asked.weights, asked.factory)
+    fit = None if asked.fit is None else find_named(asked.fit)
     data = open_data(asked.data, asked.data_options())
     check_settings(settings, data, model)
     if dry_run:
@@ -232,7 +230,7 @@ def compress_command(
         return
     first = None
     if epochs:
-        first = Fitting.of_epochs(epochs, len(data.train), batch=asked.batch, rate=asked.train_rate)
+        first = Fitting.of_passes(epochs, data.train, batch=asked.batch, rate=asked.train_rate)
     with Steps(console, None, "the search") as steps:
         run = Run(
             report=steps.report,
@@ -251,6 +249,8 @@ def _show_plan(console: Console, settings: Compression, data: Splits, model: Any
     from maxprune.compression.methods import planned
 
     test = f"{len(data.test):,} to test" if data.test else "no test set"
+    if data.stopping is not None:
+        test = f"{len(data.stopping):,} to choose the best epoch by, {test}"
     console.print(
         f"{data.name}: {len(data.train):,} samples to train, {len(data.validation):,} to judge by, "
         f"{test}; inputs of {data.input_shape}",
@@ -263,6 +263,7 @@ def _show_plan(console: Console, settings: Compression, data: Splits, model: Any
 
 def _show(console: Console, found: Compressed, out: Path) -> None:
     """The tables, what was found, and where it lies."""
+    from maxprune.lineage import is_marked, lineage
     from maxprune.report import steps_table
     from maxprune.report.trials import conclusion, trials_table
 
@@ -274,8 +275,11 @@ def _show(console: Console, found: Compressed, out: Path) -> None:
     for note in (*conclusion(found.results), *found.results.details.notes):
         console.print(note, highlight=False)
     console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    build = lineage(found.model).factory.rpartition(":")[2]
+    given = "" if is_marked(found.model) else f", factory={build}"
     console.print(
-        f"The network: maxprune.load({str(out / 'model')!r}), or {out / 'model.onnx'} anywhere",
+        f"The network: maxprune.load({str(out / 'model')!r}{given})"
+        + (f", or {out / 'model.onnx'} anywhere" if (out / "model.onnx").exists() else ""),
         highlight=False,
         soft_wrap=True,
     )

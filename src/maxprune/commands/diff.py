@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from maxprune.commands.shared import AsJson
+from maxprune.commands.shared import AsJson, Factory
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a saved model.", show_default=False)]
 
@@ -16,10 +16,7 @@ Folder = Annotated[Path, typer.Argument(help="Folder of a saved model.", show_de
 def diff_command(
     before: Folder,
     after: Folder,
-    factory: Annotated[
-        str | None,
-        typer.Option(help="my_net.py:build, for a function that is not under @maxprune.factory."),
-    ] = None,
+    factory: Factory = None,
     every: Annotated[
         bool, typer.Option("--all", help="Show all indices, and layers that were not cut.")
     ] = False,
@@ -31,13 +28,10 @@ def diff_command(
     """
     from maxprune.difference import diff
     from maxprune.report.difference import difference_tables
-    from maxprune.store.source import find_function
+    from maxprune.store.source import find_named, look_here
 
-    function = None
-    if factory is not None:
-        source, _, path = factory.rpartition(":")
-        function = find_function(source, path)
-    found = diff(before, after, function)
+    look_here()
+    found = diff(before, after, None if factory is None else find_named(factory))
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return

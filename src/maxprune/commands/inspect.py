@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from maxprune.commands.shared import AsJson, Heads, Input, Network, Skip, Weights, names, shape
+from maxprune.commands.shared import (
+    AsJson,
+    Factory,
+    Heads,
+    Input,
+    Network,
+    Skip,
+    Weights,
+    names,
+    shape,
+)
 
 KINDS: tuple[Literal["float"], Literal["int"]] = ("float", "int")
 
@@ -16,6 +26,7 @@ def inspect_command(
     network: Network,
     input_shape: Input,
     weights: Weights = None,
+    factory: Factory = None,
     skip: Skip = None,
     heads: Heads = None,
     integers: Annotated[
@@ -40,7 +51,7 @@ def inspect_command(
 
     size = shape(input_shape)
     found = inspect(
-        open_network(network, weights), size, names(skip), names(heads), KINDS[integers]
+        open_network(network, weights, factory), size, names(skip), names(heads), KINDS[integers]
     )
     if as_json:
         typer.echo(found.model_dump_json(indent=1))

@@ -33,6 +33,13 @@ Weights: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="A .safetensors file or a state dict saved by torch, to fill in."),
 ]
+Factory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="my_net.py:build, the function that built a saved model, where it is not under "
+        "@maxprune.factory or lies in another folder."
+    ),
+]
 Skip: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(help="Layers that are not to be cut: give it again, or join them by commas."),

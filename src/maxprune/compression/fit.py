@@ -66,14 +66,16 @@ class Trainer:
         if self.own is not None:
             if zero is not None:
                 zero_below(model, zero_plan(model, zero).threshold)
-            with hold_zeros(model):
+            with hold_zeros(model), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
                 return self._by_hand(model, tick), Curve(step="", iterations=[], loss=[])
         total = self.fitting.iterations
         watch = Watch(
             tick=lambda done: tick(done, total),
-            judge=lambda network: accuracy(network, self.data.validation),
+            judge=lambda network: accuracy(network, self.data.stopping or self.data.validation),
         )
         progress = train(model, self.data.train, self.fitting, seed, place, watch, zero)
+        model.zero_grad(set_to_none=True)  # or every network of a search would keep its own
         curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
         return model, curve
 

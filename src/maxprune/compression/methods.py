@@ -16,7 +16,7 @@ from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
 from maxprune.data.samples import Samples, Splits
 from maxprune.errors import MaxpruneError, StructureError, UsageError
-from maxprune.inspection import example_inputs, inspect
+from maxprune.inspection import inspect
 from maxprune.measure import parameters
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, KeepPlan, least_winning, maxout_plan
@@ -70,6 +70,8 @@ def make_method(settings: Compression, data: Splits, model: nn.Module) -> Method
         StructureError: nothing can be cut.
     """
     if settings.method == "maxout":
+        if settings.heads:
+            raise UsageError("heads are cut by a score, not by a maxout: name another method")
         return MaxoutMethod(settings, data, places(settings, model, data.input_shape))
     return ScoreMethod(settings, data, model)
 
@@ -192,8 +194,14 @@ class ScoreMethod:
     def __init__(self, settings: Compression, data: Splits, model: nn.Module) -> None:
         self.settings, self.data = settings, data
         self.share, self.failed = settings.share, 0
-        if not self._free(model):
+        free = self._free(model)
+        if not free:
             raise StructureError("nothing in the network can be cut; see maxprune inspect")
+        channels = sum(group.channels for group in free)
+        if settings.share * channels < 1:
+            raise UsageError(
+                f"a share of {settings.share:g} of {channels:,} channels is less than one channel"
+            )
 
     def propose(self, model: nn.Module) -> Proposal | None:
         """The channels with the lowest score, unless too many tries have failed."""
@@ -217,17 +225,7 @@ class ScoreMethod:
         return model
 
     def _free(self, model: nn.Module) -> list[ChannelGroup]:
-        x = example_inputs(model, self.data.input_shape)
-        groups = [g for g in channel_groups(model, x, self.settings.skip) if not g.reason]
-        if not self.settings.layers:
-            return groups
-        known = {layer for group in groups for layer in group.layers}
-        unknown = [name for name in self.settings.layers if name not in known]
-        if unknown:
-            raise UsageError(
-                f"layer {unknown[0]!r} is not there or cannot be cut: maxprune inspect"
-            )
-        return [group for group in groups if set(group.layers) & set(self.settings.layers)]
+        return chosen_groups(self.settings, model, inputs_of(self.data))
 
     def _plan(self, model: nn.Module, groups: list[ChannelGroup], share: float) -> KeepPlan:
         if self.settings.method == "magnitude":
@@ -278,6 +276,12 @@ def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[Ch
     return [group for group in groups if set(group.layers) & set(settings.layers)]
 
 
+def inputs_of(data: Splits) -> Tensor:
+    """Two real inputs."""
+    x, _ = next(data.train.batches(2))
+    return x[:2]
+
+
 def audited(model: nn.Module, plan: KeepPlan, samples: Samples) -> nn.Module:
     """The smaller network, compared with the masked larger one on real samples."""
     smaller = apply(model, plan)
@@ -301,8 +305,7 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
             ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
             lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
         return lines
-    x = example_inputs(model, data.input_shape)
-    free = chosen_groups(settings, model, x)
+    free = chosen_groups(settings, model, inputs_of(data))
     channels = sum(group.channels for group in free)
     lines.append(
         f"{len(free)} groups of {channels:,} channels; a step removes up to "

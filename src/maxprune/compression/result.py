@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from maxprune.data.samples import Samples, Splits
+from maxprune.errors import AuditError, StructureError, UsageError
 from maxprune.lineage import lineage
 from maxprune.plan import Plan
 from maxprune.results import Results, Step, Trial
@@ -58,17 +59,34 @@ class Compressed:
 
     def write_report(self, path: str | Path) -> None:
         """Write the page with tables and plots: one file that opens offline."""
-        from maxprune.report import write_page  # matplotlib is slow to import
-
-        write_page(self.results, Path(path))
+        _write_page(self.results, Path(path))
 
     def write(self, folder: str | Path) -> None:
-        """Write results.json, report.html, the saved model and the ONNX file into a folder."""
+        """Write results.json, report.html, the saved model and the ONNX file into a folder.
+
+        A network that cannot be exported is no reason to lose the rest: a note says why.
+
+        Raises:
+            OutputError: something cannot be written.
+        """
         folder = Path(folder)
         self.save(folder / "model")
-        self.export_onnx(folder / "model.onnx")
-        self.write_report(folder / "report.html")
-        self.results.write(folder / "results.json")
+        results = self.results
+        try:
+            self.export_onnx(folder / "model.onnx")
+        except (StructureError, AuditError, UsageError) as error:
+            (folder / "model.onnx").unlink(missing_ok=True)
+            notes = [*results.details.notes, f"There is no ONNX file: {error}."]
+            details = results.details.model_copy(update={"notes": notes})
+            results = results.model_copy(update={"details": details})
+        results.write(folder / "results.json")
+        _write_page(results, folder / "report.html")
+
+
+def _write_page(results: Results, path: Path) -> None:
+    from maxprune.report import write_page  # matplotlib is slow to import
+
+    write_page(results, path)
 
 
 def some_inputs(samples: Samples, count: int = 16) -> Tensor:

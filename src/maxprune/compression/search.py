@@ -15,6 +15,7 @@ from maxprune.compression.methods import Proposal, make_method
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits
+from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, loss_bound
 from maxprune.modes import best_device
 from maxprune.results import Curve, Trial
@@ -63,6 +64,7 @@ class Search:
     taken: dict[str, Taken] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     sizes: dict[str, Sizes] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
 
     def run(self, model: nn.Module, first: Trainer | None = None) -> str:
         """Search until the budgets are met or nothing is left to try.
@@ -115,7 +117,8 @@ class Search:
             return network, self._measured(network, UNPRUNED, 1, None, curve)
 
         found, measured, size = self.space.step(UNPRUNED, _timed(make))
-        found = found.to(best_device())
+        self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+        found = self._like_the_first(found.to(best_device()))
         self.taken[UNPRUNED] = Taken(measured, size, found, "")
         return found
 
@@ -124,6 +127,8 @@ class Search:
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
             network = proposal.make().to(best_device())
+            if proposal.zero is not None:
+                _check_zero(network, proposal.zero)
             before = accuracy(network, self.data.validation)
             network, curve = self.trainer.fit(
                 network, derive(self.settings.seed, name), place, self._ticker(name), proposal.zero
@@ -132,8 +137,11 @@ class Search:
                 network = remove_dead(apply(network, zero_plan(network, proposal.zero))).model
             return network, self._measured(network, name, proposal.k, before, curve)
 
-        network, measured, size = self.space.step(name, _timed(make))
-        network = network.to(best_device())
+        try:
+            network, measured, size = self.space.step(name, _timed(make))
+        except (AuditError, StructureError, TrainingDiverged, _TooManyZerosError) as error:
+            return self._broken(name, proposal, str(error)), proposal.base
+        network = self._like_the_first(network.to(best_device()))
         sizes = self._sizes(network)
         base = self.taken[UNPRUNED].measured
         count = len(self.data.validation)
@@ -151,6 +159,25 @@ class Search:
         self.trials.append(trial)
         self.told(trial)
         return trial, network
+
+    def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
+        """A trial that could not be ended: not taken."""
+        base = self._name(proposal.base)
+        sizes, size = self.sizes[base], self.taken[base].bytes
+        trial = Trial(
+            step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
+            bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=None,
+            accuracy=None, loss_bound=None, taken=False, reason=reason,
+        )  # fmt: skip
+        self.trials.append(trial)
+        self.told(trial)
+        return trial
+
+    def _like_the_first(self, model: nn.Module) -> nn.Module:
+        """What the user froze stays frozen, also in a network that was opened again."""
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name not in self.frozen)
+        return model
 
     def _measured(
         self, model: nn.Module, name: str, k: int, before: float | None, curve: Curve
@@ -185,6 +212,17 @@ class Search:
             found.insert(0, name)
             name = self.taken[name].base
         return found
+
+
+class _TooManyZerosError(MaxpruneError):
+    """So many zeros are not to be had in this network."""
+
+
+def _check_zero(model: nn.Module, share: float) -> None:
+    try:
+        zero_plan(model, share)
+    except UsageError as error:
+        raise _TooManyZerosError(str(error)) from error
 
 
 def _no_curve() -> Curve:

@@ -32,7 +32,7 @@ class Sizes:
 
 def measure_sizes(model: nn.Module, shape: tuple[int, ...], latency: bool = False) -> Sizes:
     """Measure a network; the latency only where it is asked for, since it takes a while."""
-    tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
+    tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
     size = len(serialise(tensors, METADATA))
     one = example_inputs(model, shape)[:1]
     taken = latency_ms(model, one) if latency else None

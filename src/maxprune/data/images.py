@@ -95,6 +95,10 @@ class Images:
         for index in batches(len(self), size, seed, start):
             yield self.batch(index, device)
 
+    def iterations(self, size: int) -> int:
+        """Batches of this size in one pass of training; what does not fill one is left out."""
+        return max(1, len(self) // min(size, max(1, len(self))))
+
     def about(self) -> list[int]:
         """The shape of the pictures."""
         return list(self.pixels.shape)

@@ -6,6 +6,7 @@ as it is; `Pictures` adds augmentation and normalisation; `Loaded` wraps a loade
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ class Samples(Protocol):
 
     def about(self) -> list[int]:
         """What tells these samples from others of another shape: for checkpoints."""
+
+    def iterations(self, size: int) -> int:
+        """Batches of this size in one pass of training."""
 
     def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
         """All samples in their order, about `size` at a time, as they are to be judged."""
@@ -76,8 +80,12 @@ class Pictures:
         return len(self.images)
 
     def about(self) -> list[int]:
-        """The shape of the pictures."""
-        return self.images.about()
+        """The shape of the pictures, and how they are augmented."""
+        return [*self.images.about(), int(self.flip), self.crop]
+
+    def iterations(self, size: int) -> int:
+        """Batches of this size in one pass of training."""
+        return self.images.iterations(size)
 
     def to(self, device: torch.device | str) -> Pictures:
         """The same pictures with their bytes on `device`."""
@@ -144,11 +152,17 @@ class Loaded:
     classes: int
 
     @cached_property
-    def _count(self) -> int:
-        return sum(len(y) for _, y in self.batches(0))
+    def _counted(self) -> tuple[int, int]:
+        """Samples and batches of one pass."""
+        sizes = [len(y) for _, y in self.batches(0)]
+        return sum(sizes), len(sizes)
 
     def __len__(self) -> int:
-        return self._count
+        return self._counted[0]
+
+    def iterations(self, size: int) -> int:
+        """Batches of one pass; the size is the loader's own."""
+        return self._counted[1]
 
     def about(self) -> list[int]:
         """The number of samples."""
@@ -167,11 +181,12 @@ class Loaded:
     def stream(
         self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
     ) -> Iterator[Batch]:
-        """Pass after pass; an earlier run's batches are drawn and thrown away."""
-        return islice(self._passes(seed, device), start, None)
+        """Pass after pass; an earlier run's batches of this pass are drawn and thrown away."""
+        first, skip = divmod(start, max(1, self.iterations(size))) if start else (0, 0)
+        return islice(self._passes(seed, first, device), skip, None)
 
-    def _passes(self, seed: int, device: torch.device | str) -> Iterator[Batch]:
-        for epoch in count():
+    def _passes(self, seed: int, first_pass: int, device: torch.device | str) -> Iterator[Batch]:
+        for epoch in count(first_pass):
             passes = self.batches(0, device)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(seed, "epoch", epoch))
@@ -180,6 +195,15 @@ class Loaded:
                 raise DataError(f"{self.name} gives no batch")
             yield first
             yield from passes
+
+
+def fingerprint(samples: Samples) -> str:
+    """A checksum of one pass over samples as they are judged: inputs, classes and order."""
+    digest = hashlib.sha256()
+    for x, y in samples.batches(1000):
+        digest.update(y.cpu().contiguous().numpy().tobytes())
+        digest.update(x.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def checked_batch(batch: Any, name: str) -> Batch:
@@ -212,6 +236,8 @@ class Splits:
         train: to train and to score on.
         validation: everything is decided on these.
         test: looked at once, at the end; None where there are none.
+        stopping: which epoch of a training is the best is decided on these; None takes the
+            validation samples.
         input_shape: of one sample.
         notes: what a reader of the results has to know about the data.
     """
@@ -222,6 +248,7 @@ class Splits:
     test: Samples | None
     input_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    stopping: Samples | None = None
 
     @property
     def classes(self) -> int:

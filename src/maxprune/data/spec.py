@@ -15,6 +15,7 @@ from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
 from maxprune.store.source import find_function
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
+STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
 AUGMENTS = ("flip", "crop")
 NOT_MIRRORED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 
@@ -54,7 +55,8 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
         spec: "digits", "mnist" or "cifar10"; a folder with train/CLASS/ and, if there are, val/
             and test/; or "my_data.py:loaders", a function without arguments that gives
             (train, validation) or (train, validation, test), each a loader of batches (inputs,
-            classes). Without validation data a tenth of the training set is held out.
+            classes). Without validation data a tenth of the training set is held out, and a
+            twentieth of the rest to decide on the best epoch of a training.
         options: how they are read.
 
     Raises:
@@ -64,10 +66,12 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
     """
     _check(options)
     if spec in NAMES:
+        if options.size is not None:
+            raise UsageError(f"the pictures of {spec} have one size; a size is for a folder")
         return of_dataset(load(spec, options.root), options, spec not in NOT_MIRRORED)
     source, _, path = spec.rpartition(":")
     if source and not Path(spec).exists():
-        return _from_function(spec, find_function(source, path))
+        return _from_function(spec, find_function(source, path), options)
     if not Path(spec).is_dir():
         raise UsageError(
             f"{spec!r} is no data: give {', '.join(NAMES)}, a folder with train/CLASS/, or "
@@ -85,9 +89,10 @@ def of_dataset(data: Dataset, options: DataOptions = DEFAULT, mirrored: bool = F
         mirrored: whether a mirrored picture is of the same class, for the default augmentation.
     """
     rest, validation = data.holdout(VALIDATION, options.seed)
+    rest, stopping = Dataset(data.name, rest, data.test).holdout(STOPPING, options.seed)
     return Splits(
         data.name, _training(rest, options, mirrored), _plain(validation, options),
-        _plain(data.test, options), data.input_shape,
+        _plain(data.test, options), data.input_shape, stopping=_plain(stopping, options),
     )  # fmt: skip
 
 
@@ -134,14 +139,16 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
         notes.append("There is no val/: a tenth of train/ was held out to judge by.")
     if found.skipped:
         notes.append(f"{len(found.skipped)} pictures could not be read: {found.skipped[0]}")
+    train, stopping = Dataset(found.name, train, train).holdout(STOPPING, options.seed)
     channels, height, width = (int(n) for n in train.pixels.shape[1:])
     return Splits(
         found.name, _training(train, options, mirrored=True), _plain(validation, options),
         None if test is None else _plain(test, options), (channels, height, width), tuple(notes),
+        _plain(stopping, options),
     )  # fmt: skip
 
 
-def _from_function(spec: str, function: Callable[..., Any]) -> Splits:
+def _from_function(spec: str, function: Callable[..., Any], options: DataOptions) -> Splits:
     """What the user's function gives."""
     try:
         found = function()
@@ -149,10 +156,15 @@ def _from_function(spec: str, function: Callable[..., Any]) -> Splits:
         raise
     except Exception as error:
         raise UsageError(f"{spec} failed: {type(error).__name__}: {first_line(error)}") from error
+    if isinstance(found, Dataset):
+        return of_dataset(found, options, mirrored=True)
+    if options != replace(DEFAULT, root=options.root, seed=options.seed):
+        raise UsageError(
+            f"{spec} gives loaders, which do their own: no size, augmentation, mean, std or "
+            "unreadable pictures can be set for them"
+        )
     if isinstance(found, Splits):
         return found
-    if isinstance(found, Dataset):
-        return of_dataset(found)
     if isinstance(found, Mapping):
         names = [("train",), ("validation", "val"), ("test",)]
         found = [next((found[n] for n in group if n in found), None) for group in names]

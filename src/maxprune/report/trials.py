@@ -18,6 +18,8 @@ EXPLANATION = (
 def trial_line(trial: Trial) -> str:
     """One trial as a line that stays, while the search goes on."""
     verdict = "taken" if trial.taken else "taken back"
+    if trial.accuracy is None or trial.loss_bound is None:
+        return f"{trial.step:<28}broke off: {trial.reason}"
     return (
         f"{trial.step:<28}{count(trial.parameters):>12} parameters"
         f"{percent(trial.accuracy):>8}% right, loses at most {points(trial.loss_bound)}: {verdict}"
@@ -45,8 +47,10 @@ def trial_cells(trial: Trial) -> tuple[str, ...]:
     before = trial.accuracy_before_retraining
     return (
         trial.step, count(trial.parameters), count(trial.macs),
-        "-" if before is None else percent(before), percent(trial.accuracy),
-        points(trial.loss_bound), "yes" if trial.taken else "no",
+        "-" if before is None else percent(before),
+        "-" if trial.accuracy is None else percent(trial.accuracy),
+        "-" if trial.loss_bound is None else points(trial.loss_bound),
+        "yes" if trial.taken else "no",
     )  # fmt: skip
 
 
@@ -70,7 +74,13 @@ def conclusion(results: Results) -> list[str]:
     elif found.test_loss_bound is not None:
         sentences.append(
             "On the test set, looked at once, it loses at most "
-            f"{points(found.test_loss_bound)} points with 95% confidence."
+            f"{points(found.test_loss_bound)} points with 95% confidence"
+            + (
+                "."
+                if found.keep_accuracy is None
+                else f", {'below' if found.test_loss_bound < found.keep_accuracy else 'ABOVE'} the "
+                f"{found.keep_accuracy:g} that may be lost."
+            )
         )
     if found.missed:
         names = {"macs": "MACs", "latency_ms": "latency"}

@@ -40,7 +40,7 @@ class Memory:
     def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
         """Make the step."""
         model, measured = make(None)
-        tensors = {n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
+        tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
         return model, measured, len(serialise(tensors, METADATA))
 
 

@@ -27,7 +27,9 @@ from maxprune.store.model import load
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
-def open_network(name: str, weights: str | Path | None = None) -> nn.Module:
+def open_network(
+    name: str, weights: str | Path | None = None, factory: str | None = None
+) -> nn.Module:
     """The network that `name` stands for, in evaluation mode.
 
     Args:
@@ -35,6 +37,7 @@ def open_network(name: str, weights: str | Path | None = None) -> nn.Module:
             that gives a torch module (a class will do), or the folder of a saved model.
         weights: a .safetensors file, or a state dict saved by torch (loaded with
             `weights_only=True`), to fill in.
+        factory: the function that built a saved model, named like a network.
 
     Raises:
         UsageError: there is no such file or function, it raises, needs arguments or gives no
@@ -48,13 +51,38 @@ def open_network(name: str, weights: str | Path | None = None) -> nn.Module:
                 f"{name!r} is no network: give my_net.py:build, package.module:build or the "
                 "folder of a saved model"
             )
-        model = load(name)
+        model = open_saved(name, factory)
     else:
         module = Path(source).stem if source.endswith(".py") else source
         model = _built(name, module, path, find_function(source, path))
     if weights is not None:
         _fill(model, Path(weights))
     return model.eval()
+
+
+def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
+    """A saved model, by the function that built it; the current folder is looked in, too.
+
+    Raises:
+        UsageError: there is no such function.
+        StoreError: the model is damaged, or its own factory cannot be found or is not marked.
+    """
+    look_here()
+    if factory is None:
+        return load(folder)
+    return load(folder, find_named(factory))
+
+
+def find_named(name: str) -> Callable[..., Any]:
+    """The function that "my_file.py:function" or "package.module:function" names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    source, _, path = name.rpartition(":")
+    if not source:
+        raise UsageError(f"{name!r} is no function: give my_file.py:function")
+    return find_function(source, path)
 
 
 def find_function(source: str, path: str) -> Callable[..., Any]:
@@ -94,10 +122,15 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _imported(name: str, shown: str) -> ModuleType:
+def look_here() -> None:
+    """Find modules in the current folder, as `python -m` does."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+
+
+def _imported(name: str, shown: str) -> ModuleType:
+    look_here()
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:

@@ -38,8 +38,8 @@ APART = (
     "NativeDropout", "FusedDropout", "FeatureDropout", "Bernoulli",
     "Cat", "Split", "Unbind", "View", "UnsafeView", "Reshape", "Alias", "Clone", "Contiguous",
     "ToCopy", "Expand", "Repeat", "Squeeze", "Unsqueeze", "Transpose", "Permute", "TBackward",
-    "Select", "Slice", "Index", "Flatten", "Addmm", "Mm", "Convolution", "Mkldnn", "NativeBatchNorm",
-    "CudnnBatchNorm", "NativeLayerNorm", "NativeGroupNorm",
+    "Select", "Slice", "Index", "Flatten", "Addmm", "Mm", "Convolution", "Mkldnn",
+    "NativeBatchNorm", "CudnnBatchNorm", "NativeLayerNorm", "NativeGroupNorm",
 )  # fmt: skip
 ATTENTION = ("ScaledDotProduct", "Bmm", "BaddBmm")
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
+from maxprune.data.samples import Samples
 from maxprune.errors import UsageError
 from maxprune.train.config import Training
 
@@ -48,6 +49,16 @@ class Fitting(Training):
         each = max(1, samples // batch)
         iterations = max(1, round(epochs * each))
         return cls(**{**settings, "iterations": iterations, "judge_every": each})  # type: ignore[arg-type]
+
+    @classmethod
+    def of_passes(cls, epochs: float, samples: Samples, **settings: float) -> Self:
+        """A training of so many passes over these samples, judged after each pass.
+
+        Raises:
+            UsageError: a setting is out of its range.
+        """
+        batch = int(settings.get("batch", cls.model_fields["batch"].default))
+        return cls.of_epochs(epochs, samples.iterations(batch) * batch, **settings)
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""

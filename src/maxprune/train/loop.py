@@ -132,14 +132,23 @@ def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if _refusal(model, images) is not None:
             model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            refusal = _refusal(model, images)
-            if refusal is not None:
-                raise UsageError(f"the network does not fit the images: {refusal}")
+            check_fits(model, images)
         model.train()
         yield
     finally:
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         model.eval()
+
+
+def check_fits(model: nn.Module, images: Samples) -> None:
+    """Refuse a network that does not give one row of outputs, one a class, for each sample.
+
+    Raises:
+        UsageError: it does not take these samples, or gives something else.
+    """
+    refusal = _refusal(model, images)
+    if refusal is not None:
+        raise UsageError(f"the network does not fit the images: {refusal}")
 
 
 def _refusal(model: nn.Module, images: Samples) -> str | None:
@@ -150,8 +159,8 @@ def _refusal(model: nn.Module, images: Samples) -> str | None:
     try:
         with evaluating(model), torch.no_grad():
             out = model(x)
-    except (RuntimeError, ValueError, TypeError) as error:
-        return first_line(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {first_line(error)}"
     if not isinstance(out, Tensor) or out.shape[:1] != x.shape[:1] or out.dim() != 2:
         return "it does not give one row of outputs for each image"
     if out.shape[1] < images.classes:
@@ -290,7 +299,7 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
+        loss = F.cross_entropy(_outputs(model, x), y)
         loss.backward()
         if isinstance(training, Fitting):
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
@@ -310,6 +319,17 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             if job.watch.tick is not None:
                 job.watch.tick(done)
     return Progress(stop, tuple(points), tuple(losses), progress.judged)
+
+
+def _outputs(model: nn.Module, x: Tensor) -> Tensor:
+    try:
+        out: Tensor = model(x)
+    except ValueError as error:  # a batch norm over a single value
+        raise UsageError(
+            f"the network cannot be trained on a batch of {len(x)}: {first_line(error)}; a loader "
+            "may drop its last batch (drop_last=True)"
+        ) from error
+    return out
 
 
 def _check_finite(job: _Job, done: int) -> None:
