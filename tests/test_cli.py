@@ -318,7 +318,10 @@ def compressed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the command over an own file, own loaders and own training."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "cli_net.py").write_text(
-        "from maxprune.networks import lenet5\ndef build(): return lenet5(fc=16, conv=(4, 8))\n"
+        "from torch import nn\n"
+        "def build(): return nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), "
+        "nn.Conv2d(4, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 16), "
+        "nn.ReLU(), nn.Linear(16, 10))\n"
     )
     out = folder / "out"
     command = [
