@@ -37,7 +37,7 @@ WHOLE: dict[str, Any] = {
             "validation": 97.0, "test_loss_bound": -0.5, "missed": ["macs"],
             "trials": [{"step": "1: fc1 k=2", "title": "fc1 k=2", "parameters": 80, "macs": 70,
                         "bytes": 500, "latency_ms": 0.5, "accuracy_before_retraining": None,
-                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True}],
+                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True, "reason": ""}],
         },
     },
 }  # fmt: skip
