@@ -83,7 +83,8 @@ def grid_plot(cells: Sequence[TableCell]) -> str:
     names = sorted(
         {(cell.network, cell.fc) for cell in cells}, key=lambda n: (kinds.index(n[0]), n)
     )
-    columns = len(names) if len(names) < 3 else 3
+    sizes = max(sum(name[0] == kind for name in names) for kind in kinds)
+    columns = len(names) if len(names) < 3 else sizes  # a row for each kind of network
     rows = math.ceil(len(names) / columns)
     with looks("grid"):
         figure = new_figure(0.4 + 3 * rows)
