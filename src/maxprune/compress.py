@@ -191,7 +191,7 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
     if data.test is None:
         notes.append("There is no test set: all accuracies are on the validation data.")
     results = Results(
-        study="compress", dataset=data.name, network=type(search.taken[last].model).__name__,
+        study="compress", dataset=data.name, network=type(search.taken[UNPRUNED].model).__name__,
         seed=settings.seed, baseline=as_baseline(base, search.taken[UNPRUNED].bytes), steps=steps,
         details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
     )  # fmt: skip

@@ -121,8 +121,13 @@ def adopt(model: M, function: Callable[[], Any], name: str) -> M:
 
     The user named the function, so it counts as a factory from now on, in this process.
     """
-    _adopted[name] = function
+    trust(name, function)
     return remember(model, Lineage(name))
+
+
+def trust(name: str, function: Callable[..., Any]) -> None:
+    """Let a function that the user named count as the factory of that name, in this process."""
+    _adopted[name] = function
 
 
 def is_factory(function: object, name: str) -> bool:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from maxprune import load, save
+from maxprune import apply, keep_plan, load, save
 from maxprune.errors import MaxpruneError, StoreError, UsageError
 from maxprune.store.source import open_network
 
@@ -88,6 +88,17 @@ def test_a_saved_model_of_an_unmarked_function_opens_elsewhere_with_the_function
     assert "is not a function under @maxprune.factory; it is not called" in refused
     assert "factory=" in refused
     assert opened == "3"
+
+
+def test_what_is_cut_from_a_model_opened_by_its_function_can_be_saved(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save(open_network(f"{file}:build"), tmp_path / "model")
+    monkeypatch.setattr(sys.modules["maxprune.lineage"], "_adopted", {})
+    net = open_network(str(folder), factory=f"{file}:build")
+    smaller = apply(net, keep_plan({"0": 6}, {"0": (0, 2)}))
+    save(smaller, tmp_path / "smaller")
+    assert load(tmp_path / "smaller")[0].out_features == 2
 
 
 @pytest.mark.parametrize(

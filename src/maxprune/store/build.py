@@ -64,7 +64,7 @@ def _found(name: str) -> Callable[..., Any]:
     if not callable(function) or not is_factory(function, name):
         raise StoreError(
             f"{name!r} is not a function under @maxprune.factory; it is not called (if you trust "
-            "it, give it yourself: load(folder, factory=...))"
+            "it, give it yourself: load(folder, factory=...), or --factory on the command line)"
         )
     return function
 

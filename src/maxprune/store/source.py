@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import read_bytes
-from maxprune.lineage import adopt, lineage
+from maxprune.lineage import adopt, lineage, trust
 from maxprune.store.model import load
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -70,7 +70,10 @@ def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
     look_here()
     if factory is None:
         return load(folder)
-    return load(folder, find_named(factory))
+    function = find_named(factory)
+    model = load(folder, function)
+    trust(lineage(model).factory, function)  # so that what is cut from it can be saved
+    return model
 
 
 def find_named(name: str) -> Callable[..., Any]:
@@ -95,7 +98,11 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
     try:
         function = functools.reduce(getattr, path.split("."), module)
     except AttributeError:
-        known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        known = [
+            n
+            for n, v in vars(module).items()
+            if callable(v) and getattr(v, "__module__", "") == module.__name__
+        ]
         raise UsageError(
             f"{source} has no {path!r}; it has {', '.join(known) or 'no function'}"
         ) from None
@@ -200,8 +207,8 @@ def _state(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise StoreError(
-            f"{path} is not a state dict that can be read safely: {first_line(error)}; save "
-            "model.state_dict() with torch or safetensors"
+            f"{path} is not a state dict that can be read safely; save model.state_dict() with "
+            "torch or safetensors"
         ) from error
     for key in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
