@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maxprune.commands.grid_options import Grid
-from maxprune.commands.shared import AsJson, takes
+from maxprune.commands.shared import AsJson, command_line, takes
 from maxprune.files import write_json, write_text
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
@@ -160,7 +158,7 @@ def _write(grid: Grid, name: str, records: Sequence[Record]) -> None:
         "format": 1,
         "study": name,
         "dataset": grid.dataset,
-        "command": shlex.join(["maxprune", *sys.argv[1:]]),
+        "command": command_line(),
         "records": [record.model_dump(mode="json") for record in records],
     }
     write_json(grid.out / f"{name}.json", about)
