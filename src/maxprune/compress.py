@@ -196,7 +196,7 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
         details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
     )  # fmt: skip
     models = {name: search.taken[name].model for name in names}
-    return Compressed(models[last].eval(), results, models, data)
+    return Compressed(models[last].eval(), results, models, samples, data)
 
 
 def _tested(search: Search, name: str) -> Measured:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from maxprune.commands.shared import AsJson, Factory
+from maxprune.commands.shared import AsJson, Factory, show
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a saved model.", show_default=False)]
 
@@ -32,9 +31,4 @@ def diff_command(
 
     look_here()
     found = diff(before, after, None if factory is None else find_named(factory))
-    if as_json:
-        typer.echo(found.model_dump_json(indent=1))
-        return
-    console = Console()
-    for part in difference_tables(found, every):
-        console.print(part)
+    show(found, lambda: difference_tables(found, every), as_json)

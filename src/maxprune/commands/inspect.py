@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from maxprune.commands.shared import (
     AsJson,
@@ -17,6 +16,7 @@ from maxprune.commands.shared import (
     Weights,
     names,
     shape,
+    show,
 )
 
 KINDS: tuple[Literal["float"], Literal["int"]] = ("float", "int")
@@ -53,9 +53,4 @@ def inspect_command(
     found = inspect(
         open_network(network, weights, factory), size, names(skip), names(heads), KINDS[integers]
     )
-    if as_json:
-        typer.echo(found.model_dump_json(indent=1))
-        return
-    console = Console()
-    for part in inspection_tables(found, every):
-        console.print(part)
+    show(found, lambda: inspection_tables(found, every), as_json)

@@ -6,14 +6,16 @@ import functools
 import inspect
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
+from rich.console import Console, RenderableType
 
 from maxprune.errors import UsageError
+from maxprune.records import Settings
 
 Network: TypeAlias = Annotated[
     str,
@@ -104,6 +106,16 @@ def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
     if not 0 < percent < 100:
         raise UsageError(f"--{name} is a percentage between 0 and 100 or 'auto', not {text!r}")
     return percent / 100
+
+
+def show(found: Settings, parts: Callable[[], Iterable[RenderableType]], as_json: bool) -> None:
+    """Print what was found: as JSON, or its tables."""
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+        return
+    console = Console()
+    for part in parts():
+        console.print(part)
 
 
 def command_line() -> str:

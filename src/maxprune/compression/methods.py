@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
-from maxprune.data.samples import Samples, Splits
+from maxprune.data.samples import Samples, Splits, first_inputs
 from maxprune.errors import MaxpruneError, StructureError, UsageError
 from maxprune.inspection import inspect
 from maxprune.measure import parameters
@@ -225,7 +225,7 @@ class ScoreMethod:
         return model
 
     def _free(self, model: nn.Module) -> list[ChannelGroup]:
-        return chosen_groups(self.settings, model, inputs_of(self.data))
+        return chosen_groups(self.settings, model, first_inputs(self.data.train, 2))
 
     def _plan(self, model: nn.Module, groups: list[ChannelGroup], share: float) -> KeepPlan:
         if self.settings.method == "magnitude":
@@ -276,17 +276,10 @@ def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[Ch
     return [group for group in groups if set(group.layers) & set(settings.layers)]
 
 
-def inputs_of(data: Splits) -> Tensor:
-    """Two real inputs."""
-    x, _ = next(data.train.batches(2))
-    return x[:2]
-
-
 def audited(model: nn.Module, plan: KeepPlan, samples: Samples) -> nn.Module:
     """The smaller network, compared with the masked larger one on real samples."""
     smaller = apply(model, plan)
-    x, _ = next(samples.batches(64))
-    audit(model, smaller, plan, x[:64])
+    audit(model, smaller, plan, first_inputs(samples, 64))
     return smaller
 
 
@@ -305,7 +298,7 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
             ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
             lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
         return lines
-    free = chosen_groups(settings, model, inputs_of(data))
+    free = chosen_groups(settings, model, first_inputs(data.train, 2))
     channels = sum(group.channels for group in free)
     lines.append(
         f"{len(free)} groups of {channels:,} channels; a step removes up to "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -19,9 +18,8 @@ from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingD
 from maxprune.measure import accuracy, loss_bound
 from maxprune.modes import best_device
 from maxprune.results import Curve, Trial
-from maxprune.runs.measured import Measured, measure_step
-from maxprune.runs.workspace import Space
-from maxprune.studies.recipe import step_name
+from maxprune.runs.measured import Measured, measure_step, step_name
+from maxprune.runs.workspace import Space, timed
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, derive
 from maxprune.weights import choose_share, zero_plan
@@ -116,7 +114,7 @@ class Search:
                 )
             return network, self._measured(network, UNPRUNED, 1, None, curve)
 
-        found, measured, size = self.space.step(UNPRUNED, _timed(make))
+        found, measured, size = self.space.step(UNPRUNED, timed(make))
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
         found = self._like_the_first(found.to(best_device()))
         self.taken[UNPRUNED] = Taken(measured, size, found, "")
@@ -138,7 +136,7 @@ class Search:
             return network, self._measured(network, name, proposal.k, before, curve)
 
         try:
-            network, measured, size = self.space.step(name, _timed(make))
+            network, measured, size = self.space.step(name, timed(make))
         except (AuditError, StructureError, TrainingDiverged, _TooManyZerosError) as error:
             return self._broken(name, proposal, str(error)), proposal.base
         network = self._like_the_first(network.to(best_device()))
@@ -227,15 +225,3 @@ def _check_zero(model: nn.Module, share: float) -> None:
 
 def _no_curve() -> Curve:
     return Curve(step="", iterations=[], loss=[])
-
-
-def _timed(
-    make: Callable[[Checkpoints | None], tuple[nn.Module, Measured]],
-) -> Callable[[Checkpoints | None], tuple[nn.Module, Measured]]:
-    def timed(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
-        started = time.perf_counter()
-        model, measured = make(place)
-        seconds = time.perf_counter() - started
-        return model, measured.model_copy(update={"seconds": seconds})
-
-    return timed

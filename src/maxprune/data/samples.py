@@ -197,6 +197,16 @@ class Loaded:
             yield from passes
 
 
+def first_inputs(samples: Samples, count: int) -> Tensor:
+    """The first inputs, so many or all where there are fewer; not augmented."""
+    found: list[Tensor] = []
+    for x, _ in samples.batches(count):
+        found.append(x)
+        if sum(map(len, found)) >= count:
+            break
+    return torch.cat(found)[:count]
+
+
 def fingerprint(samples: Samples) -> str:
     """A checksum of one pass over samples as they are judged: inputs, classes and order."""
     digest = hashlib.sha256()

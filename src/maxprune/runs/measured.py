@@ -52,6 +52,16 @@ class Measured(Record):
         return right
 
 
+def step_name(share: float) -> str:
+    """The name of a weight-pruning step.
+
+    Example:
+        >>> step_name(0.7)
+        'weights 70%'
+    """
+    return f"weights {100 * share:g}%"
+
+
 def measure_step(
     model: nn.Module, samples: Samples, shape: tuple[int, ...], name: str, k: int, curve: Curve
 ) -> Measured:

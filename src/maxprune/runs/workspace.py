@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,18 @@ from maxprune.train import Checkpoints
 
 Make = Callable[[Checkpoints | None], tuple[nn.Module, Measured]]
 """Makes the network of a step, given where to keep checkpoints, and measures it."""
+
+
+def timed(make: Make) -> Make:
+    """The same, with the seconds that it took written into what was measured."""
+
+    def made(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+        started = time.perf_counter()
+        model, measured = make(place)
+        seconds = time.perf_counter() - started
+        return model, measured.model_copy(update={"seconds": seconds})
+
+    return made
 
 
 class Space(Protocol):

@@ -11,8 +11,9 @@ import torch
 from maxprune.data import load
 from maxprune.networks import lenet5
 from maxprune.runs.environment import environment
+from maxprune.runs.finished import Finished
 from maxprune.runs.workspace import Workspace
-from maxprune.studies.pipeline import Finished, Pipeline, Report, Told
+from maxprune.studies.pipeline import Pipeline, Report, Told
 from maxprune.studies.recipe import OURS, Recipe
 
 DATASET = "digits"

@@ -21,9 +21,9 @@ import torch
 from maxprune.errors import MaxpruneError
 from maxprune.files import write_text
 from maxprune.results import Results
+from maxprune.runs.measured import step_name
 from maxprune.studies.lenet import Cell, run_cell
 from maxprune.studies.pipeline import CONTROL
-from maxprune.studies.recipe import step_name
 
 Heard = Callable[[Cell, int], None]
 """Called with a cell and the training iterations it has done so far."""

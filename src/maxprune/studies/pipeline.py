@@ -10,10 +10,7 @@ within a share little by little (Zhu and Gupta 2017).
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -25,6 +22,7 @@ from maxprune.modes import best_device
 from maxprune.networks.initial import xavier_uniform
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.results import Curve, Results, Wins
+from maxprune.runs.finished import Finished
 from maxprune.runs.measured import (
     Measured,
     as_baseline,
@@ -32,11 +30,11 @@ from maxprune.runs.measured import (
     as_step,
     measure_step,
     renamed,
+    step_name,
 )
-from maxprune.runs.workspace import Make, Space
+from maxprune.runs.workspace import Make, Space, timed
 from maxprune.scores import count_wins
-from maxprune.store import export_onnx, save
-from maxprune.studies.recipe import Recipe, step_name
+from maxprune.studies.recipe import Recipe
 from maxprune.surgery import apply, audit, remove_dead
 from maxprune.train import Checkpoints, Watch, derive, train
 from maxprune.weights import choose_share, zero_plan
@@ -50,46 +48,6 @@ Told = Callable[[Measured], None]
 BASELINE = "no maxout"
 CONTROL = "control"
 VALIDATION = 0.1
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run at its end.
-
-    Attributes:
-        model: the final network.
-        results: every step, measured.
-        models: every step's network by the step's name.
-        data: what it was trained and tested on.
-    """
-
-    model: nn.Module
-    results: Results
-    models: dict[str, nn.Module]
-    data: Dataset
-
-    def save(self, folder: str | Path) -> Path:
-        """Save the final network as `maxprune.save` does, with its last step beside it."""
-        return save(self.model, folder, {"step": self.results.steps[-1].model_dump(mode="json")})
-
-    def export_onnx(self, path: str | Path) -> Path:
-        """Write the final network as one ONNX file, checked on test pictures."""
-        count = min(16, len(self.data.test))
-        return export_onnx(self.model, path, self.data.test.batch(torch.arange(count))[0])
-
-    def write_report(self, path: str | Path) -> None:
-        """Write the page with tables and plots: one file that opens offline."""
-        from maxprune.report import write_page  # matplotlib is slow to import
-
-        write_page(self.results, Path(path))
-
-    def write(self, folder: str | Path) -> None:
-        """Write results.json, report.html, the saved model and the ONNX file into a folder."""
-        folder = Path(folder)
-        self.save(folder / "model")
-        self.export_onnx(folder / "model.onnx")
-        self.write_report(folder / "report.html")
-        self.results.write(folder / "results.json")
 
 
 class Pipeline:
@@ -133,20 +91,16 @@ class Pipeline:
             model = self._step("weights chosen", self._zero(model, None))
         if recipe.control:
             self._control()
-        return Finished(model, self._results(study, environment, command), self.models, self.data)
+        return Finished(
+            model, self._results(study, environment, command), self.models, self.data.test
+        )
 
     def _step(self, name: str, make: Make) -> nn.Module:
         length = self.recipe.training.iterations
         self.report(name, 0, length)
         self.step = name
 
-        def timed(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
-            started = time.perf_counter()
-            model, measured = make(place)
-            seconds = time.perf_counter() - started
-            return model, measured.model_copy(update={"seconds": seconds})
-
-        model, measured, size = self.space.step(name, timed)
+        model, measured, size = self.space.step(name, timed(make))
         self.done[measured.name] = measured, size
         self.models[measured.name] = model
         self.report(name, length, length)

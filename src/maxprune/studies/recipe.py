@@ -10,6 +10,7 @@ from torch import nn
 from maxprune.errors import UsageError
 from maxprune.networks.weighted import neurons
 from maxprune.plan import keep_plan, maxout_plan
+from maxprune.runs.measured import step_name
 from maxprune.surgery import apply
 from maxprune.surgery.chain import find_layer
 from maxprune.train import Training
@@ -19,16 +20,6 @@ OURS = Training(boost=3.0)
 """How the studies train: as the paper, but for the mean of the weights, and weights that go to zero
 little by little at three times the rate with less dropout; chosen on validation data
 (benchmarks/sparse_retraining.py)."""
-
-
-def step_name(share: float) -> str:
-    """The name of a weight-pruning step.
-
-    Example:
-        >>> step_name(0.7)
-        'weights 70%'
-    """
-    return f"weights {100 * share:g}%"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Sequence
 
 from maxprune.results import Results, Step, TableCell
+from maxprune.runs.measured import step_name
 from maxprune.studies.pipeline import BASELINE
 from maxprune.studies.published import SHARES, TABLE1, TABLE2
-from maxprune.studies.recipe import step_name
 
 TABLE1_STEPS = (BASELINE, "maxout k=4", "maxout k=3", "maxout k=2", "maxout k=1", "control")
 TABLE2_STEPS = ("maxout k=1", *(step_name(share) for share in SHARES))

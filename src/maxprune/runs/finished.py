@@ -1,0 +1,74 @@
+"""A run at its end: the last network, what was measured, and ways to write both down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from maxprune.data.samples import Samples, first_inputs
+from maxprune.errors import AuditError, StructureError, UsageError
+from maxprune.results import Results
+from maxprune.store import export_onnx, save
+
+EXPORTED = 16  # inputs that an ONNX file is checked on
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run at its end.
+
+    Attributes:
+        model: the final network.
+        results: every step, measured.
+        models: every step's network by the step's name.
+        samples: what the steps were measured on.
+    """
+
+    model: nn.Module
+    results: Results
+    models: dict[str, nn.Module]
+    samples: Samples
+
+    def save(self, folder: str | Path) -> Path:
+        """Save the final network as `maxprune.save` does, with its last step beside it."""
+        steps = self.results.steps
+        return save(
+            self.model, folder, {"step": steps[-1].model_dump(mode="json")} if steps else {}
+        )
+
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write the final network as one ONNX file, checked on real inputs."""
+        return export_onnx(self.model, path, first_inputs(self.samples, EXPORTED))
+
+    def write_report(self, path: str | Path) -> None:
+        """Write the page with tables and plots: one file that opens offline."""
+        _write_page(self.results, Path(path))
+
+    def write(self, folder: str | Path) -> None:
+        """Write results.json, report.html, the saved model and the ONNX file into a folder.
+
+        A network that cannot be exported is no reason to lose the rest: a note says why.
+
+        Raises:
+            OutputError: something cannot be written.
+        """
+        folder = Path(folder)
+        self.save(folder / "model")
+        results = self.results
+        try:
+            self.export_onnx(folder / "model.onnx")
+        except (StructureError, AuditError, UsageError) as error:
+            (folder / "model.onnx").unlink(missing_ok=True)
+            notes = [*results.details.notes, f"There is no ONNX file: {error}."]
+            details = results.details.model_copy(update={"notes": notes})
+            results = results.model_copy(update={"details": details})
+        results.write(folder / "results.json")
+        _write_page(results, folder / "report.html")
+
+
+def _write_page(results: Results, path: Path) -> None:
+    from maxprune.report import write_page  # matplotlib is slow to import
+
+    write_page(results, path)
