@@ -18,11 +18,12 @@ import torch
 from shared import options, show
 from torch import nn
 
-from maxprune import apply, chance, channel_groups, inspect, lowest
+from maxprune import apply, channel_groups, inspect, lowest
 from maxprune.measure import parameters
 from maxprune.networks import resnet56
 from maxprune.networks.resnet import ResNet
 from maxprune.runs.environment import environment
+from maxprune.scores import random_scores
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -35,7 +36,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def plan_and_cut(model: nn.Module, x: torch.Tensor) -> nn.Module:
     """Find and try the groups, plan by lot, and cut half of the channels."""
     groups = channel_groups(model, x)
-    return apply(model, lowest(groups, chance(groups), 0.5))
+    return apply(model, lowest(groups, random_scores(groups), 0.5))
 
 
 def main() -> None:

@@ -438,7 +438,7 @@ def test_compress_shows_its_plan_and_trains_nothing(
     assert "1. a maxout behind fc1, 512 neurons: k = 4 (to 128) or k = 2 (to 256)" in out
     assert "1,228 samples to train, 144 to judge by, 65 to choose" in out
     code, out, _ = call(
-        monkeypatch, capsys, *arguments, "--method", "chance", "--max-macs", 10**6, "--skip", "fc1"
+        monkeypatch, capsys, *arguments, "--method", "random", "--max-macs", 10**6, "--skip", "fc1"
     )
     assert code == 0
     assert "until: at most 1,000,000 MACs" in out
@@ -453,8 +453,21 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "no.py:loaders"), "no.py does not exist"),
         ((), "Missing option '--data'"),
         (("--data", "digits"), "144 validation samples cannot show a loss below 0.5 points"),
-        (("--data", "digits", "--method", "best"), "--method is one of maxout, magnitude, chance"),
-        (("--data", "digits", "--share", "0"), "--share is a percentage"),
+        (("--data", "digits", "--method", "best"), "--method is one of maxout, pls, magnitude"),
+        (("--data", "digits", "--share", "20"), "--share is between 0 and 1 (0.2 for 20%), not 20"),
+        (("--data", "digits", "--iterations", "5"), "iterations are those of a score"),
+        (
+            ("--data", "digits", "--method", "pls", "--iterations", "0"),
+            "iterations: Input should be greater than or equal to 1",
+        ),
+        (
+            ("--data", "digits", "--method", "pls", "--representation", "min"),
+            "representation: Input should be 'max' or 'average'",
+        ),
+        (
+            ("--data", "digits", "--method", "bn-scale", "--iterations", "1"),
+            "there is no batch norm in the network for bn-scale to look at",
+        ),
         (("--data", "digits", "--zero", "0.7"), "--zero is a percentage: 70, not 0.7"),
         (("--data", "digits", "--augment", "turn"), "no augmentation 'turn'; there are flip, crop"),
         (("--data", "digits", "--mean", "a"), "--mean is a row of numbers"),

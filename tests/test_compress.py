@@ -14,11 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 import maxprune
 from maxprune import Compressed, Compression
 from maxprune.compress import Run, settings_of
+from maxprune.compression.settings import METHODS
 from maxprune.data import Dataset
 from maxprune.data.samples import Loaded, Splits
 from maxprune.errors import OutputError, StructureError, UsageError
 from maxprune.measure import accuracy, correct, loss_bound, macs, parameters
-from maxprune.networks import Maxout, lenet5, vgg
+from maxprune.networks import Maxout, lenet5, vgg, vgg_small
 from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan
 from maxprune.results import Results
 from maxprune.train import Fitting
@@ -40,7 +41,7 @@ def trained(data: Dataset) -> nn.Module:
     return net
 
 
-@pytest.fixture(scope="module", params=["maxout", "magnitude", "chance"])
+@pytest.fixture(scope="module", params=["maxout", "magnitude", "random"])
 def found(request: pytest.FixtureRequest, trained: nn.Module, data: Dataset) -> Compressed:
     before = {name: value.clone() for name, value in trained.state_dict().items()}
     result = maxprune.compress(trained, data, method=request.param, **QUICK)
@@ -101,6 +102,45 @@ def test_it_is_written_whole(found: Compressed, tmp_path: Path) -> None:
     assert "Tango" in page
     for trial in found.trials:
         assert trial.title in page
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "maxout"])
+def test_a_score_takes_its_share_so_many_times(
+    method: str, trained: nn.Module, data: Dataset
+) -> None:
+    torch.manual_seed(0)
+    net = trained if method != "bn-scale" else vgg_small(size=28, colours=1)
+    found = maxprune.compress(net, data, method=method, share=0.1, iterations=2, epochs=0.05)
+    assert [trial.taken for trial in found.trials] == [True, True]
+    assert found.results.details.search.goal == "at most 2 iterations"
+    plans = [plan for plan in found.plans if isinstance(plan, KeepPlan)]
+    assert len(plans) == 2
+    assert {plan.method for plan in plans} == {method}
+    gone = sum(len(plans[0].removed(layer)) for layer in plans[0].keep)
+    assert gone == {"pls": 3, "bn-scale": 9}.get(method, 4)  # of 36, 96 and 44 channels
+
+
+def test_pls_leaves_the_last_convolution_of_a_vgg_like_network_whole(
+    trained: nn.Module, data: Dataset
+) -> None:
+    def cut(**changes: Any) -> set[str]:
+        found = maxprune.compress(trained, data, share=0.5, iterations=1, epochs=0.05, **changes)
+        return {layer for plan in found.plans for layer in plan.keep}
+
+    assert "conv2" not in cut(method="pls")
+    assert "conv2" in cut(method="pls", keep_last=False)
+    assert "conv2" in cut(method="pls", layers=["conv2", "fc1"])
+    assert "conv2" not in cut(method="magnitude", keep_last=True)
+    assert "conv2" in cut(method="magnitude")
+
+
+def test_what_pls_keeps_of_the_samples_has_a_limit(trained: nn.Module, data: Dataset) -> None:
+    how = {"method": "pls", "share": 0.3, "iterations": 1, "epochs": 0.05}
+    held = maxprune.compress(trained, data, **how)
+    kept = maxprune.compress(trained, data, memory=2**18, **how)
+    assert [p.keep for p in held.plans] == [p.keep for p in kept.plans]
+    with pytest.raises(UsageError, match="1,024 bytes of memory do not hold one batch of features"):
+        maxprune.compress(trained, data, memory=1024, **how)
 
 
 def test_equal_seeds_give_equal_networks_and_a_killed_search_goes_on(
@@ -212,7 +252,7 @@ def test_only_the_named_layers_are_cut_and_the_skipped_are_not(
     assert found.model.get_submodule("conv2").out_channels < 8
     assert found.model.get_submodule("fc1").out_features == 32
     found = maxprune.compress(
-        trained, data, method="chance", skip=["fc1", "conv1"], max_parameters=4000, epochs=0.1
+        trained, data, method="random", skip=["fc1", "conv1"], max_parameters=4000, epochs=0.1
     )
     assert found.model.get_submodule("fc1").out_features == 32
     assert found.model.get_submodule("conv1").out_channels == 4
@@ -452,7 +492,7 @@ def test_heads_go_in_a_search() -> None:
             return self.last(self.attention(self.into(x.flatten(1, 2))).mean(1))
 
     found = maxprune.compress(
-        Whole(), maxprune.data.load("digits"), method="chance", heads=["attention"],
+        Whole(), maxprune.data.load("digits"), method="random", heads=["attention"],
         layers=["attention.qkv"], max_parameters=1000, epochs=0.1, share=0.3,
     )  # fmt: skip
     assert found.model.attention.num_heads == 3
@@ -483,7 +523,7 @@ def test_the_network_is_trained_first_if_asked(data: Dataset) -> None:
     ("changes", "says"),
     [
         ({"keep_acuracy": 1}, "no setting 'keep_acuracy'; there are method, layers"),
-        ({"method": "magic"}, "method: Input should be 'maxout', 'magnitude' or 'chance'"),
+        ({"method": "magic"}, "method: Input should be 'maxout', 'pls', 'magnitude'"),
         ({"keep_accuracy": 0}, "keep_accuracy: Input should be greater than 0, not 0"),
         ({"keep_accuracy": None}, "say when to stop"),
         ({"k": 1}, "k: Input should be greater than or equal to 2, not 1"),
@@ -504,12 +544,12 @@ def test_settings_that_are_none_are_refused(
     ("changes", "error", "says"),
     [
         ({"layers": ["x"]}, UsageError, "no layer 'x'; it has conv1, conv2, fc1, fc2"),
-        ({"layers": ["x"], "method": "chance"}, UsageError, "'x' is not there or cannot be cut"),
+        ({"layers": ["x"], "method": "random"}, UsageError, "'x' is not there or cannot be cut"),
         ({"skip": ["x"]}, UsageError, "no layer 'x'"),
         ({"layers": ["fc2"]}, StructureError, "'fc2' is an output layer"),
         ({"layers": ["fc1"], "k": 5}, UsageError, "k = 5 does not divide the 32 neurons"),
         ({"skip": ["fc1", "conv1", "conv2"]}, StructureError, "no layer is left"),
-        ({"share": 0.01, "method": "chance"}, UsageError, "share of 0.01 of 44 channels"),
+        ({"share": 0.01, "method": "random"}, UsageError, "share of 0.01 of 44 channels"),
         ({"keep_accuracy": 0.5}, UsageError, "144 validation samples cannot show a loss below 0.5"),
     ],
 )

@@ -13,7 +13,7 @@ Example:
     Linear(in_features=800, out_features=384, bias=True)
 """
 
-from maxprune import data, measure, networks
+from maxprune import data, measure, networks, scores
 from maxprune._version import __version__
 from maxprune.compress import compress
 from maxprune.compression import Compressed, Compression
@@ -33,7 +33,7 @@ from maxprune.plan import (
 )
 from maxprune.planner import cut_plan, lowest
 from maxprune.results import Results
-from maxprune.scores import WinCounts, chance, count_wins, magnitude, unit_wins
+from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
 from maxprune.store import export_onnx, load, save
 from maxprune.surgery import apply, audit, channel_groups, remove_dead
 from maxprune.train import Checkpoints, Fitting, Training, Watch, train
@@ -60,7 +60,6 @@ __all__ = [
     "__version__",
     "apply",
     "audit",
-    "chance",
     "channel_groups",
     "choose_share",
     "compress",
@@ -83,7 +82,9 @@ __all__ = [
     "networks",
     "remove_dead",
     "save",
+    "scores",
     "train",
     "unit_wins",
+    "vip",
     "zero_plan",
 ]

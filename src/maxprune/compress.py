@@ -131,12 +131,13 @@ def settings_of(settings: Compression, changes: dict[str, Any]) -> Compression:
         known = ", ".join(Compression.model_fields)
         raise UsageError(f"there is no setting {unknown[0]!r}; there are {known}")
     asked = Compression(**{**settings.model_dump(), **changes})
-    if settings is DEFAULT and asked.budgets() and "keep_accuracy" not in changes:
-        asked = asked.model_copy(update={"keep_accuracy": None})
-    if asked.keep_accuracy is None and not asked.budgets():
+    if settings is DEFAULT and "keep_accuracy" not in changes:
+        without = asked.model_copy(update={"keep_accuracy": None})
+        asked = without if without.has_end() else asked
+    if not asked.has_end():
         raise UsageError(
-            "say when to stop: keep_accuracy, or a budget (max_parameters, max_macs, max_bytes, "
-            "max_latency_ms)"
+            "say when to stop: keep_accuracy, a budget (max_parameters, max_macs, max_bytes, "
+            "max_latency_ms), or iterations"
         )
     return asked
 

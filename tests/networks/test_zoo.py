@@ -6,51 +6,98 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from zoo import ZOO, Kind
 
 from maxprune import audit, channel_groups, count_wins, export_onnx, least_winning, load, save
 from maxprune.errors import StructureError
 from maxprune.measure import parameters
 from maxprune.networks.weighted import neurons, weighted_layers
-from maxprune.plan import MaxoutPlan
+from maxprune.plan import ChannelGroup, MaxoutPlan
 from maxprune.planner import lowest
-from maxprune.scores import chance, magnitude
+from maxprune.scores import (
+    apoz,
+    bn_scale,
+    fpgm,
+    magnitude,
+    obd,
+    random_scores,
+    skeletonization,
+    taylor,
+    vip,
+)
+from maxprune.scores.readers import Scores
 from maxprune.surgery import apply
 from maxprune.surgery.chain import find_chain
 
 EVERY = pytest.mark.parametrize("kind", ZOO, ids=lambda k: k.name)
-SCORES: dict[str, Callable[..., dict[str, Tensor]]] = {
+BY_WEIGHTS: dict[str, Callable[..., Scores]] = {
     "magnitude": magnitude,
     "magnitude 2": lambda net, groups: magnitude(net, groups, norm=2),
-    "chance": lambda net, groups: chance(groups, seed=1),
+    "fpgm": fpgm,
+    "random": lambda net, groups: random_scores(groups, seed=1),
+}
+BY_DATA: dict[str, Callable[..., Scores]] = {
+    "vip": vip,
+    "vip of quarters": lambda net, groups, batches: vip(
+        net, groups, batches, representation=nn.AdaptiveMaxPool2d(2)
+    ),
+    "taylor": taylor,
+    "bn scale": bn_scale,
+    "apoz": apoz,
+    "obd": obd,
+    "skeletonization": skeletonization,
 }
 
 
-def halved(kind: Kind, score: str) -> nn.Module:
-    """The network with half the channels of every group that can be cut."""
+def score(name: str, kind: Kind, net: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
+    """A score of a network; the classes are what it says itself, or random ones."""
+    if name in BY_WEIGHTS:
+        return BY_WEIGHTS[name](net, groups)
+    x = kind.inputs(8)
+    with torch.no_grad():
+        y = net(x).argmax(1)
+    if name.startswith("vip"):
+        y = torch.arange(8) % 3
+    return BY_DATA[name](net, groups, [(x, y)])
+
+
+def halved(kind: Kind, name: str) -> nn.Module:
+    """The network with half the channels of every group that can be cut and has a score."""
     torch.manual_seed(0)
     net, x = kind.build().eval(), kind.inputs(4)
     groups = channel_groups(net, x)
-    plan = lowest(groups, SCORES[score](net, groups), 0.5, over="each", method=score)
+    scores = score(name, kind, net, groups)
     free = {g.name: g.channels for g in groups if not g.reason}
-    assert {name: len(stay) for name, stay in plan.keep.items()} == {
-        name: -(-channels // 2) for name, channels in free.items()
+    assert scores.keys() == free.keys() or name == "bn scale"
+    chosen = [group for group in groups if group.name in scores]
+    plan = lowest(chosen, scores, 0.5, over="each", method=name)
+    assert {layer: len(stay) for layer, stay in plan.keep.items()} == {
+        layer: -(-free[layer] // 2) for layer in scores
     }
     smaller = apply(net, plan)
     assert audit(net, smaller, plan, x) <= 1e-5
     return smaller
 
 
+def normed(kind: Kind) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in kind.build().modules())
+
+
 @EVERY
-@pytest.mark.parametrize("score", SCORES)
-def test_masked_and_cut_agree(kind: Kind, score: str) -> None:
-    assert parameters(halved(kind, score)) < 0.7 * parameters(kind.build())
+@pytest.mark.parametrize("name", [*BY_WEIGHTS, *BY_DATA])
+def test_masked_and_cut_agree(kind: Kind, name: str) -> None:
+    if name == "bn scale" and not normed(kind):
+        assert score(name, kind, kind.build(), channel_groups(kind.build(), kind.inputs(4))) == {}
+        return
+    assert parameters(halved(kind, name)) < (0.9 if name == "bn scale" else 0.7) * parameters(
+        kind.build()
+    )
 
 
 @EVERY

@@ -11,7 +11,7 @@ from torch import nn
 from maxprune.errors import UsageError
 from maxprune.plan import ChannelGroup, KeepPlan, Member
 from maxprune.planner import cut_plan, lowest
-from maxprune.scores import chance, magnitude
+from maxprune.scores import magnitude, random_scores
 from maxprune.surgery.trial import channel_groups
 
 
@@ -50,11 +50,11 @@ def test_dead_weights_give_scores_of_zero() -> None:
     assert magnitude(net, channel_groups(net, torch.randn(2, 2)))["0"].tolist() == [0, 0, 0]
 
 
-def test_chance_depends_on_its_seed_alone() -> None:
+def test_random_scores_depend_on_their_seed_alone() -> None:
     groups = [group("a", 5), group("b", 4, reason="no")]
-    assert torch.equal(chance(groups, 3)["a"], chance(groups, 3)["a"])
-    assert not torch.equal(chance(groups, 3)["a"], chance(groups, 4)["a"])
-    assert chance(groups).keys() == {"a"}
+    assert torch.equal(random_scores(groups, 3)["a"], random_scores(groups, 3)["a"])
+    assert not torch.equal(random_scores(groups, 3)["a"], random_scores(groups, 4)["a"])
+    assert random_scores(groups).keys() == {"a"}
 
 
 def test_the_lowest_of_all_groups_together_go() -> None:
@@ -134,7 +134,7 @@ def test_the_share_is_never_exceeded(shapes, share, seed, over) -> None:
     groups = [group(f"g{i}", each * parts, parts) for i, (each, parts) in enumerate(shapes)]
     total = sum(g.channels for g in groups)
     try:
-        plan: KeepPlan = lowest(groups, chance(groups, seed), share, over)
+        plan: KeepPlan = lowest(groups, random_scores(groups, seed), share, over)
     except UsageError:
         return
     removed = sum(len(plan.removed(name)) for name in plan.keep)

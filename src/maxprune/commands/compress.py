@@ -54,15 +54,16 @@ class Asked:
     method: Annotated[
         str,
         typer.Option(
-            help="maxout: the neurons that win least often in units of k; magnitude: the smallest "
-            "weights; chance: by lot."
+            help="maxout removes the neurons that win least often in units of k; the others what "
+            "has the lowest score: pls, magnitude, magnitude-l2, bn-scale, fpgm, taylor, apoz, "
+            "obd, skeletonization, random."
         ),
     ] = "maxout"
     keep_accuracy: Annotated[
         float | None,
         typer.Option(
             help="Points of accuracy that may be lost, with 95% confidence (0.5 unless there is a "
-            "budget).",
+            "budget or --iterations).",
             show_default=False,
         ),
     ] = None
@@ -86,8 +87,30 @@ class Asked:
         typer.Option(help="How often maxouts go over all layers (as long as one can be cut)."),
     ] = None
     share: Annotated[
-        float, typer.Option(help="Percent of all channels that one step of a score removes.")
-    ] = 20.0
+        float, typer.Option(help="Share of all channels that one step of a score removes.")
+    ] = 0.2
+    iterations: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps of a score at most; alone, every one is taken, whatever it costs.",
+            show_default=False,
+        ),
+    ] = None
+    keep_last: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-last/--cut-last",
+            help="Leave the last convolution of a VGG-like network whole (pls does).",
+            show_default=False,
+        ),
+    ] = None
+    components: Annotated[int, typer.Option(help="pls: components of the regression.")] = 2
+    representation: Annotated[
+        str, typer.Option(help="pls: max or average, what stands for a filter's map.")
+    ] = "max"
+    memory: Annotated[
+        int, typer.Option(help="pls: MiB of memory for the features; more goes to disk.")
+    ] = 1024
     zero: Annotated[
         str | None,
         typer.Option(
@@ -147,20 +170,24 @@ class Asked:
 
         if self.method not in METHODS:
             raise UsageError(f"--method is one of {', '.join(METHODS)}, not {self.method!r}")
-        percentage("share", f"{self.share:g}")  # refuses what is none
+        if not 0 < self.share < 1:
+            raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
         budgets = {
             name: getattr(self, name)
             for name in ("max_parameters", "max_macs", "max_bytes", "max_latency_ms")
         }
         keep = self.keep_accuracy
-        if keep is None and all(value is None for value in budgets.values()):
+        if keep is None and all(value is None for value in (*budgets.values(), self.iterations)):
             keep = KEEP_ACCURACY
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("method", "k", "rounds", "epochs", "rate", "batch", "seed")
-        }
+            for name in (
+                "method", "k", "rounds", "share", "iterations", "keep_last", "components",
+                "representation", "epochs", "rate", "batch", "seed",
+            )
+        }  # fmt: skip
         return Compression(
-            **values, **budgets, keep_accuracy=keep, share=self.share / 100,
+            **values, **budgets, keep_accuracy=keep, memory=self.memory * 2**20,
             layers=names(self.layers), skip=names(self.skip), heads=names(self.heads),
             zero=percentage("zero", self.zero),
         )  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 from torch import nn
 
 from maxprune.compression.fit import Trainer
-from maxprune.compression.methods import Proposal, make_method
+from maxprune.compression.methods import make_method
+from maxprune.compression.proposal import Proposal
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits

@@ -8,8 +8,13 @@ from pydantic import Field, model_validator
 
 from maxprune.errors import UsageError
 from maxprune.records import Settings
+from maxprune.scores.features import MEMORY
+from maxprune.scores.named import Scoring
 
-MethodName: TypeAlias = Literal["maxout", "magnitude", "chance"]
+MethodName: TypeAlias = Literal[
+    "maxout", "pls", "magnitude", "magnitude-l2", "bn-scale", "fpgm", "taylor", "apoz", "obd",
+    "skeletonization", "random",
+]  # fmt: skip
 METHODS: tuple[str, ...] = get_args(MethodName)
 
 Budget: TypeAlias = Annotated[int, Field(ge=1)] | None
@@ -26,8 +31,8 @@ class Compression(Settings):
 
     Args:
         method: "maxout" puts a maxout over k neurons behind a layer and removes the least winning
-            ones (Moya Rueda et al. 2017); the others remove the channels with the lowest score:
-            "magnitude" (Li et al. 2017), "chance".
+            ones (Moya Rueda et al. 2017); the others remove the channels with the lowest score, for
+            example "pls" (Jordao et al. 2019); `scores.named.SCORES` says what each looks at.
         layers: only these, in this order for "maxout"; () for all that can be cut, the largest
             gain first.
         skip: layers that are never cut; nor is what hangs together with them.
@@ -37,6 +42,12 @@ class Compression(Settings):
         share: of all channels that one step of a score removes; halved whenever a step fails.
         fails: steps of a score that fail before the search ends; the last share tried is then
             `share` halved once less often.
+        iterations: steps of a score at most; None as many as it takes.
+        keep_last: leave the last convolution of a VGG-like network whole; None does so for "pls",
+            as published. Its filters are few, and each feeds many inputs of the next layer.
+        components: of Partial Least Squares.
+        representation: of a filter for it: the maximum or the mean of its map.
+        memory: bytes for what it keeps of the samples; more goes to disk.
         keep_accuracy: points of accuracy that may be lost (100 takes every step); None where only
             budgets count.
         max_parameters: budget of parameters.
@@ -48,7 +59,7 @@ class Compression(Settings):
         epochs: of every retraining.
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
-        seed: of order, augmentation, dropout and chance.
+        seed: of order, augmentation, dropout and what a score draws by lot.
     """
 
     method: MethodName = "maxout"
@@ -59,6 +70,11 @@ class Compression(Settings):
     rounds: Annotated[int, Field(ge=1)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     fails: Annotated[int, Field(ge=1)] = 3
+    iterations: Annotated[int, Field(ge=1)] | None = None
+    keep_last: bool | None = None
+    components: Annotated[int, Field(ge=1)] = 2
+    representation: Literal["max", "average"] = "max"
+    memory: Annotated[int, Field(ge=1)] = MEMORY
     keep_accuracy: Annotated[float, Field(gt=0, le=100)] | None = None
     max_parameters: Budget = None
     max_macs: Budget = None
@@ -75,6 +91,8 @@ class Compression(Settings):
         both = set(self.layers) & set(self.skip)
         if both:
             raise UsageError(f"layer {min(both)!r} is both to be cut and to be skipped")
+        if self.iterations and self.method == "maxout":
+            raise UsageError("iterations are those of a score; a maxout has rounds")
         return self
 
     def budgets(self) -> dict[str, float]:
@@ -85,6 +103,17 @@ class Compression(Settings):
         }  # fmt: skip
         return {name: value for name, value in found.items() if value is not None}
 
+    def scoring(self) -> Scoring:
+        """How the channels are scored."""
+        return Scoring(
+            components=self.components, representation=self.representation, memory=self.memory,
+            seed=self.seed,
+        )  # fmt: skip
+
+    def has_end(self) -> bool:
+        """Whether anything says when to stop."""
+        return bool(self.keep_accuracy is not None or self.budgets() or self.iterations)
+
     def goal(self) -> str:
         """The stop rule in words."""
         parts = []
@@ -94,4 +123,6 @@ class Compression(Settings):
             )
         names = {"macs": "MACs", "latency_ms": "ms for one sample"}
         parts += [f"at most {v:,} {names.get(n, n)}" for n, v in self.budgets().items()]
+        if self.iterations:
+            parts.append(f"at most {self.iterations} iterations")
         return ", ".join(parts)

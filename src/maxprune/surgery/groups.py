@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,40 @@ def find_groups(model: nn.Module, inputs: Tensor) -> tuple[ChannelGroup, ...]:
             seen |= set(group.layers)
             groups.append(group)
     return tuple(groups)
+
+
+def library_scores(
+    model: nn.Module, inputs: Tensor, groups: Sequence[ChannelGroup], importance: Any
+) -> Iterator[tuple[ChannelGroup, Tensor | None]]:
+    """What one of torch-pruning's importances says of groups that were found here.
+
+    Args:
+        model: the network, all of its parameters trainable, with the gradients that the importance
+            looks at.
+        inputs: (batch, ...), inputs of the network, at least one.
+        groups: of the network.
+        importance: of torch-pruning, called with one of its groups.
+
+    Yields:
+        A group and (channels,), or None where the importance has nothing to say.
+
+    Raises:
+        StructureError: the importance fails, or a group is not made of the channels of a layer.
+    """
+    graph = _trace(model, inputs.to(device_of(model))).graph
+    for group in groups:
+        owner = model.get_submodule(group.name)
+        if owner not in graph.module2node:
+            raise StructureError(f"{group.name!r} is no layer; torch-pruning has no score for it")
+        pruner = graph.get_pruner_of_module(owner)
+        index = list(range(group.channels))
+        try:
+            found = importance(graph.get_pruning_group(owner, pruner.prune_out_channels, index))
+        except Exception as error:
+            raise StructureError(
+                f"{type(importance).__name__} fails at {group.name!r}: {first_line(error)}"
+            ) from error
+        yield group, found
 
 
 def _check_runs(model: nn.Module, x: Tensor) -> None:

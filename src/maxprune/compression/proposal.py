@@ -1,0 +1,58 @@
+"""What a method proposes, and what is asked of a method.
+
+A method proposes; it never trains and never judges. All that it decides follows from the network,
+the training data and the answers, so a search that is killed can be gone through again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from maxprune.data.samples import Samples, first_inputs
+from maxprune.plan import KeepPlan
+from maxprune.surgery import apply, audit
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Something to try.
+
+    Args:
+        title: what it is, in a few words.
+        base: the network that is cut.
+        make: cuts the network and gives it back, not yet retrained.
+        k: inputs of a maxout unit that is left; 1 where there is none.
+        zero: share of the parameters that go to zero while it is retrained; None for none.
+    """
+
+    title: str
+    base: nn.Module
+    make: Callable[[], nn.Module]
+    k: int = 1
+    zero: float | None = None
+
+
+class Method(Protocol):
+    """Proposes one smaller network after the other."""
+
+    def propose(self, model: nn.Module) -> Proposal | None:
+        """What to try next on the network so far; None when there is nothing left to try."""
+
+    def answer(self, model: nn.Module, good: bool) -> nn.Module:
+        """Take note of what became of the proposal, and say from which network to go on.
+
+        Args:
+            model: the retrained proposal if it was good, else the network it was made from.
+            good: whether it was taken.
+        """
+
+
+def audited(model: nn.Module, plan: KeepPlan, samples: Samples) -> nn.Module:
+    """The smaller network, compared with the masked larger one on real samples."""
+    smaller = apply(model, plan)
+    audit(model, smaller, plan, first_inputs(samples, 64))
+    return smaller

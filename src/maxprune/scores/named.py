@@ -1,0 +1,111 @@
+"""The scores by their names on the command line, each with what it takes from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from maxprune.data.samples import Batch, Samples, first_inputs
+from maxprune.plan import ChannelGroup
+from maxprune.records import Settings
+from maxprune.scores.damage import obd
+from maxprune.scores.features import MEMORY
+from maxprune.scores.fpgm import fpgm
+from maxprune.scores.gates import skeletonization
+from maxprune.scores.library import bn_scale, taylor
+from maxprune.scores.lot import random_scores
+from maxprune.scores.magnitude import magnitude
+from maxprune.scores.readers import Scores
+from maxprune.scores.vip import vip
+from maxprune.scores.zeros import apoz
+
+NUMBERS = 3_000_000  # of the inputs of one batch that is scored: 1,000 pictures of CIFAR-10
+BATCH, BATCHES = 128, 20  # of the gradient of the Taylor score
+SINGLE = 512  # samples whose gradients are taken one by one
+
+
+class Scoring(Settings):
+    """How the scores score.
+
+    Args:
+        components: of Partial Least Squares.
+        representation: of a filter for it, the maximum or the mean of its map.
+        memory: bytes for what it keeps of the samples; more goes to disk.
+        seed: of the lot, and of which samples are taken where not all are.
+    """
+
+    components: Annotated[int, Field(ge=1)] = 2
+    representation: Literal["max", "average"] = "max"
+    memory: Annotated[int, Field(ge=1)] = MEMORY
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+Scored = Callable[[nn.Module, Sequence[ChannelGroup], Samples, Scoring], Scores]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with a name.
+
+    Args:
+        about: what goes first, and who proposed it.
+        of: the channels of groups, by the training samples.
+    """
+
+    about: str
+    of: Scored
+
+
+def every(samples: Samples) -> Iterator[Batch]:
+    """All samples in their order, in batches that fit in memory behind large pictures too."""
+    numbers = first_inputs(samples, 1)[0].numel()
+    return samples.batches(max(1, min(1000, NUMBERS // max(1, numbers))))
+
+
+def some(samples: Samples, batch: int, batches: int, seed: int) -> Iterator[Batch]:
+    """A part of the samples, shuffled, as they are trained on."""
+    count = min(batches, samples.iterations(batch))
+    return islice(samples.stream(batch, seed), count)
+
+
+SCORES: dict[str, Score] = {
+    "pls": Score(
+        "least importance for the classes by Partial Least Squares (Jordao et al. 2019)",
+        lambda m, g, s, how: vip(m, g, every(s), how.components, how.representation, how.memory),
+    ),
+    "magnitude": Score(
+        "the smallest sum of absolute weights (Li et al. 2017)",
+        lambda m, g, s, how: magnitude(m, g),
+    ),
+    "magnitude-l2": Score(
+        "the smallest Euclidean norm of the weights", lambda m, g, s, how: magnitude(m, g, norm=2)
+    ),
+    "bn-scale": Score(
+        "the smallest factor of batch norm (Liu et al. 2017)",
+        lambda m, g, s, how: bn_scale(m, g, some(s, 2, 1, how.seed)),
+    ),
+    "fpgm": Score(
+        "what lies nearest to all other filters (He et al. 2019)", lambda m, g, s, how: fpgm(m, g)
+    ),
+    "taylor": Score(
+        "the smallest change of the loss to first order (Molchanov et al. 2019)",
+        lambda m, g, s, how: taylor(m, g, some(s, BATCH, BATCHES, how.seed)),
+    ),
+    "apoz": Score(
+        "what is zero most often (Hu et al. 2016)", lambda m, g, s, how: apoz(m, g, every(s))
+    ),
+    "obd": Score(
+        "the smallest change of the loss to second order (LeCun et al. 1990)",
+        lambda m, g, s, how: obd(m, g, some(s, SINGLE, 1, how.seed)),
+    ),
+    "skeletonization": Score(
+        "the smallest growth of the loss without it (Mozer and Smolensky 1989)",
+        lambda m, g, s, how: skeletonization(m, g, every(s)),
+    ),
+    "random": Score("by lot", lambda m, g, s, how: random_scores(g, how.seed)),
+}
