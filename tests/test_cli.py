@@ -14,22 +14,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from command_line import call
 
 import maxprune
-from maxprune.cli import main
 from maxprune.results import Results
 
 TINY = ("--fc", "16", "--iterations", "40")
-
-
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["maxprune", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    said = capsys.readouterr()
-    return int(end.value.code or 0), said.out, said.err
 
 
 def timeless(path: Path) -> dict:

@@ -15,6 +15,8 @@ Example:
 
 from maxprune import data, measure, networks, scores
 from maxprune._version import __version__
+from maxprune.comparison import Comparison
+from maxprune.comparison.compare import compare
 from maxprune.compress import compress
 from maxprune.compression import Compressed, Compression
 from maxprune.difference import Difference, diff
@@ -42,6 +44,7 @@ from maxprune.weights import choose_share, hold_zeros, zero_plan
 __all__ = [
     "ChannelGroup",
     "Checkpoints",
+    "Comparison",
     "Compressed",
     "Compression",
     "Difference",
@@ -62,6 +65,7 @@ __all__ = [
     "audit",
     "channel_groups",
     "choose_share",
+    "compare",
     "compress",
     "count_wins",
     "cut_plan",

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from maxprune._version import __version__
+from maxprune.commands.compare import compare_command
 from maxprune.commands.compress import compress_command
 from maxprune.commands.diff import diff_command
 from maxprune.commands.inspect import inspect_command
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("inspect")(inspect_command)
 app.command("compress")(compress_command)
+app.command("compare")(compare_command)
 app.command("diff")(diff_command)
 app.add_typer(reproduce_app, name="reproduce")
 

@@ -17,6 +17,10 @@ from maxprune.errors import UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
 
 
+class NothingToCutError(UsageError):
+    """So small a share is less than one channel."""
+
+
 def cut_plan(
     groups: Sequence[ChannelGroup], keep: Mapping[str, Sequence[int]], method: str = ""
 ) -> KeepPlan:
@@ -77,8 +81,9 @@ def lowest(
         method: what decided, for the reader.
 
     Raises:
-        UsageError: the share is out of its range, a score is missing, not finite or of another
-            length, or nothing is left to cut.
+        UsageError: the share is out of its range, or a score is missing, not finite or of another
+            length.
+        NothingToCutError: the share is less than a channel, or every part has one channel left.
 
     Example:
         >>> from maxprune.plan import Member
@@ -104,7 +109,9 @@ def lowest(
         keep[group.name] = [int(i) for i in stay.nonzero().flatten()]
     cut = {group.name: keep[group.name] for group in free if len(keep[group.name]) < group.channels}
     if not cut:
-        raise UsageError(f"nothing is left to cut: {share:g} of the channels is less than one")
+        raise NothingToCutError(
+            f"nothing is left to cut: {share:g} of the channels is less than one"
+        )
     return cut_plan(free, cut, method)
 
 

@@ -9,8 +9,9 @@ import pytest
 from maxprune.commands.grid_options import Grid
 from maxprune.errors import MaxpruneError
 from maxprune.results import Results
+from maxprune.runs.parallel import work
 from maxprune.studies import grid
-from maxprune.studies.grid import run_grid
+from maxprune.studies.grid import Filling, run_grid
 from maxprune.studies.lenet import Cell
 from maxprune.train import PAPER, Training
 
@@ -59,7 +60,7 @@ def test_what_nobody_expected_is_one_line_and_a_file(
     plain = grid.run_cell
     monkeypatch.setattr(grid, "run_cell", fails)
     messages: Queue[tuple[str, str, str]] = Queue()
-    grid._work(CELL, tmp_path / "cell", None, messages)
+    work(Filling(CELL, None), tmp_path / "cell", messages)
     name, kind, says = messages.get()
     log = tmp_path / f"{CELL.name}.error.log"
     assert (name, kind) == (CELL.name, "error")
@@ -67,7 +68,7 @@ def test_what_nobody_expected_is_one_line_and_a_file(
     assert "Traceback" in log.read_text()
     # What was written does not stand in the way of the next try, which removes it.
     monkeypatch.setattr(grid, "run_cell", plain)
-    grid._work(CELL, tmp_path / "cell", None, messages)
+    work(Filling(CELL, None), tmp_path / "cell", messages)
     assert not log.exists()
     assert Results.read(tmp_path / "cell" / "results.json").seed == 0
 

@@ -9,48 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from maxprune.commands.shared import (
-    AsJson,
-    Factory,
-    Heads,
-    Network,
-    Skip,
-    Weights,
-    command_line,
-    names,
-    numbers,
-    percentage,
-    shape,
-    takes,
-)
+from maxprune.commands.on_data import OnData
+from maxprune.commands.shared import AsJson, command_line, percentage, takes
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
     from maxprune.compression.result import Compressed
     from maxprune.compression.settings import Compression
     from maxprune.data.samples import Splits
-    from maxprune.data.spec import DataOptions
 
-TRAIN_EPOCHS = 30.0
 KEEP_ACCURACY = 0.5
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(OnData):
     """The options of the command."""
 
-    network: Network
-    data: Annotated[
-        str,
-        typer.Option(
-            help="digits, mnist, cifar10, a folder with train/CLASS/ (and val/, test/), or "
-            "my_data.py:loaders, a function that gives (train, validation, test) loaders.",
-            show_default=False,
-        ),
-    ]
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-out")
-    weights: Weights = None
-    factory: Factory = None
     method: Annotated[
         str,
         typer.Option(
@@ -75,13 +50,6 @@ class Asked:
     max_latency_ms: Annotated[
         float | None, typer.Option(help="Budget of one forward pass, measured here.")
     ] = None
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(help="Cut only these layers: give it again, or join them by commas."),
-    ] = None
-    skip: Skip = None
-    heads: Heads = None
-    k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
     rounds: Annotated[
         int | None,
         typer.Option(help="How often maxouts go over all layers (as long as one can be cut)."),
@@ -104,13 +72,6 @@ class Asked:
             show_default=False,
         ),
     ] = None
-    components: Annotated[int, typer.Option(help="pls: components of the regression.")] = 2
-    representation: Annotated[
-        str, typer.Option(help="pls: max or average, what stands for a filter's map.")
-    ] = "max"
-    memory: Annotated[
-        int, typer.Option(help="pls: MiB of memory for the features; more goes to disk.")
-    ] = 1024
     zero: Annotated[
         str | None,
         typer.Option(
@@ -118,51 +79,7 @@ class Asked:
             "costs nothing on the validation data."
         ),
     ] = None
-    train_epochs: Annotated[
-        float | None,
-        typer.Option(
-            help="Train the network first for so many epochs; 0 if it is trained (30 unless there "
-            "are --weights or it is a saved model).",
-            show_default=False,
-        ),
-    ] = None
-    train_rate: Annotated[float, typer.Option(help="Learning rate of that training.")] = 0.05
-    epochs: Annotated[float, typer.Option(help="Epochs of every retraining.")] = 10.0
-    rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.02
-    batch: Annotated[int, typer.Option(help="Samples a step of gradient descent.")] = 128
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            help="my_fit.py:fit, your own training, for every retraining and the first: called "
-            "with the network and the data, it trains in place."
-        ),
-    ] = None
-    input_shape: Annotated[
-        str | None,
-        typer.Option("--input", help="Bring the pictures of a folder to this shape: 3,64,64."),
-    ] = None
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            help="flip,crop or one of them or none (default for digits and mnist: crop, for "
-            "others: both).",
-            show_default=False,
-        ),
-    ] = None
-    mean: Annotated[
-        str | None, typer.Option(help="Taken from each channel: 0.485,0.456,0.406.")
-    ] = None
-    std: Annotated[
-        str | None, typer.Option(help="Each channel is divided by it: 0.229,0.224,0.225.")
-    ] = None
-    unreadable: Annotated[
-        str, typer.Option(help="At a picture that cannot be read: stop, or skip it and count.")
-    ] = "stop"
-    data_root: Annotated[
-        Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
-    ] = None
     seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
 
     def settings(self) -> Compression:
         """Method, stop rule and retraining."""
@@ -181,41 +98,12 @@ class Asked:
             keep = KEEP_ACCURACY
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in (
-                "method", "k", "rounds", "share", "iterations", "keep_last", "components",
-                "representation", "epochs", "rate", "batch", "seed",
-            )
-        }  # fmt: skip
+            for name in ("method", "rounds", "share", "iterations", "keep_last", "seed")
+        }
         return Compression(
-            **values, **budgets, keep_accuracy=keep, memory=self.memory * 2**20,
-            layers=names(self.layers), skip=names(self.skip), heads=names(self.heads),
+            **self.shared(), **values, **budgets, keep_accuracy=keep,
             zero=percentage("zero", self.zero),
         )  # fmt: skip
-
-    def data_options(self) -> DataOptions:
-        """How the data are read."""
-        from maxprune.data.spec import DataOptions
-
-        if self.unreadable not in ("stop", "skip"):
-            raise UsageError(f"--unreadable is stop or skip, not {self.unreadable!r}")
-        augment = None
-        if self.augment is not None:
-            augment = tuple(p for p in self.augment.split(",") if p and p != "none")
-        return DataOptions(
-            size=shape(self.input_shape) if self.input_shape else None, augment=augment,
-            mean=numbers("mean", self.mean), std=numbers("std", self.std),
-            unreadable="skip" if self.unreadable == "skip" else "stop",
-            root=self.data_root, seed=self.seed,
-        )  # fmt: skip
-
-    def first_epochs(self) -> float:
-        """Epochs of the first training."""
-        if self.train_epochs is None:
-            trained = self.weights is not None or Path(self.network).is_dir()
-            return 0.0 if trained else TRAIN_EPOCHS
-        if self.train_epochs < 0:
-            raise UsageError(f"--train-epochs is at least 0, not {self.train_epochs:g}")
-        return self.train_epochs
 
 
 @takes(Asked)
@@ -250,7 +138,7 @@ def compress_command(
     torch.manual_seed(asked.seed)
     model = open_network(asked.network, asked.weights, asked.factory)
     fit = None if asked.fit is None else find_named(asked.fit)
-    data = open_data(asked.data, asked.data_options())
+    data = open_data(asked.data, asked.data_options(asked.seed))
     check_settings(settings, data, model)
     if dry_run:
         _show_plan(console, settings, data, model)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 from rich.console import Console, RenderableType
@@ -128,13 +128,20 @@ def takes(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the fields of a dataclass as options, in front of its own; it gets one record.
 
+    What has no default comes first, then what the dataclass has itself, then what it inherits.
+
     Args:
         kind: a dataclass whose fields are annotated with typer's options.
         defaults: those of this command, where they differ from the dataclass's.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(kind, eval_str=True).parameters.values()
+        hints = get_type_hints(kind, include_extras=True)
+        given = inspect.signature(kind).parameters.values()
+        shared = sorted(
+            (option.replace(annotation=hints[option.name]) for option in given),
+            key=lambda p: 0 if p.default is p.empty else 1 if p.name in vars(kind) else 2,
+        )
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         options = [
             option.replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from maxprune.compression.sizes import measure_sizes
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.errors import StructureError, UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
-from maxprune.planner import lowest
+from maxprune.planner import NothingToCutError, lowest
 from maxprune.scores.named import SCORES
 from maxprune.scores.readers import Scores, readers
 from maxprune.surgery import apply, channel_groups
 from maxprune.surgery.chain import BATCH_NORMS
+
+COARSE, RESOLUTION = 0.05, 1e-4  # steps of a share that is searched for
 
 
 class ScoreMethod:
@@ -27,7 +29,7 @@ class ScoreMethod:
     def __init__(self, settings: Compression, data: Splits, model: nn.Module) -> None:
         self.settings, self.data = settings, data
         self.share, self.failed, self.left = settings.share, 0, settings.iterations
-        free = self._free(model)
+        free = chosen_groups(settings, model, first_inputs(data.train, 2))
         if not free:
             raise StructureError("nothing in the network can be cut; see maxprune inspect")
         if settings.method == "bn-scale" and not any(
@@ -44,14 +46,10 @@ class ScoreMethod:
         """The channels with the lowest score, unless too many tries have failed."""
         if self.failed >= self.settings.fails or self.left == 0:
             return None
-        score = SCORES[self.settings.method]
-        groups = self._free(model)
-        scores = score.of(model, groups, self.data.train, self.settings.scoring())
-        ranked = _Ranked([g for g in groups if g.name in scores], scores, self.settings.method)
-        try:
-            plan = ranked.plan(self.share)
-        except UsageError:
-            return None  # a single channel is more than the share
+        ranked = Ranked.by(self.settings, model, self.data)
+        plan = ranked.plan(self.share)
+        if plan is None:
+            return None
         plan = self._no_further(model, ranked, plan)
         gone = sum(len(plan.removed(name)) for name in plan.keep)
         title = f"-{gone} channels"
@@ -66,43 +64,79 @@ class ScoreMethod:
             self.share /= 2
         return model
 
-    def _free(self, model: nn.Module) -> list[ChannelGroup]:
-        return chosen_groups(self.settings, model, first_inputs(self.data.train, 2))
-
-    def _no_further(self, model: nn.Module, ranked: _Ranked, plan: KeepPlan) -> KeepPlan:
+    def _no_further(self, model: nn.Module, ranked: Ranked, plan: KeepPlan) -> KeepPlan:
         """The smallest plan that meets the budgets, where the whole one does; else the whole."""
         budgets = {n: v for n, v in self.settings.budgets().items() if n != "latency_ms"}
-        if not budgets or self._over(model, plan, budgets):
+        if not budgets:
             return plan
-        low, high = 0.0, self.share
-        while high - low > 1e-3:
-            middle = (low + high) / 2
-            try:
-                smaller = ranked.plan(middle)
-            except UsageError:
-                low = middle
-                continue
-            if self._over(model, smaller, budgets):
-                low = middle
-            else:
-                high, plan = middle, smaller
-        return plan
+        found = least(ranked.plan, lambda cut: not self._over(model, cut, budgets), self.share)
+        return found or plan
 
     def _over(self, model: nn.Module, plan: KeepPlan, budgets: dict[str, float]) -> bool:
         return bool(measure_sizes(apply(model, plan), self.data.input_shape).over(budgets))
 
 
 @dataclass(frozen=True)
-class _Ranked:
-    """Groups, each with a score for each of its channels."""
+class Ranked:
+    """Groups, each with a score for each of its channels.
 
-    groups: list[ChannelGroup]
+    Args:
+        groups: those that can be cut and have a score.
+        scores: low for what matters little.
+        method: whose scores.
+    """
+
+    groups: Sequence[ChannelGroup]
     scores: Scores
     method: str
 
-    def plan(self, share: float) -> KeepPlan:
-        """Remove the share of the channels with the lowest scores."""
-        return lowest(self.groups, self.scores, share, method=self.method)
+    @staticmethod
+    def by(settings: Compression, model: nn.Module, data: Splits) -> Ranked:
+        """The groups that the settings let be cut, scored by their method."""
+        groups = chosen_groups(settings, model, first_inputs(data.train, 2))
+        scores = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
+        return Ranked([g for g in groups if g.name in scores], scores, settings.method)
+
+    def plan(self, share: float) -> KeepPlan | None:
+        """Remove the share of the channels with the lowest scores; None if that is less than one.
+
+        Args:
+            share: in (0, 1).
+        """
+        try:
+            return lowest(self.groups, self.scores, share, method=self.method)
+        except NothingToCutError:
+            return None
+
+
+def least(
+    plan_of: Callable[[float], KeepPlan | None], fits: Callable[[KeepPlan], bool], most: float
+) -> KeepPlan | None:
+    """The plan of the smallest share, up to `most`, that fits; None if none does.
+
+    A larger share should cut more. Where the largest does not fit (Torch-Pruning's pruner leaves a
+    group whole that would be emptied) smaller ones are tried.
+
+    Args:
+        plan_of: the plan of a share; None for a share too small to cut anything.
+        fits: whether a plan cuts enough.
+        most: the largest share to try.
+    """
+    low, high = 0.0, most
+    best = plan_of(high)
+    while best is None or not fits(best):
+        high -= COARSE
+        if high <= 0:
+            return None
+        best = plan_of(high)
+    while high - low > RESOLUTION:
+        middle = (low + high) / 2
+        plan = plan_of(middle)
+        if plan is None or not fits(plan):
+            low = middle
+        else:
+            high, best = middle, plan
+    return best
 
 
 def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[ChannelGroup]:

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from maxprune.errors import UsageError
 
+SIGNIFICANT = 0.05
+"""A difference with a p-value of at most this is called significant."""
+
 
 def randomization_test(first: Bool[Tensor, " n"], second: Bool[Tensor, " n"]) -> float:
     """The two-sided p-value for a difference in accuracy on the same test samples.

@@ -14,11 +14,12 @@ from jinja2 import Environment, StrictUndefined
 
 from maxprune._version import __version__
 from maxprune.files import write_text
+from maxprune.measure.significance import SIGNIFICANT
 from maxprune.report.cuts import Cut, layers_plot, ranked, wins_plot
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
 from maxprune.report.rows import Row, rows
 from maxprune.report.trials import conclusion, trial_cells
-from maxprune.report.words import SIGNIFICANT, count, percent, probability, verdict
+from maxprune.report.words import count, percent, probability, verdict
 from maxprune.results import LayerState, Results, Trial
 
 _NONE = "\N{EN DASH}"

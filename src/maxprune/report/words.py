@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from maxprune.measure.significance import SIGNIFICANT
 from maxprune.results import Baseline, Results, Step
-
-SIGNIFICANT = 0.05
-"""A difference with a p-value of at most this is called significant."""
 
 Outcome = Literal["better", "same", "worse"]
 

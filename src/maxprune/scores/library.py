@@ -42,28 +42,40 @@ def library(
         UsageError: no samples.
         StructureError: the importance fails, or is not finite.
     """
-    network = copied(model).eval().requires_grad_()
-    network.zero_grad(set_to_none=True)
-    first: Tensor | None = None
-    samples = 0
-    with torch.enable_grad():
-        for x, y in batches:
-            first = x[:2] if first is None else first
-            F.cross_entropy(run(network, x), y.to(device_of(network)), reduction="sum").backward()
-            samples += len(y)
-    if first is None:
-        raise UsageError("there are no samples to score on")
-    for parameter in network.parameters():
-        if parameter.grad is not None:
-            parameter.grad /= samples
+    network, x = with_gradients(model, batches)
     found = {}
-    for group, scores in library_scores(network, first, cuttable(groups), importance):
+    for group, scores in library_scores(network, x, cuttable(groups), importance):
         if scores is None:
             continue
         if not bool(scores.isfinite().all()):
             raise StructureError(f"the score of {group.name!r} is not finite; train it again")
         found[group.name] = scores.detach().double().cpu()
     return found
+
+
+def with_gradients(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[nn.Module, Tensor]:
+    """A copy in evaluation mode with the gradients of the mean loss, and two of the inputs.
+
+    Raises:
+        UsageError: no samples.
+    """
+    network = copied(model).eval().requires_grad_()
+    network.zero_grad(set_to_none=True)
+    inputs: list[Tensor] = []
+    samples = 0
+    with torch.enable_grad():
+        for x, y in batches:
+            inputs = inputs or [x[:2]]
+            F.cross_entropy(run(network, x), y.to(device_of(network)), reduction="sum").backward()
+            samples += len(y)
+    if not inputs:
+        raise UsageError("there are no samples to score on")
+    for parameter in network.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= samples
+    return network, inputs[0]
 
 
 def taylor(

@@ -1,0 +1,137 @@
+"""`maxprune compare`: every method on one network, at equal sizes."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from maxprune.commands.on_data import OnData
+from maxprune.commands.shared import AsJson, command_line, names, numbers, takes
+
+if TYPE_CHECKING:
+    from maxprune.comparison.entry import Entry
+    from maxprune.comparison.records import Comparison
+    from maxprune.comparison.settings import Comparing
+
+
+@dataclass(frozen=True)
+class Asked(OnData):
+    """The options of the command."""
+
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="maxout, any score of compress, torch-pruning-magnitude, torch-pruning-taylor, or "
+            "scratch (narrower by the same share everywhere, from random weights, trained for as "
+            "many epochs in all); joined by commas. Default: all.",
+            show_default=False,
+        ),
+    ] = None
+    sizes: Annotated[
+        str, typer.Option(help="Shares of the network's size that stay, each cut from the last.")
+    ] = "0.75,0.5,0.25"
+    by: Annotated[str, typer.Option(help="The size is counted in parameters or macs.")] = (
+        "parameters"
+    )
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of everything.")] = 3
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Parts side by side, one thread each; 0: one a core.")
+    ] = 0
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-compare")
+
+    def comparing(self) -> Comparing:
+        """What is compared."""
+        from maxprune.comparison.compare import comparing_of
+        from maxprune.comparison.settings import COMPARED, SCRATCH
+
+        epochs = self.first_epochs()
+        methods = names(self.methods) or tuple(m for m in COMPARED if epochs or m != SCRATCH)
+        return comparing_of(
+            **self.shared(), methods=methods, sizes=numbers("sizes", self.sizes), by=self.by,
+            train_epochs=epochs, train_rate=self.train_rate,
+        )  # fmt: skip
+
+    def entry(self, comparing: Comparing, each: int) -> Entry:
+        """What all parts of the work share."""
+        from maxprune.comparison.entry import Entry
+
+        return Entry(
+            network=self.network, data=self.data, comparing=comparing, seed=0, each=each,
+            weights=None if self.weights is None else str(self.weights), factory=self.factory,
+            fit=self.fit, options=self.data_options(),
+        )  # fmt: skip
+
+
+@takes(Asked, epochs=3.0)
+def compare_command(asked: Asked, as_json: AsJson = False) -> None:
+    """Take a network down to the same sizes by several methods, with equal retraining.
+
+    The network is trained once a seed (or given with --weights), then each method cuts it to each
+    size, and after every cut it is retrained alike. Prints a table of test accuracies and writes
+    comparison.json, .txt and .svg. Nothing is chosen on the test set: the order of the methods is
+    that of their validation accuracy. A killed run goes on with --resume.
+
+    maxprune compare my_net.py:build --data pictures --methods pls,taylor --sizes 0.5,0.25
+    """
+    from maxprune.comparison.compare import together
+    from maxprune.comparison.entry import all_entries, run_entries
+    from maxprune.comparison.ways import check_ways
+    from maxprune.data.spec import open_data
+    from maxprune.report.progress import Steps
+    from maxprune.runs.workspace import claim
+    from maxprune.store.source import find_named, open_network
+    from maxprune.train.loop import check_fits
+
+    comparing = asked.comparing()
+    network = open_network(asked.network, asked.weights, asked.factory)
+    if asked.fit is not None:
+        find_named(asked.fit)
+    data = open_data(asked.data, asked.data_options())
+    check_fits(network, data.train)
+    check_ways(comparing, network, data)
+    entry = asked.entry(comparing, data.train.iterations(asked.batch))
+    claim(asked.out, entry.identity(), asked.resume)
+    parts = all_entries(entry, asked.seeds)
+    totals = {part.name: part.length() for part in parts}
+    with Steps(Console(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
+        found = run_entries(
+            entry, asked.seeds, asked.out, asked.jobs or os.cpu_count() or 1,
+            lambda part, done: steps.report(part.name, min(done, totals[part.name]),
+                                            totals[part.name]),
+        )  # fmt: skip
+    result = together(
+        comparing, data, asked.network,
+        [rows.start for rows in found if rows.start is not None],
+        [row for rows in found for row in rows.compared],
+        {method: why for rows in found for method, why in rows.missing.items()},
+        threads=1, command=command_line(),
+    )  # fmt: skip
+    _show(result, asked.out, as_json)
+
+
+def _show(found: Comparison, out: Path, as_json: bool) -> None:
+    """Write the files, and print the table or the record."""
+    from maxprune.files import write_text
+    from maxprune.report.comparison import comparison_plot, comparison_table, verdict
+
+    found.write(out / "comparison.json")
+    write_text(out / "comparison.svg", comparison_plot(found))
+    plain = Console(width=160, record=True, file=io.StringIO())
+    plain.print(comparison_table(found))
+    for line in (*verdict(found), *found.details.notes):
+        plain.print(line, highlight=False)
+    write_text(out / "comparison.txt", plain.export_text())
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+        return
+    console = Console()
+    console.print(comparison_table(found))
+    for line in (*verdict(found), *found.details.notes):
+        console.print(line, highlight=False)
+    console.print(f"\nWritten: {out / 'comparison'}.json, .txt and .svg", highlight=False)

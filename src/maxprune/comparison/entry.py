@@ -1,0 +1,159 @@
+"""The parts of a comparison as pieces of work for processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from maxprune.comparison.contest import UNPRUNED, Contest
+from maxprune.comparison.records import Compared, Start
+from maxprune.comparison.settings import SCRATCH, Comparing
+from maxprune.data.order import derive
+from maxprune.data.spec import DEFAULT, DataOptions, open_data
+from maxprune.errors import StoreError
+from maxprune.files import read_json, write_json
+from maxprune.results import Record
+from maxprune.runs.parallel import run_all
+from maxprune.runs.workspace import Workspace, place_of
+from maxprune.store.model import load
+from maxprune.store.source import find_named, open_network
+
+ROWS = "rows.json"
+
+
+class Rows(Record):
+    """What one part has found."""
+
+    start: Start | None
+    compared: list[Compared]
+    missing: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method with one seed, all by name, so that another process can open it.
+
+    Args:
+        network: as `open_network` takes it.
+        data: as `open_data` takes it.
+        comparing: what is compared.
+        seed: of this part.
+        each: iterations of one epoch.
+        method: which; "" for the unpruned network, which all methods of a seed start from.
+        weights: to fill in.
+        factory: of a saved model.
+        fit: the user's own training.
+        options: how the data are read.
+    """
+
+    network: str
+    data: str
+    comparing: Comparing
+    seed: int
+    each: int
+    method: str = ""
+    weights: str | None = None
+    factory: str | None = None
+    fit: str | None = None
+    options: DataOptions = DEFAULT
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return f"{self.method or UNPRUNED}-seed{self.seed}"
+
+    def length(self) -> int:
+        """The iterations of all trainings."""
+        first, each = self.comparing.train_epochs, self.comparing.how.epochs
+        sizes = len(self.comparing.sizes)
+        if not self.method:
+            return round(first * self.each)
+        epochs = sizes * each
+        if self.method == SCRATCH:
+            epochs = sum(first + number * each for number in range(1, sizes + 1))
+        return round(epochs * self.each)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this run this run; methods and seeds may be added."""
+        comparing = self.comparing.model_dump(mode="json", exclude={"methods"})
+        return {
+            "study": "compare", "network": self.network, "weights": self.weights,
+            "data": self.data, "options": repr(replace(self.options, root=None)), "fit": self.fit,
+            "comparing": comparing,
+        }  # fmt: skip
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether an earlier run has found all of it."""
+        return (folder / ROWS).exists()
+
+    def do(self, folder: Path, report: Callable[[int], None]) -> None:
+        """Find the figures and write them to the folder."""
+        done: dict[str, int] = {}
+
+        def told(step: str, iterations: int, _: int) -> None:
+            done[step] = iterations
+            report(sum(done.values()))
+
+        torch.manual_seed(derive(self.seed, "initial"))
+        network = open_network(self.network, self.weights, self.factory)
+        data = open_data(self.data, self.options)
+        own = None if self.fit is None else find_named(self.fit)
+        contest = Contest(self.comparing, self.seed, data, own, told)
+        space = Workspace(folder, self.identity() | {"part": self.name}, resume=True)
+        if not self.method:
+            _, start = contest.start(network, space)
+            rows = Rows(start=start, compared=[], missing={})
+        else:
+            compared, missing = contest.compared(self.method, self._start(folder), space)
+            rows = Rows(start=None, compared=compared, missing=missing)
+        write_json(folder / ROWS, rows.model_dump(mode="json"))
+
+    def _start(self, folder: Path) -> nn.Module:
+        """The unpruned network, which another part has trained."""
+        return load(place_of(folder.with_name(replace(self, method="").name), UNPRUNED))
+
+
+def run_entries(
+    entry: Entry, seeds: int, folder: Path, jobs: int, heard: Callable[[Entry, int], None]
+) -> list[Rows]:
+    """Run all seeds and methods, `jobs` at a time: first the unpruned networks, then the rest.
+
+    Args:
+        entry: what all parts share.
+        seeds: how many.
+        folder: each part has its own folder in it.
+        jobs: processes side by side.
+        heard: told how far each part is.
+
+    Raises:
+        MaxpruneError: a part failed; what is finished is kept.
+    """
+    every = all_entries(entry, seeds)
+    starts = [part for part in every if not part.method]
+    others = [part for part in every if part.method]
+    run_all(starts, folder, jobs, heard)
+    run_all(others, folder, jobs, heard)
+    return [_read(folder / part.name / ROWS) for part in every]
+
+
+def all_entries(entry: Entry, seeds: int) -> Sequence[Entry]:
+    """The parts of a comparison, those that take longest first."""
+    slow_first = sorted(entry.comparing.methods, key=lambda method: method != SCRATCH)
+    return [
+        replace(entry, seed=seed, method=method)
+        for method in ("", *slow_first)
+        for seed in range(seeds)
+    ]
+
+
+def _read(path: Path) -> Rows:
+    try:
+        return Rows.model_validate(read_json(path))
+    except ValidationError as error:
+        raise StoreError(f"{path} is damaged; remove it and go on with --resume") from error

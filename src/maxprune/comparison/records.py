@@ -1,0 +1,135 @@
+"""The figures of a comparison: `comparison.json`, format 1 (documented in docs/results.md)."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from maxprune.errors import StoreError
+from maxprune.files import read_json, write_json
+from maxprune.measure.significance import SIGNIFICANT
+from maxprune.records import first_wrong
+from maxprune.results import Count, Details, Finite, Fraction, Percent, Record, Seconds
+
+
+class Start(Record):
+    """The unpruned network of one seed; accuracies on validation and test data."""
+
+    seed: Count
+    parameters: Count
+    macs: Count
+    validation: Percent
+    accuracy: Percent
+
+
+class Compared(Record):
+    """One method with one seed at one size, retrained.
+
+    `size` is the share of the unpruned network that was asked for, at most; `before` the test
+    accuracy before retraining, None where there was none to retrain; `p_value` that of the paired
+    randomization test against the unpruned network of the seed.
+    """
+
+    method: str
+    seed: Count
+    size: Fraction
+    parameters: Count
+    macs: Count
+    before: Percent | None
+    validation: Percent
+    accuracy: Percent
+    p_value: Fraction
+    seconds: Seconds
+
+
+class Summary(Record):
+    """One method at one size over all seeds: means, and sample standard deviations.
+
+    `worse` counts the seeds in which it is significantly worse than the unpruned network.
+    """
+
+    method: str
+    size: Fraction
+    seeds: Count
+    left: Fraction
+    macs_left: Fraction
+    before: Percent | None
+    validation: Percent
+    accuracy: Percent
+    spread: Finite | None
+    loss: Finite
+    worse: Count
+
+
+class Comparison(Record):
+    """A whole comparison. `missing` says which method could not reach which size, and why."""
+
+    format: Literal[1] = 1
+    study: Literal["compare"] = "compare"
+    dataset: str
+    network: str
+    by: Literal["parameters", "macs"]
+    methods: list[str]
+    sizes: list[Fraction]
+    starts: list[Start]
+    compared: list[Compared]
+    missing: dict[str, str] = Field(default={})
+    details: Details = Details()
+
+    def summaries(self) -> list[Summary]:
+        """A record for every method and size, in their order."""
+        found = []
+        for method in self.methods:
+            for size in self.sizes:
+                same = [c for c in self.compared if (c.method, c.size) == (method, size)]
+                if same:
+                    found.append(self._summary(same))
+        return found
+
+    def ranked(self) -> list[tuple[str, float]]:
+        """The methods that reached every size, best first, by mean validation accuracy.
+
+        Nothing is chosen on the test set.
+        """
+        means: dict[str, list[float]] = {}
+        for summary in self.summaries():
+            means.setdefault(summary.method, []).append(summary.validation)
+        whole = [(m, statistics.fmean(v)) for m, v in means.items() if len(v) == len(self.sizes)]
+        return sorted(whole, key=lambda entry: -entry[1])
+
+    def _summary(self, same: list[Compared]) -> Summary:
+        starts = {start.seed: start for start in self.starts}
+        accuracies = [c.accuracy for c in same]
+        before = [c.before for c in same if c.before is not None]
+        return Summary(
+            method=same[0].method, size=same[0].size, seeds=len(same),
+            left=statistics.fmean(c.parameters / starts[c.seed].parameters for c in same),
+            macs_left=statistics.fmean(c.macs / starts[c.seed].macs for c in same),
+            before=statistics.fmean(before) if before else None,
+            validation=statistics.fmean(c.validation for c in same),
+            accuracy=statistics.fmean(accuracies),
+            spread=statistics.stdev(accuracies) if len(same) > 1 else None,
+            loss=statistics.fmean(starts[c.seed].accuracy - c.accuracy for c in same),
+            worse=sum(
+                c.p_value <= SIGNIFICANT and c.accuracy < starts[c.seed].accuracy for c in same
+            ),
+        )  # fmt: skip
+
+    def write(self, path: str | Path) -> None:
+        """Write the file, whole or not at all."""
+        write_json(Path(path), self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Comparison:
+        """Read and check a file.
+
+        Raises:
+            StoreError: no such file, or it is not a comparison.
+        """
+        try:
+            return cls.model_validate(read_json(Path(path)))
+        except ValidationError as error:
+            raise StoreError(f"{path} is not a comparison: {first_wrong(error)}") from error

@@ -1,0 +1,186 @@
+"""How each method gets from one size to the next: cuts, each to be followed by a retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import nn
+
+from maxprune.comparison.library import IMPORTANCES, Pruner
+from maxprune.comparison.settings import SCRATCH, Comparing
+from maxprune.compression.maxouts import MaxoutMethod, places
+from maxprune.compression.proposal import audited
+from maxprune.compression.scored import Ranked, chosen_groups, least
+from maxprune.compression.settings import Compression
+from maxprune.data.order import derive
+from maxprune.data.samples import Splits, first_inputs
+from maxprune.errors import StructureError
+from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.plan import KeepPlan, least_winning
+from maxprune.planner import NothingToCutError, lowest
+from maxprune.scores import random_scores
+from maxprune.surgery import apply
+from maxprune.surgery.chain import find_chain, find_maxout
+
+Fits: TypeAlias = Callable[[nn.Module], bool]
+Make: TypeAlias = Callable[[], nn.Module]
+Cut: TypeAlias = Callable[[nn.Module], Make]
+"""Gives, for a network, what makes the smaller one; called even if that is there already."""
+
+MOST = 0.98  # of all channels, which no method may exceed in one cut
+
+
+class Way(Protocol):
+    """The way of one method down from a network."""
+
+    def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
+        """The cuts that lead from a network to one that fits; none if it does already.
+
+        Raises:
+            StructureError: no cut leads there.
+        """
+
+
+def way(method: str, settings: Compression, start: nn.Module, data: Splits) -> Way:
+    """The way of a method.
+
+    Args:
+        method: one of `COMPARED`.
+        settings: of this method and seed.
+        start: the unpruned network.
+        data: to score on.
+
+    Raises:
+        StructureError: nothing in the network can be cut like that.
+    """
+    if method == "maxout":
+        return Maxouts(settings, start, data)
+    if method == SCRATCH:
+        return Scratch(settings, start, data)
+    if method in IMPORTANCES:
+        return Shares(partial(_library, method, settings, data), data)
+    return Shares(lambda model: Ranked.by(settings, model, data).plan, data)
+
+
+def check_ways(comparing: Comparing, network: nn.Module, data: Splits) -> None:
+    """Refuse what cannot work, before any training.
+
+    Raises:
+        UsageError: a layer is named that is not there.
+        StructureError: nothing can be cut.
+    """
+    for method in comparing.methods:
+        settings = comparing.of(method, seed=0)
+        if method == "maxout":
+            places(settings, network, data.input_shape)
+        elif not chosen_groups(settings, network, first_inputs(data.train, 2)):
+            raise StructureError("nothing in the network can be cut; see maxprune inspect")
+
+
+class Shares:
+    """One cut to each size: the smallest share of channels that is enough.
+
+    Args:
+        planner: for a network, the plan of any share.
+        data: for the audit.
+    """
+
+    def __init__(
+        self, planner: Callable[[nn.Module], Callable[[float], KeepPlan | None]], data: Splits
+    ) -> None:
+        self.planner, self.data = planner, data
+
+    def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
+        """One cut."""
+        return [] if fits(model) else [lambda last: partial(self._made, last, fits)]
+
+    def _made(self, model: nn.Module, fits: Fits) -> nn.Module:
+        plan = least(self.planner(model), lambda plan: fits(apply(model, plan)), MOST)
+        if plan is None:
+            raise StructureError("no share of the channels that have a score is enough")
+        return audited(model, plan, self.data.train)
+
+
+def _library(
+    method: str, settings: Compression, data: Splits, model: nn.Module
+) -> Callable[[float], KeepPlan | None]:
+    groups = chosen_groups(settings, model, first_inputs(data.train, 2))
+    return Pruner(method, model, groups, data, settings.seed).plan
+
+
+class Scratch:
+    """The control: all groups narrower by the same share, all weights drawn anew."""
+
+    def __init__(self, settings: Compression, start: nn.Module, data: Splits) -> None:
+        self.settings, self.start, self.data = settings, start, data
+
+    def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
+        """One cut, of the network at the start."""
+        return [lambda _: partial(self._made, fits)]
+
+    def _made(self, fits: Fits) -> nn.Module:
+        groups = chosen_groups(self.settings, self.start, first_inputs(self.data.train, 2))
+        scores = random_scores(groups, self.settings.seed)
+
+        def plan_of(share: float) -> KeepPlan | None:
+            try:
+                return lowest(groups, scores, share, over="each", method=SCRATCH)
+            except NothingToCutError:
+                return None
+
+        plan = least(plan_of, lambda plan: fits(apply(self.start, plan)), MOST)
+        if plan is None:
+            raise StructureError("no share of every group is enough")
+        model = apply(self.start, plan)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(self.settings.seed, SCRATCH))
+            for module in model.modules():
+                redraw = getattr(module, "reset_parameters", None)
+                if callable(redraw):
+                    redraw()
+        return model
+
+
+class Maxouts:
+    """A maxout behind one layer after the other, as often as it takes to reach a size.
+
+    The sizes on its way follow from the network alone, so it is known before how many cuts lead to
+    a size.
+    """
+
+    def __init__(self, settings: Compression, start: nn.Module, data: Splits) -> None:
+        found = places(settings, start, data.input_shape)
+        self.method = MaxoutMethod(settings, data, found)
+        self.dry, self.reached = _Uncounted(settings, data, found), start
+        self.waiting = False
+
+    def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
+        """As many as lead to the first network on the way that fits."""
+        count = 0
+        while not fits(self.reached):
+            proposal = self.dry.propose(self.reached)
+            if proposal is None:
+                raise StructureError("no layer is left behind which a maxout can stand")
+            self.reached = self.dry.answer(proposal.make(), good=True)
+            count += 1
+        return [self._cut] * count
+
+    def _cut(self, model: nn.Module) -> Make:
+        current = self.method.answer(model, good=True) if self.waiting else model
+        proposal = self.method.propose(current)
+        if proposal is None:
+            raise StructureError("no layer is left behind which a maxout can stand")
+        self.waiting = True
+        return proposal.make
+
+
+class _Uncounted(MaxoutMethod):
+    """The same way without counting wins: for its sizes."""
+
+    def _cut(self, model: nn.Module, layer: str) -> nn.Module:
+        k = find_maxout(model, find_chain(model, layer).maxout or "").k
+        units = neurons(weighted_layers(model)[layer]) // k
+        return apply(model, least_winning(layer, torch.zeros(units, k)))

@@ -1,0 +1,145 @@
+"""Pieces of work side by side, each in a process of its own with one thread.
+
+Two single-threaded processes do more work than one process with two threads, and one thread a
+process makes results independent of how many run side by side.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from maxprune.errors import MaxpruneError
+from maxprune.files import write_text
+
+LOG = ".error.log"
+
+
+class Piece(Protocol):
+    """A piece of work that a process of its own can do; it is pickled to get there."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder, and in messages."""
+
+    def length(self) -> int:
+        """The training iterations of the whole piece."""
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether an earlier run did all of it."""
+
+    def do(self, folder: Path, report: Callable[[int], None]) -> None:
+        """Do it, going on where an earlier run was.
+
+        Args:
+            folder: its own.
+            report: told the training iterations that are done.
+
+        Raises:
+            MaxpruneError: it cannot be done.
+        """
+
+
+P = TypeVar("P", bound=Piece)
+
+
+def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, int], None]) -> None:
+    """Do all pieces, `jobs` at a time; those done before are left as they are.
+
+    Args:
+        pieces: in the order in which they are begun.
+        folder: each piece has its own folder in it.
+        jobs: processes side by side.
+        heard: called with a piece and the training iterations it has done so far.
+
+    Raises:
+        MaxpruneError: a piece failed or its process died; the others are stopped, and what they
+            have finished is kept.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    waiting = []
+    for piece in pieces:
+        if piece.is_done(folder / piece.name):
+            heard(piece, piece.length())
+        else:
+            waiting.append(piece)
+    running: dict[str, tuple[P, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                piece = waiting.pop(0)
+                work = (piece, folder / piece.name, messages)
+                process = context.Process(target=_process, args=work, name=piece.name)
+                process.start()
+                running[piece.name] = piece, process
+            _listen(messages, running, heard)
+    finally:
+        for _, process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _listen(
+    messages: Any, running: dict[str, tuple[P, Any]], heard: Callable[[P, int], None]
+) -> None:
+    """Hear one message, or notice that a process ended."""
+    try:
+        name, kind, content = messages.get(timeout=0.5)
+    except queue.Empty:
+        for name, (_, process) in list(running.items()):
+            if process.exitcode not in (None, 0):
+                raise MaxpruneError(
+                    f"the process of {name} died ({_cause(process.exitcode)}); "
+                    "go on with --resume, perhaps with fewer --jobs"
+                ) from None
+        return
+    if kind == "iterations":
+        heard(running[name][0], content)
+    elif kind == "error":
+        raise MaxpruneError(f"{name}: {content}")
+    else:
+        running.pop(name)[1].join()
+
+
+def _cause(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _process(piece: Piece, folder: Path, messages: Any) -> None:
+    """One piece, in its own process; Ctrl-C is for the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    work(piece, folder, messages)
+
+
+def work(piece: Piece, folder: Path, messages: Any) -> None:
+    """Do a piece, and send how far it is and how it ends."""
+    parent = multiprocessing.parent_process()
+
+    def report(iterations: int) -> None:
+        if parent is not None and not parent.is_alive():
+            os._exit(1)  # killed without a chance to stop us; a resumed run takes over
+        messages.put((piece.name, "iterations", iterations))
+
+    try:
+        piece.do(folder, report)
+        folder.with_name(f"{piece.name}{LOG}").unlink(missing_ok=True)
+    except MaxpruneError as error:
+        messages.put((piece.name, "error", str(error)))
+    except Exception as error:  # a defect, or no memory: one line here, all of it in a file
+        log = folder.with_name(f"{piece.name}{LOG}")
+        write_text(log, traceback.format_exc())
+        line = " ".join(str(error).split()) or "no message"
+        says = f"{type(error).__name__}: {line} (all of it in {log})"
+        messages.put((piece.name, "error", says))
+    else:
+        messages.put((piece.name, "done", None))

@@ -1,0 +1,237 @@
+"""Methods side by side: sizes that are met, equal starts, nothing decided on the test set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch_pruning
+from torch import nn
+
+import maxprune
+from maxprune.comparison import Compared, Comparing, Comparison, Start
+from maxprune.comparison.compare import compare, comparing_of
+from maxprune.comparison.entry import Entry, all_entries, run_entries
+from maxprune.comparison.library import IMPORTANCES, Pruner
+from maxprune.comparison.settings import COMPARED
+from maxprune.compression.scored import chosen_groups, least
+from maxprune.compression.settings import Compression
+from maxprune.data.images import Dataset
+from maxprune.data.spec import DataOptions, of_dataset, open_data
+from maxprune.errors import StoreError, UsageError
+from maxprune.lineage import factory
+from maxprune.measure import accuracy, macs, parameters
+from maxprune.networks import lenet5, vgg_small
+from maxprune.report.comparison import comparison_plot, comparison_table, ordered, verdict
+from maxprune.scores.library import with_gradients
+from maxprune.scores.named import BATCH, BATCHES, some
+from maxprune.surgery import apply
+
+
+@factory
+def little() -> nn.Module:
+    return lenet5(fc=32, conv=(4, 8))
+
+
+QUICK: dict[str, Any] = {"train_epochs": 1, "epochs": 0.1, "batch": 32}
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return maxprune.data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def found(data: Dataset) -> Comparison:
+    return compare(little, data, COMPARED, sizes=(0.4, 0.7), seeds=2, **QUICK)
+
+
+def test_every_method_meets_every_size(found: Comparison) -> None:
+    assert found.sizes == [0.7, 0.4]
+    assert [s.seed for s in found.starts] == [0, 1]
+    assert found.starts[0].accuracy != found.starts[1].accuracy
+    whole = parameters(little())
+    reached = {(c.method, c.seed, c.size) for c in found.compared}
+    able = [method for method in COMPARED if method != "bn-scale"]
+    assert reached == {(m, s, z) for m in able for s in (0, 1) for z in (0.7, 0.4)}
+    assert all(c.parameters <= c.size * whole for c in found.compared)
+    near = [c for c in found.compared if c.method != "maxout"]
+    assert all(c.parameters > (c.size - 0.13) * whole for c in near)
+    assert found.missing == {"bn-scale": "no share of the channels that have a score is enough"}
+    assert all((c.before is None) == (c.method == "scratch") for c in found.compared)
+
+
+def test_a_comparison_is_read_as_it_was_written(found: Comparison, tmp_path: Path) -> None:
+    found.write(tmp_path / "comparison.json")
+    assert Comparison.read(tmp_path / "comparison.json") == found
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    content["by"] = "bytes"
+    (tmp_path / "comparison.json").write_text(json.dumps(content))
+    with pytest.raises(StoreError, match="is not a comparison: by"):
+        Comparison.read(tmp_path / "comparison.json")
+
+
+def test_the_table_and_the_plot_have_every_method(found: Comparison) -> None:
+    table, plot = comparison_table(found), comparison_plot(found)
+    methods = list(table.columns[1].cells)
+    assert methods == ["unpruned", *ordered(found) * 2]
+    assert set(ordered(found)) == set(COMPARED)
+    assert all(f">{method}<" in plot for method in COMPARED if method != "bn-scale")
+    assert "bn-scale did not reach every size" in verdict(found)[-1]
+
+
+def row(method: str, seed: int, size: float, validation: float, test: float) -> Compared:
+    return Compared(
+        method=method, seed=seed, size=size, parameters=50, macs=60, before=None,
+        validation=validation, accuracy=test, p_value=0.01, seconds=1.0,
+    )  # fmt: skip
+
+
+def test_the_order_is_that_of_validation_and_not_of_test_data() -> None:
+    starts = [
+        Start(seed=s, parameters=100, macs=100, validation=90.0, accuracy=85.0) for s in (0, 1)
+    ]
+    rows = [
+        row("pls", 0, 0.5, 80.0, 99.0), row("pls", 1, 0.5, 82.0, 97.0),
+        row("fpgm", 0, 0.5, 85.0, 70.0), row("fpgm", 1, 0.5, 85.0, 74.0),
+    ]  # fmt: skip
+    comparison = Comparison(
+        dataset="d", network="n", by="parameters", methods=["pls", "fpgm"], sizes=[0.5],
+        starts=starts, compared=rows,
+    )  # fmt: skip
+    assert comparison.ranked() == [("fpgm", 85.0), ("pls", 81.0)]
+    pls, fpgm = comparison.summaries()
+    assert (fpgm.accuracy, fpgm.loss, fpgm.worse, fpgm.left) == (72.0, 13.0, 2, 0.5)
+    assert fpgm.spread == pytest.approx(8**0.5)
+    assert pls.worse == 0  # significantly better is not worse
+
+
+def test_the_size_may_be_counted_in_macs(data: Dataset) -> None:
+    found = compare(little, data, ["magnitude"], sizes=[0.5], by="macs", **QUICK)
+    assert found.compared[0].macs <= 0.5 * macs(little(), data.input_shape)
+    assert found.summaries()[0].macs_left <= 0.5
+
+
+def test_a_trained_network_is_compared_as_it_is(data: Dataset) -> None:
+    torch.manual_seed(0)
+    net = little()
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    found = compare(net, data, ["random"], sizes=[0.5], epochs=0.1, batch=32)
+    assert found.starts[0].accuracy == accuracy(net, data.test)
+    assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize("method", IMPORTANCES)
+def test_what_torch_pruning_removes_is_what_our_plan_removes(method: str) -> None:
+    torch.manual_seed(0)
+    net = vgg_small().eval()
+    splits = of_dataset(cifar_like(), DataOptions(augment=()))
+    batches = list(some(splits.train, BATCH, BATCHES, 0))
+    groups = chosen_groups(Compression(method="random"), net, batches[0][0][:2])
+    plan = Pruner(method, net, groups, splits, seed=0).plan(0.4)
+    ours = apply(net, plan)
+    theirs, _ = with_gradients(net, batches)
+    torch_pruning.pruner.BasePruner(
+        theirs, (batches[0][0][:2],), importance=IMPORTANCES[method](), global_pruning=True,
+        pruning_ratio=0.4, max_pruning_ratio=0.95, ignored_layers=[theirs.output],
+    ).step()  # fmt: skip
+    assert parameters(ours) < 0.9 * parameters(net)
+    its = theirs.state_dict()
+    assert all(torch.equal(mine, its[name]) for name, mine in ours.state_dict().items())
+
+
+def cifar_like() -> Dataset:
+    generator = torch.Generator().manual_seed(0)
+    images = [
+        maxprune.data.Images(
+            torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator),
+            torch.arange(count) % 10, 10,
+        )
+        for count in (300, 50)
+    ]  # fmt: skip
+    return Dataset("like", *images)
+
+
+def test_the_least_share_that_fits_is_found() -> None:
+    class Plan:
+        def __init__(self, share: float) -> None:
+            self.share = share
+
+    def plan_of(share: float) -> Any:
+        return Plan(share) if share >= 0.1 else None
+
+    found = least(plan_of, lambda plan: plan.share >= 0.37, 0.9)
+    assert found.share == pytest.approx(0.37, abs=1e-3)
+    found = least(plan_of, lambda plan: 0.37 <= plan.share < 0.8, 0.9)  # not the largest
+    assert found.share == pytest.approx(0.37, abs=1e-3)
+    assert least(plan_of, lambda plan: True, 0.9).share == pytest.approx(0.1, abs=1e-3)
+    assert least(plan_of, lambda plan: False, 0.9) is None
+    assert least(lambda _: None, lambda plan: True, 0.9) is None
+
+
+ENTRY = Entry(
+    network="maxprune.networks:lenet5", data="digits", seed=0, each=9,
+    comparing=comparing_of(
+        methods=("pls", "maxout", "scratch"), sizes=(0.5, 0.2), train_epochs=0.2, epochs=0.2
+    ),
+    options=DataOptions(augment=()),
+)  # fmt: skip
+
+
+def ignore(_: Entry, __: int) -> None:
+    pass
+
+
+def test_parts_run_in_processes_and_go_on_where_they_were(tmp_path: Path) -> None:
+    """The figures are those of the Python call in this process, seconds aside."""
+    heard: dict[str, int] = {}
+    first = run_entries(ENTRY, 1, tmp_path, 2, lambda part, done: heard.update({part.name: done}))
+    assert heard.keys() == {"unpruned-seed0", "pls-seed0", "maxout-seed0", "scratch-seed0"}
+    assert [part.name for part in all_entries(ENTRY, 1)][:2] == ["unpruned-seed0", "scratch-seed0"]
+    (tmp_path / "maxout-seed0" / "rows.json").unlink()
+    assert run_entries(ENTRY, 1, tmp_path, 2, ignore) == first
+    data = open_data("digits", DataOptions(augment=()))
+    how = {"train_epochs": 0.2, "epochs": 0.2}
+    here = compare(lenet5, data, ["scratch", "pls", "maxout"], sizes=(0.5, 0.2), **how)
+    rows = [row for part in first for row in part.compared]
+    assert timeless(rows) == timeless(here.compared)
+
+
+def timeless(rows: list[Compared]) -> list[Compared]:
+    return [row.model_copy(update={"seconds": 0.0}) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["best"]}, "there is no method 'best'; there are maxout, pls"),
+        ({"methods": []}, "at least one method"),
+        ({"methods": ["pls", "pls"]}, "named once"),
+        ({"sizes": []}, "at least one method and one size"),
+        ({"sizes": [0.5, 0.5]}, "named once"),
+        ({"sizes": [1.5]}, "sizes.0: Input should be less than 1"),
+        ({"by": "bytes"}, "by: Input should be 'parameters' or 'macs'"),
+        ({"methods": ["scratch"]}, "say how many the network was trained for"),
+        ({"keep_accuracy": 1.0}, "no setting 'keep_accuracy' of a comparison; there are methods"),
+        ({"max_macs": 1}, "no setting 'max_macs'"),
+        ({"epoch": 1}, "no setting 'epoch' of a comparison"),
+        ({"epochs": 0}, "epochs: Input should be greater than 0"),
+        ({"seeds": 0}, "at least 1 seed, not 0"),
+    ],
+)
+def test_settings_that_are_none_are_refused(
+    changes: dict[str, Any], message: str, data: Dataset
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        compare(little(), data, **{"methods": ["pls"], **changes})
+
+
+def test_the_defaults_are_all_methods_on_equal_ground() -> None:
+    assert Comparing(train_epochs=1).methods == COMPARED
+    assert Comparing(train_epochs=1).how.keep_last is False
+    build: Callable[[], nn.Module] = little
+    assert build().fc1.out_features == 32
