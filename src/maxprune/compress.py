@@ -38,7 +38,7 @@ def compress(
     model: nn.Module,
     data: Dataset | Splits,
     settings: Compression = DEFAULT,
-    fit: Fit | None = None,
+    fit: Fit | Fitting | None = None,
     folder: str | Path | None = None,
     run: Run | None = None,
     **changes: Any,
@@ -55,7 +55,8 @@ def compress(
         settings: method, stop rule and retraining; without any, the maxout method, and less than
             0.5 points of accuracy lost with 95% confidence.
         fit: your own training, called with the network and the data for every retraining. It
-            trains in place, or gives back the trained network.
+            trains in place, or gives back the trained network. Or another `Fitting` than the
+            settings' epochs, rate and batch make.
         folder: keep every step here and go on after a kill; needs a network whose factory is
             known (`maxprune.factory`). None keeps everything in memory.
         run: who is told as it goes on, and how it starts.
@@ -79,18 +80,24 @@ def compress(
     run = run or Run()
     check_settings(asked, splits, model)
     fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
+    own = None
+    if isinstance(fit, Fitting):
+        fitting = fit
+    else:
+        own = fit
     space: Space = Memory()
     if folder is not None:
         check_factory(lineage(model))
         identity = {
             "study": "compress", "data": _data(splits), "network": _network(model),
-            "settings": asked.model_dump(mode="json"), "training": fitting.model_dump(),
+            "settings": asked.model_dump(mode="json"),
+            "training": {"by": type(fitting).__name__, **fitting.model_dump()},
             "first": run.first.model_dump() if run.first else None,
-            "fit": _own(fit),
+            "fit": _own(own),
         }  # fmt: skip
         space = Workspace(Path(folder), identity, resume=run.resume)
-    trainer = Trainer(splits, fitting, fit)
-    first = Trainer(splits, run.first, fit) if run.first else None
+    trainer = Trainer(splits, fitting, own)
+    first = Trainer(splits, run.first, own) if run.first else None
     search = Search(asked, splits, trainer, space, run.report, run.told)
     last = search.run(model, first)
     return _finished(search, last, run.command)

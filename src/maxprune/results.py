@@ -259,3 +259,24 @@ class AliveCurve(Record):
     retrained: bool
     zeroed: list[Fraction]
     alive: list[Fraction]
+
+
+class Author(Record):
+    """One of the networks of the authors of PLS pruning, on the same test pictures.
+
+    `accuracy` is as it was published, `retrained` after as many epochs on our pictures as ours had
+    in all, None where that was not asked for. `ours` names our first network with at most as many
+    multiply-adds, `p_value` is that of the randomization test between the two (the retrained one,
+    where there is one), `ours_accuracy` the accuracy of ours.
+    """
+
+    iteration: Count
+    parameters: Count
+    macs: Count
+    removed: Fraction
+    accuracy: Percent
+    retrained: Percent | None
+    ours: str | None
+    ours_macs: Count | None
+    ours_accuracy: Percent | None
+    p_value: Fraction | None

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maxprune.commands.grid_options import Grid
+from maxprune.commands.pls import cifar10_command, resnet56_command
 from maxprune.commands.shared import AsJson, command_line, takes
 from maxprune.files import write_json, write_text
 from maxprune.results import Record, Results, TableCell
@@ -21,11 +22,16 @@ from maxprune.studies.lenet import Cell
 from maxprune.studies.published import SHARES, SIZES
 
 reproduce_app = typer.Typer(
-    help="Reproduce Moya Rueda, Grzeszick, Fink 2017: LeNet-5 on MNIST, beside the published "
-    "figures.",
+    help="Reproduce the papers beside their published figures: table1, table2 and figure1 of Moya "
+    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST); filter pruning with Partial Least Squares, "
+    "Jordao et al. 2019 (CIFAR-10).",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+
+
+reproduce_app.command("pls-cifar10")(cifar10_command)
+reproduce_app.command("pls-resnet56")(resnet56_command)
 
 
 @reproduce_app.callback()

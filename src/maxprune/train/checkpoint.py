@@ -59,7 +59,7 @@ def write_checkpoint(
     Args:
         path: the file.
         model: the network in training.
-        optimizer: SGD with momentum over the network's parameters.
+        optimizer: over the network's parameters; all tensors that it keeps of each are written.
         average: the running mean of the network's weights, where one is kept.
         progress: how far it is.
         key: what this training is; a checkpoint of another is not resumed.
@@ -67,9 +67,9 @@ def write_checkpoint(
     """
     tensors = {f"model.{n}": t.detach() for n, t in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum
+        for kind, state in optimizer.state.get(parameter, {}).items():
+            if isinstance(state, Tensor):
+                tensors[f"optimizer.{kind}.{name}"] = state
     if average is not None:
         tensors |= {f"average.{n}": t for n, t in average.state_dict().items()}
     tensors |= {f"best.{n}": t for n, t in (best or {}).items()}
@@ -119,11 +119,12 @@ def read_checkpoint(
         average.load_state_dict(_part(tensors, "average."))
     if best is not None:
         best.update(_part(tensors, "best."))
-    momenta = _part(tensors, "momentum.")
-    for name, parameter in model.named_parameters():
-        if name in momenta:
-            buffer = torch.empty_like(parameter, requires_grad=False).copy_(momenta[name])
-            optimizer.state[parameter]["momentum_buffer"] = buffer
+    parameters = dict(model.named_parameters())
+    for key, state in _part(tensors, "optimizer.").items():
+        kind, _, name = key.partition(".")
+        like = parameters[name] if state.shape == parameters[name].shape else state
+        buffer = torch.empty_like(like, requires_grad=False).copy_(state)
+        optimizer.state[parameters[name]][kind] = buffer
     torch.set_rng_state(tensors["random.cpu"])
     if device_of(model).type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], device_of(model))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
+import torch
 from pydantic import Field
+from torch import nn
 
 from maxprune.records import Settings
 
@@ -53,6 +56,13 @@ class Training(Settings):
     ramp: Annotated[float, Field(ge=0, le=1)] = 0.5
     boost: Positive = 1.0
     scale_dropout: bool = True
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """What takes the steps; its rate is set before each."""
+        return torch.optim.SGD(
+            parameters, self.rate, self.momentum, weight_decay=self.weight_decay,
+            nesterov=self.nesterov, fused=True,
+        )  # fmt: skip
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""

@@ -209,10 +209,7 @@ def _job(
     watch: Watch,
     zeroed: float | None,
 ) -> _Job:
-    optimizer = torch.optim.SGD(
-        model.parameters(), training.rate, training.momentum,
-        weight_decay=training.weight_decay, nesterov=training.nesterov, fused=True,
-    )  # fmt: skip
+    optimizer = training.optimizer(model.parameters())
     average = None
     if training.average:
         # torch's default for CUDA cannot average the integers of a batch norm.
@@ -283,9 +280,9 @@ def _zero(job: _Job, share: float) -> None:
     """Zero the smallest weights up to a share of all parameters, and their momentum with them."""
     zero_below(job.model, zero_plan(job.model, share).threshold)
     for weight in prunable(job.model):
-        momentum = job.optimizer.state.get(weight, {}).get("momentum_buffer")
-        if momentum is not None:
-            momentum.masked_fill_(weight.detach() == 0, 0.0)
+        for state in job.optimizer.state.get(weight, {}).values():
+            if isinstance(state, Tensor) and state.shape == weight.shape:
+                state.masked_fill_(weight.detach() == 0, 0.0)
 
 
 def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) -> Progress:

@@ -1,0 +1,135 @@
+"""`maxprune reproduce pls-cifar10 | pls-resnet56`: filter pruning with Partial Least Squares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from maxprune.commands.shared import command_line
+from maxprune.errors import UsageError
+from maxprune.files import write_json
+
+if TYPE_CHECKING:
+    from maxprune.compress import Run
+    from maxprune.report.progress import Steps
+
+FULL, SHORT = 40.0, 0.25  # epochs of a retraining on CUDA and on a CPU
+
+Iterations = Annotated[int, typer.Option(min=1, help="Cuts.")]
+Share = Annotated[float, typer.Option(help="Share of the filters that go in each.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of weights, order and dropout.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder that has cifar10/. Default: $MAXPRUNE_DATA, else a download."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")]
+
+
+def cifar10_command(
+    epochs: Annotated[float, typer.Option(help="Of the first training and every other.")] = 10.0,
+    iterations: Iterations = 5,
+    share: Share = 0.05,
+    seed: Seed = 0,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-pls"),
+    resume: Resume = False,
+) -> None:
+    """The example of the published code: a small VGG-like network on CIFAR-10, 5 cuts of 5%.
+
+    conv 16-16, pool, conv 32-32, pool, fc 512, trained by RMSprop for 10 epochs and again after
+    each cut. About an hour on two cores; --epochs 1 is a start.
+    """
+    from maxprune.report import steps_table
+    from maxprune.report.progress import Steps
+    from maxprune.studies.pls import Example, run_example
+
+    _check(epochs, share)
+    console = Console()
+    with Steps(Console(stderr=True), None, "all iterations") as steps:
+        example = Example(epochs, iterations, share, seed)
+        found = run_example(example, data, out, _run(steps, resume))
+    found.write(out)
+    console.print(steps_table(found.results))
+    console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def resnet56_command(
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Of every retraining: {FULL:g} on CUDA, {SHORT:g} on a CPU, which is short.",
+            show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.01,
+    iterations: Iterations = 8,
+    share: Share = 0.1,
+    seed: Seed = 0,
+    retrain_authors: Annotated[
+        bool,
+        typer.Option(help="Give the authors' last network as many epochs on the same pictures."),
+    ] = True,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that has cifar10/ and resnet56-pls/. Default: $MAXPRUNE_DATA."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-resnet56"),
+    resume: Resume = False,
+) -> None:
+    """ResNet-56 on CIFAR-10: eight more iterations on the authors' network after their first.
+
+    In each a tenth of the inner filters of all blocks goes, by PLS-VIP. Beside ours stand the
+    published figures, and the authors' own networks after their first, fifth and ninth iteration
+    on the same test pictures. Needs the authors' files in resnet56-pls/ and the package h5py.
+    """
+    from maxprune.modes import best_device
+    from maxprune.report.authors import authors_table, iterations_table
+    from maxprune.report.progress import Steps
+    from maxprune.studies.pls import (
+        PUBLISHED,
+        UNPRUNED_MACS,
+        ResNet56,
+        beside_authors,
+        run_resnet56,
+    )
+
+    cuda = best_device().type == "cuda"
+    epochs = (FULL if cuda else SHORT) if epochs is None else epochs
+    _check(epochs, share)
+    console = Console()
+    study = ResNet56(epochs, rate, iterations, share, seed, retrain_authors)
+    with Steps(Console(stderr=True), None, "all iterations") as steps:
+        run = _run(steps, resume)
+        found = run_resnet56(study, data, out, run)
+        found.write(out / "ours")
+        authors = beside_authors(study, found, data, out, run)
+    records = [author.model_dump(mode="json") for author in authors]
+    about = {"format": 1, "study": "pls-resnet56", "dataset": found.results.dataset}
+    write_json(out / "authors.json", {**about, "command": command_line(), "records": records})
+    console.print(iterations_table(found.results, UNPRUNED_MACS, PUBLISHED))
+    console.print()
+    console.print(authors_table(authors))
+    if not cuda and epochs < FULL:
+        console.print(
+            f"Retrained for {epochs:g} epochs after each cut: short, since this is a CPU.",
+            highlight=False,
+        )
+    for note in found.results.details.notes:
+        console.print(note, highlight=False)
+    console.print(f"\nThe page: {out / 'ours' / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _check(epochs: float, share: float) -> None:
+    if not epochs > 0:
+        raise UsageError(f"--epochs is above 0, not {epochs:g}")
+    if not 0 < share < 1:
+        raise UsageError(f"--share is between 0 and 1 (0.1 for 10%), not {share:g}")
+
+
+def _run(steps: Steps, resume: bool) -> Run:
+    from maxprune.compress import Run
+
+    return Run(report=steps.report, resume=resume, command=command_line())

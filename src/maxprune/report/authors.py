@@ -1,0 +1,82 @@
+"""Our PLS iterations on ResNet-56 beside the published figures and the authors' networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from maxprune.report.words import count, percent, probability
+from maxprune.results import Author, Results
+
+
+def iterations_table(
+    results: Results, unpruned: int, published: Mapping[int, tuple[float, float]]
+) -> Table:
+    """A row for every iteration: multiply-adds left, our accuracy, the published one's gain.
+
+    Args:
+        results: of our iterations; the baseline is the network after the first one.
+        unpruned: multiply-adds of the network before it.
+        published: by the number of the iteration, percent of the multiply-adds that were gone and
+            the points of accuracy that were gained.
+    """
+    table = Table(
+        title=Text(f"ResNet-56 on {results.dataset}, the authors' first network", style="bold"),
+        caption=Text(
+            f"MACs gone: of the {count(unpruned)} before any cut\n"
+            "before, after: test accuracy before and after retraining\n"
+            "published: what the authors report at that iteration, on CIFAR-10 itself: MACs gone, "
+            "and points gained"
+        ),
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
+        caption_justify="left",
+    )  # fmt: skip
+    for header in (
+        "iteration", "MACs", "gone\n%", "before\n%", "after\n%", "p", "published\ngone %",
+        "published\npoints",
+    ):  # fmt: skip
+        table.add_column(header, justify="right", no_wrap=True)
+    base = results.baseline
+    rows: list[tuple[int, float | None, float, float | None]]
+    rows = [(base.macs, None, base.accuracy, None)]
+    rows += [(s.macs, s.accuracy_before_retraining, s.accuracy, s.p_value) for s in results.steps]
+    for number, (macs, before, after, p_value) in enumerate(rows, 1):
+        gone, gained = published.get(number, (None, None))
+        table.add_row(
+            str(number), count(macs), percent(100 * (1 - macs / unpruned)),
+            "-" if before is None else percent(before), percent(after),
+            "-" if p_value is None else probability(p_value),
+            "-" if gone is None else f"{gone:.2f}", "-" if gained is None else f"+{gained:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def authors_table(found: Sequence[Author]) -> Table:
+    """The authors' own networks on the same test pictures, and ours of the same size."""
+    table = Table(
+        title=Text("The authors' own networks on the same test pictures", style="bold"),
+        caption=Text(
+            "retrained: after as many epochs on our pictures as ours had\n"
+            "ours: the first of ours with at most as many MACs; p: between the two, the retrained "
+            "one where there is one"
+        ),
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
+        caption_justify="left",
+    )  # fmt: skip
+    for header in (
+        "iteration", "MACs", "gone\n%", "theirs\n%", "retrained\n%", "ours\nMACs", "ours\n%", "p"
+    ):  # fmt: skip
+        table.add_column(header, justify="right", no_wrap=True)
+    for author in found:
+        table.add_row(
+            str(author.iteration + 1), count(author.macs), percent(100 * author.removed),
+            percent(author.accuracy),
+            "-" if author.retrained is None else percent(author.retrained),
+            "-" if author.ours_macs is None else count(author.ours_macs),
+            "-" if author.ours_accuracy is None else percent(author.ours_accuracy),
+            "-" if author.p_value is None else probability(author.p_value),
+        )  # fmt: skip
+    return table

@@ -1,0 +1,215 @@
+"""Filter pruning with Partial Least Squares: the published example, and its authors' ResNet-56.
+
+Jordao et al. 2019, and the README of their code: ResNet-56 on CIFAR-10 loses a tenth of the inner
+filters of its blocks in every iteration; the example is a small VGG-like network that loses 5% of
+its filters in each of 5 iterations, trained by RMSprop for 10 epochs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maxprune.compress import Run, compress
+from maxprune.compression import Compressed, Compression
+from maxprune.compression.fit import Trainer
+from maxprune.data import load
+from maxprune.data.download import given
+from maxprune.data.images import Dataset
+from maxprune.data.order import derive
+from maxprune.data.samples import Splits
+from maxprune.data.spec import DataOptions, of_dataset
+from maxprune.errors import DataError
+from maxprune.measure import correct, macs, parameters, percent, randomization_test
+from maxprune.modes import best_device
+from maxprune.networks import vgg_small
+from maxprune.results import Author
+from maxprune.runs.measured import Measured, measure_step
+from maxprune.runs.workspace import Workspace, timed
+from maxprune.store.keras import read_keras
+from maxprune.surgery import channel_groups
+from maxprune.train import Checkpoints, Fitting
+from maxprune.train.rmsprop import RMSprop
+
+UNPRUNED_MACS = 125_747_840  # of the ResNet-56 that the authors began with
+ITERATIONS = (0, 4, 8)  # those of the authors' networks that are there; 0 is after the first cut
+PUBLISHED = {1: (7.09, 0.60), 5: (35.23, 0.90), 8: (52.56, 0.62)}  # MACs gone in %, points gained
+FOLDER = "resnet56-pls"
+
+
+@dataclass(frozen=True)
+class Example:
+    """The example of the published README.
+
+    Args:
+        epochs: of the first training and of each retraining.
+        iterations: cuts.
+        share: of the filters that go in each.
+        seed: of weights, order and dropout.
+    """
+
+    epochs: float = 10.0
+    iterations: int = 5
+    share: float = 0.05
+    seed: int = 0
+
+
+def run_example(example: Example, root: Path | None, folder: Path, run: Run) -> Compressed:
+    """Conv 16-16, pool, 32-32, pool, fc 512 on CIFAR-10, cut five times.
+
+    Args:
+        example: the settings.
+        root: folder of cifar10/.
+        folder: of the results; what is finished there is not done again.
+        run: who is told.
+    """
+    splits = of_dataset(load("cifar10", root), DataOptions(seed=example.seed))
+    torch.manual_seed(derive(example.seed, "initial"))
+    fitting = RMSprop.of_passes(example.epochs, splits.train)
+    settings = Compression(
+        method="pls", share=example.share, iterations=example.iterations, epochs=example.epochs,
+        batch=fitting.batch, rate=fitting.rate, seed=example.seed,
+    )  # fmt: skip
+    run.first = fitting
+    return compress(vgg_small(), splits, settings, fit=fitting, folder=folder, run=run)
+
+
+@dataclass(frozen=True)
+class ResNet56:
+    """Eight more iterations from the authors' first network.
+
+    Args:
+        epochs: of each retraining.
+        rate: its learning rate at the highest.
+        iterations: cuts.
+        share: of the inner filters that go in each.
+        seed: of order and augmentation.
+        retrain_authors: give the authors' last network as many epochs on the same pictures.
+    """
+
+    epochs: float
+    rate: float = 0.01
+    iterations: int = 8
+    share: float = 0.1
+    seed: int = 0
+    retrain_authors: bool = True
+
+
+def run_resnet56(study: ResNet56, root: Path | None, folder: Path, run: Run) -> Compressed:
+    """Our iterations on the authors' network.
+
+    Args:
+        study: the settings.
+        root: folder of cifar10/ and resnet56-pls/.
+        folder: of the results; what is finished there is not done again.
+        run: who is told.
+
+    Raises:
+        DataError: the networks or the pictures are not there.
+    """
+    dataset = load("cifar10", root)
+    splits = of_dataset(dataset, DataOptions(seed=study.seed))
+    network = read_author(0, root, dataset)
+    inner = inner_layers(network)
+    settings = Compression(
+        method="pls", layers=inner, share=study.share, iterations=study.iterations,
+        epochs=study.epochs, rate=study.rate, seed=study.seed,
+    )  # fmt: skip
+    return compress(network, splits, settings, folder=folder / "ours", run=run)
+
+
+def inner_layers(network: nn.Module) -> tuple[str, ...]:
+    """The convolutions whose filters go nowhere but into the next one: the first of each block."""
+    x = torch.zeros(2, 3, 32, 32)
+    groups = channel_groups(network, x)
+    return tuple(g.name for g in groups if not g.reason and len(g.layers) == 1)
+
+
+def read_author(iteration: int, root: Path | None, dataset: Dataset) -> nn.Module:
+    """One of the authors' networks; it takes the mean training picture away itself.
+
+    Raises:
+        DataError: its files are not there.
+    """
+    folder = given(root, FOLDER, "the authors' networks, iteration0.json, iteration0.h5 and so on")
+    if folder is None:
+        raise DataError(
+            f"the authors' networks are not there: give --data DIR or set MAXPRUNE_DATA, a folder "
+            f"that has {FOLDER}/ with iteration0.json and iteration0.h5"
+        )
+    name = f"iteration{iteration}"
+    return read_keras(folder / f"{name}.json", folder / f"{name}.h5", mean_picture(dataset))
+
+
+def mean_picture(dataset: Dataset) -> Float[Tensor, "channels height width"]:
+    """The mean of all training pictures, in [0, 1]."""
+    pixels = dataset.train.pixels
+    return (pixels.sum(0, dtype=torch.int64).double() / (255 * len(pixels))).float()
+
+
+def beside_authors(
+    study: ResNet56, ours: Compressed, root: Path | None, folder: Path, run: Run
+) -> list[Author]:
+    """The authors' networks on the same pictures, beside ours of the same size."""
+    dataset = load("cifar10", root)
+    return [_beside(study, i, ours, dataset, root, folder, run) for i in ITERATIONS]
+
+
+def _beside(
+    study: ResNet56, iteration: int, ours: Compressed, dataset: Dataset, root: Path | None,
+    folder: Path, run: Run,
+) -> Author:  # fmt: skip
+    """One of them."""
+    network = read_author(iteration, root, dataset).to(best_device())
+    right = correct(network, ours.samples)
+    size = macs(network, ours.data.input_shape)
+    steps = ours.results.steps
+    place = next((i for i, step in enumerate(steps) if step.macs <= size), None)
+    match = None if place is None or iteration == 0 else steps[place]
+    retrained = None
+    if match is not None and study.retrain_authors and iteration == ITERATIONS[-1]:
+        epochs = study.epochs * (steps.index(match) + 1)
+        network = _retrained(study, iteration, network, ours.data, epochs, folder, run)
+        retrained = correct(network, ours.samples)
+    found = Author(
+        iteration=iteration, parameters=parameters(network), macs=size,
+        removed=1 - size / UNPRUNED_MACS, accuracy=percent(right),
+        retrained=None if retrained is None else percent(retrained),
+        ours=None, ours_macs=None, ours_accuracy=None, p_value=None,
+    )  # fmt: skip
+    if match is None:
+        return found
+    mine = correct(ours.models[match.name], ours.samples)
+    other = right if retrained is None else retrained
+    return found.model_copy(
+        update={
+            "ours": match.name, "ours_macs": match.macs, "ours_accuracy": percent(mine),
+            "p_value": randomization_test(mine, other),
+        }
+    )  # fmt: skip
+
+
+def _retrained(
+    study: ResNet56, iteration: int, network: nn.Module, data: Splits, epochs: float,
+    folder: Path, run: Run,
+) -> nn.Module:  # fmt: skip
+    """A network of the authors after so many epochs on our pictures."""
+    name = f"authors {iteration}"
+    fitting = Fitting.of_passes(epochs, data.train, rate=study.rate)
+    identity = {"study": "pls-resnet56 authors", "iteration": iteration, "seed": study.seed}
+    space = Workspace(folder / "authors", identity | fitting.model_dump(), resume=True)
+
+    def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+        seed = derive(study.seed, name)
+        tick = partial(run.report, name)
+        trained, curve = Trainer(data, fitting).fit(network, seed, place, tick)
+        samples = data.test or data.validation
+        named = curve.model_copy(update={"step": name})
+        return trained, measure_step(trained, samples, data.input_shape, name, 1, named)
+
+    return space.step(name, timed(make))[0].to(best_device())
