@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Report, Search, Told
 from maxprune.compression.settings import Compression
 from maxprune.data.images import Dataset
-from maxprune.data.samples import Loaded, Splits, fingerprint
+from maxprune.data.samples import Splits, check_repeatable
 from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
@@ -24,6 +24,7 @@ from maxprune.measure import correct, loss_bound, percent
 from maxprune.results import Results
 from maxprune.results import Search as Found
 from maxprune.runs.environment import environment
+from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
 from maxprune.runs.workspace import Memory, Space, Workspace
 from maxprune.store.model import check_factory
@@ -89,7 +90,7 @@ def compress(
     if folder is not None:
         check_factory(lineage(model))
         identity = {
-            "study": "compress", "data": _data(splits), "network": _network(model),
+            "study": "compress", "data": of_data(splits), "network": of_network(model),
             "settings": asked.model_dump(mode="json"),
             "training": {"by": type(fitting).__name__, **fitting.model_dump()},
             "first": run.first.model_dump() if run.first else None,
@@ -103,6 +104,7 @@ def compress(
     return _finished(search, last, run.command)
 
 
+@dataclass(frozen=True)
 class Run:
     """How a compression runs: who is told as it goes on, and how it starts.
 
@@ -114,17 +116,11 @@ class Run:
         command: the command line, for the results.
     """
 
-    def __init__(
-        self,
-        report: Report | None = None,
-        told: Told | None = None,
-        first: Fitting | None = None,
-        resume: bool = True,
-        command: str = "",
-    ) -> None:
-        self.report: Report = report or (lambda *_: None)
-        self.told: Told = told or (lambda _: None)
-        self.first, self.resume, self.command = first, resume, command
+    report: Report = lambda *_: None
+    told: Told = lambda _: None
+    first: Fitting | None = None
+    resume: bool = True
+    command: str = ""
 
 
 def settings_of(settings: Compression, changes: dict[str, Any]) -> Compression:
@@ -156,12 +152,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         UsageError: so few validation samples cannot show so small a loss; a layer is not there.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
-    for name, samples in (("validation", data.validation), ("test", data.test)):
-        if isinstance(samples, Loaded) and fingerprint(samples) != fingerprint(samples):
-            raise UsageError(
-                f"the {name} data differ between two passes (a shuffled loader, or random "
-                "changes); networks are compared sample by sample, so both passes must be equal"
-            )
+    check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)
     if isinstance(settings.zero, float):
@@ -193,7 +184,7 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
         else loss_bound(base.right(count), tested[last].right(count)),
         missed=search.sizes[last].over(settings.budgets()),
     )  # fmt: skip
-    training = {**search.trainer.fitting.model_dump(), "test samples": count}
+    training = {**search.trainer.fitting.about(), "test samples": count}
     details = as_details(list(tested.values()), environment(torch.get_num_threads()), training)
     notes = list(data.notes)
     if data.test is None:
@@ -225,23 +216,3 @@ def _own(fit: Callable[..., Any] | None) -> str | None:
     if fit is None:
         return None
     return f"{getattr(fit, '__module__', '')}:{getattr(fit, '__qualname__', type(fit).__name__)}"
-
-
-def _data(data: Splits) -> str:
-    """A checksum of all samples; of a training loader, whose order may change, of their number."""
-    digest = hashlib.sha256(f"{data.name} {data.input_shape}".encode())
-    for samples in (data.train, data.validation, data.test, data.stopping):
-        if samples is not None:
-            digest.update(f"{samples.classes} {samples.about()}".encode())
-            if samples is not data.train or not isinstance(samples, Loaded):
-                digest.update(fingerprint(samples).encode())
-    return digest.hexdigest()
-
-
-def _network(model: nn.Module) -> str:
-    """A checksum of what a network is made of and of its weights."""
-    digest = hashlib.sha256(repr(model).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

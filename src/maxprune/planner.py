@@ -94,12 +94,14 @@ def lowest(
     """
     if not 0 < share < 1:
         raise UsageError(f"the share of channels to remove is between 0 and 1, not {share!r}")
+    if over not in ("all", "each"):
+        raise UsageError(f"channels are ranked over 'all' or 'each', not {over!r}")
     free = [group for group in groups if not group.reason]
     slots = {group.name: _slots(group, scores) for group in free}
     if over == "all":
         goes = _together(free, slots, share)
     else:
-        goes = {g.name: int(share * (g.channels // g.parts)) for g in free}
+        goes = {g.name: _floor(share * (g.channels // g.parts)) for g in free}
     keep = {}
     for group in free:
         spare = group.channels // group.parts - 1
@@ -115,6 +117,11 @@ def lowest(
     return cut_plan(free, cut, method)
 
 
+def _floor(count: float) -> int:
+    """Rounded down; 0.29 of 100 is 29, whatever the last bit says."""
+    return int(count + 1e-9)
+
+
 def _slots(group: ChannelGroup, scores: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The channels of a group in the order in which they go, one of each part at a time.
 
@@ -124,7 +131,8 @@ def _slots(group: ChannelGroup, scores: Mapping[str, Tensor]) -> tuple[Tensor, T
     found = scores.get(group.name)
     if found is None or tuple(found.shape) != (group.channels,):
         raise UsageError(
-            f"{group.name!r} needs one score for each of its {group.channels} channels"
+            f"{group.name!r} needs one score for each of its {group.channels} channels; leave a "
+            "group out that is to stay whole"
         )
     if not bool(found.isfinite().all()):
         raise UsageError(f"a score of {group.name!r} is not a finite number")
@@ -138,7 +146,7 @@ def _together(
     groups: Sequence[ChannelGroup], slots: Mapping[str, tuple[Tensor, Tensor]], share: float
 ) -> dict[str, int]:
     """How many slots of each group go if all are ranked together; one of each always stays."""
-    budget = int(share * sum(group.channels for group in groups))
+    budget = _floor(share * sum(group.channels for group in groups))
     ranked = [
         (float(score), i, group)
         for i, group in enumerate(groups)

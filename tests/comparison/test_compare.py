@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,18 @@ import pytest
 import torch
 import torch_pruning
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import maxprune
 from maxprune.comparison import Compared, Comparing, Comparison, Start
-from maxprune.comparison.compare import compare, comparing_of
-from maxprune.comparison.entry import Entry, all_entries, run_entries
-from maxprune.comparison.library import IMPORTANCES, Pruner
-from maxprune.comparison.settings import COMPARED
+from maxprune.comparison.compare import compare
+from maxprune.comparison.part import Part, all_parts, run_parts
+from maxprune.comparison.pruner import IMPORTANCES, Pruner
+from maxprune.comparison.settings import COMPARED, CONTROLS, comparing_of
 from maxprune.compression.scored import chosen_groups, least
 from maxprune.compression.settings import Compression
-from maxprune.data.images import Dataset
+from maxprune.data.images import Dataset, Images
+from maxprune.data.samples import Loaded, Splits
 from maxprune.data.spec import DataOptions, of_dataset, open_data
 from maxprune.errors import StoreError, UsageError
 from maxprune.lineage import factory
@@ -58,11 +60,73 @@ def test_every_method_meets_every_size(found: Comparison) -> None:
     reached = {(c.method, c.seed, c.size) for c in found.compared}
     able = [method for method in COMPARED if method != "bn-scale"]
     assert reached == {(m, s, z) for m in able for s in (0, 1) for z in (0.7, 0.4)}
-    assert all(c.parameters <= c.size * whole for c in found.compared)
-    near = [c for c in found.compared if c.method != "maxout"]
+    cut = [c for c in found.compared if c.method != "uncut"]
+    assert all(c.parameters <= c.size * whole for c in cut)
+    near = [c for c in cut if c.method != "maxout"]
     assert all(c.parameters > (c.size - 0.13) * whole for c in near)
-    assert found.missing == {"bn-scale": "no share of the channels that have a score is enough"}
-    assert all((c.before is None) == (c.method == "scratch") for c in found.compared)
+    assert {c.parameters for c in found.compared if c.method == "uncut"} == {whole}
+    assert found.missing == {
+        "bn-scale": "there is no batch norm in the network for bn-scale to look at"
+    }
+    assert {c.method for c in found.compared if c.cuts > 1} <= {"maxout"}
+    assert all((c.before is None) == (c.cuts > 1 or c.method == "scratch") for c in found.compared)
+
+
+def test_every_method_is_retrained_alike(data: Dataset) -> None:
+    """The iterations of every method at every size, as they are told."""
+    told: dict[str, int] = {}
+
+    def report(step: str, done: int, _: int) -> None:
+        told[step] = done
+
+    splits = of_dataset(data, DataOptions(augment=()))
+    each = splits.train.iterations(32)
+    methods = ["pls", "maxout", "uncut", "scratch"]
+    how = {"train_epochs": 2, "epochs": 0.6, "batch": 32}
+    found = compare(little, splits, methods, sizes=(0.8, 0.75), report=report, **how)
+    once = round(0.6 * each)
+    assert told.pop("unpruned") == 2 * each
+    assert (told["1: pls"], told["2: pls"]) == (once, once)
+    assert (told["1: uncut"], told["2: uncut"]) == (once, once)
+    assert told["2: scratch"] == pytest.approx(2 * each + 2 * once, abs=1)
+    cuts = {c.size: c.cuts for c in found.compared if c.method == "maxout"}
+    first = sum(done for step, done in told.items() if step.startswith("1: maxout"))
+    assert first == pytest.approx(once, abs=cuts[0.8])
+    assert told["2: maxout"] == once  # it is small enough already, and retrained all the same
+    assert found.compared[3].parameters == found.compared[2].parameters
+
+
+def test_the_users_own_training_is_called_once_a_size(data: Dataset) -> None:
+    calls: list[int] = []
+
+    def fit(model: nn.Module, _: Splits) -> None:
+        calls.append(parameters(model))
+
+    found = compare(little(), data, ["maxout", "pls"], sizes=(0.5, 0.2), fit=fit)
+    assert calls == [c.parameters for c in found.compared]
+    with pytest.raises(UsageError, match="scratch needs a network that is built here"):
+        compare(little, data, ["scratch"], fit=fit, train_epochs=1)
+    with pytest.raises(UsageError, match="scratch needs a network that is built here"):
+        compare(little(), data, ["scratch"], train_epochs=1)
+
+
+def test_nothing_depends_on_the_test_set(data: Dataset) -> None:
+    other = Images(data.test.pixels, data.test.labels.flip(0), 10)
+    ours, theirs = (
+        compare(little, Dataset("d", data.train, test), ["pls", "maxout"], sizes=(0.5,), **QUICK)
+        for test in (data.test, other)
+    )
+    assert ours.compared[0].accuracy != theirs.compared[0].accuracy
+    assert [c.validation for c in ours.compared] == [c.validation for c in theirs.compared]
+    assert [c.parameters for c in ours.compared] == [c.parameters for c in theirs.compared]
+
+
+def test_a_method_that_fails_is_missing_and_the_others_go_on(data: Dataset) -> None:
+    found = compare(little(), data, ["pls", "maxout"], sizes=(0.5, 0.001), epochs=0.1, batch=32)
+    assert {c.method for c in found.compared} == {"pls", "maxout"}
+    assert {c.size for c in found.compared} == {0.5}
+    assert found.missing.keys() == {"pls", "maxout"}
+    assert found.ranked() == []
 
 
 def test_a_comparison_is_read_as_it_was_written(found: Comparison, tmp_path: Path) -> None:
@@ -80,6 +144,7 @@ def test_the_table_and_the_plot_have_every_method(found: Comparison) -> None:
     methods = list(table.columns[1].cells)
     assert methods == ["unpruned", *ordered(found) * 2]
     assert set(ordered(found)) == set(COMPARED)
+    assert ordered(found)[-2:] == list(CONTROLS)
     assert all(f">{method}<" in plot for method in COMPARED if method != "bn-scale")
     assert "bn-scale did not reach every size" in verdict(found)[-1]
 
@@ -87,7 +152,7 @@ def test_the_table_and_the_plot_have_every_method(found: Comparison) -> None:
 def row(method: str, seed: int, size: float, validation: float, test: float) -> Compared:
     return Compared(
         method=method, seed=seed, size=size, parameters=50, macs=60, before=None,
-        validation=validation, accuracy=test, p_value=0.01, seconds=1.0,
+        validation=validation, accuracy=test, p_value=0.01, seconds=1.0, cuts=1,
     )  # fmt: skip
 
 
@@ -101,13 +166,15 @@ def test_the_order_is_that_of_validation_and_not_of_test_data() -> None:
     ]  # fmt: skip
     comparison = Comparison(
         dataset="d", network="n", by="parameters", methods=["pls", "fpgm"], sizes=[0.5],
-        starts=starts, compared=rows,
+        starts=starts, compared=rows, tested="test",
     )  # fmt: skip
     assert comparison.ranked() == [("fpgm", 85.0), ("pls", 81.0)]
     pls, fpgm = comparison.summaries()
-    assert (fpgm.accuracy, fpgm.loss, fpgm.worse, fpgm.left) == (72.0, 13.0, 2, 0.5)
+    assert (fpgm.accuracy, fpgm.worse, fpgm.left) == (72.0, 2, 0.5)
     assert fpgm.spread == pytest.approx(8**0.5)
     assert pls.worse == 0  # significantly better is not worse
+    partly = comparison.model_copy(update={"compared": rows[:3]})
+    assert partly.ranked() == [("pls", 81.0)]  # the other has one seed of two
 
 
 def test_the_size_may_be_counted_in_macs(data: Dataset) -> None:
@@ -130,14 +197,14 @@ def test_what_torch_pruning_removes_is_what_our_plan_removes(method: str) -> Non
     torch.manual_seed(0)
     net = vgg_small().eval()
     splits = of_dataset(cifar_like(), DataOptions(augment=()))
-    batches = list(some(splits.train, BATCH, BATCHES, 0))
+    batches = list(some(splits.train, BATCH * BATCHES, 0))
     groups = chosen_groups(Compression(method="random"), net, batches[0][0][:2])
     plan = Pruner(method, net, groups, splits, seed=0).plan(0.4)
     ours = apply(net, plan)
     theirs, _ = with_gradients(net, batches)
     torch_pruning.pruner.BasePruner(
         theirs, (batches[0][0][:2],), importance=IMPORTANCES[method](), global_pruning=True,
-        pruning_ratio=0.4, max_pruning_ratio=0.95, ignored_layers=[theirs.output],
+        pruning_ratio=0.4, ignored_layers=[theirs.output],
     ).step()  # fmt: skip
     assert parameters(ours) < 0.9 * parameters(net)
     its = theirs.state_dict()
@@ -173,7 +240,7 @@ def test_the_least_share_that_fits_is_found() -> None:
     assert least(lambda _: None, lambda plan: True, 0.9) is None
 
 
-ENTRY = Entry(
+PART = Part(
     network="maxprune.networks:lenet5", data="digits", seed=0, each=9,
     comparing=comparing_of(
         methods=("pls", "maxout", "scratch"), sizes=(0.5, 0.2), train_epochs=0.2, epochs=0.2
@@ -182,18 +249,22 @@ ENTRY = Entry(
 )  # fmt: skip
 
 
-def ignore(_: Entry, __: int) -> None:
+def ignore(_: Part, __: int) -> None:
     pass
 
 
 def test_parts_run_in_processes_and_go_on_where_they_were(tmp_path: Path) -> None:
     """The figures are those of the Python call in this process, seconds aside."""
     heard: dict[str, int] = {}
-    first = run_entries(ENTRY, 1, tmp_path, 2, lambda part, done: heard.update({part.name: done}))
-    assert heard.keys() == {"unpruned-seed0", "pls-seed0", "maxout-seed0", "scratch-seed0"}
-    assert [part.name for part in all_entries(ENTRY, 1)][:2] == ["unpruned-seed0", "scratch-seed0"]
-    (tmp_path / "maxout-seed0" / "rows.json").unlink()
-    assert run_entries(ENTRY, 1, tmp_path, 2, ignore) == first
+    first = run_parts(PART, 1, tmp_path, 2, lambda part, done: heard.update({part.name: done}))
+    assert heard == {part.name: part.length() for part in all_parts(PART, 1)}
+    assert [part.name for part in all_parts(PART, 1)][:2] == ["unpruned-seed0", "scratch-seed0"]
+    for name in ("rows.json", "steps/2-maxout"):  # as if it had been killed before its last size
+        gone = tmp_path / "maxout-seed0" / name
+        gone.unlink() if gone.is_file() else shutil.rmtree(gone)
+    (tmp_path / "pls-seed0" / "rows.json").write_text("{}")  # damaged
+    again = run_parts(PART, 1, tmp_path, 2, ignore)
+    assert [timeless(part.compared) for part in again] == [timeless(p.compared) for p in first]
     data = open_data("digits", DataOptions(augment=()))
     how = {"train_epochs": 0.2, "epochs": 0.2}
     here = compare(lenet5, data, ["scratch", "pls", "maxout"], sizes=(0.5, 0.2), **how)
@@ -215,7 +286,11 @@ def timeless(rows: list[Compared]) -> list[Compared]:
         ({"sizes": [0.5, 0.5]}, "named once"),
         ({"sizes": [1.5]}, "sizes.0: Input should be less than 1"),
         ({"by": "bytes"}, "by: Input should be 'parameters' or 'macs'"),
-        ({"methods": ["scratch"]}, "say how many the network was trained for"),
+        ({"methods": ["scratch"]}, "needs a network that is trained here"),
+        ({"methods": "best"}, "there is no method 'best'"),
+        ({"how": 3}, "no setting 'how' of a comparison"),
+        ({"share": 0.1}, "no setting 'share' of a comparison"),
+        ({"skip": ["x"]}, "no layer 'x'"),
         ({"keep_accuracy": 1.0}, "no setting 'keep_accuracy' of a comparison; there are methods"),
         ({"max_macs": 1}, "no setting 'max_macs'"),
         ({"epoch": 1}, "no setting 'epoch' of a comparison"),
@@ -231,7 +306,15 @@ def test_settings_that_are_none_are_refused(
 
 
 def test_the_defaults_are_all_methods_on_equal_ground() -> None:
-    assert Comparing(train_epochs=1).methods == COMPARED
-    assert Comparing(train_epochs=1).how.keep_last is False
-    build: Callable[[], nn.Module] = little
-    assert build().fc1.out_features == 32
+    assert Comparing().methods == COMPARED[:-1]
+    assert Comparing().how.keep_last is False
+
+
+def test_data_that_differ_between_two_passes_are_refused(data: Dataset) -> None:
+    x, y = next(data.test.batches(40))
+    plain = DataLoader(TensorDataset(x, y), batch_size=8)
+    mixed = DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True)
+    train, same, shuffled = (Loaded(loader, "l", 10) for loader in (mixed, plain, mixed))
+    splits = Splits("mine", train, same, shuffled, (1, 28, 28))
+    with pytest.raises(UsageError, match="the test data differ between two passes"):
+        compare(little(), splits, ["pls"])

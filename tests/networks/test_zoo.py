@@ -31,7 +31,7 @@ from maxprune.scores import (
     taylor,
     vip,
 )
-from maxprune.scores.readers import Scores
+from maxprune.scores.readers import Scores, readers
 from maxprune.surgery import apply
 from maxprune.surgery.chain import find_chain
 
@@ -40,6 +40,7 @@ BY_WEIGHTS: dict[str, Callable[..., Scores]] = {
     "magnitude": magnitude,
     "magnitude 2": lambda net, groups: magnitude(net, groups, norm=2),
     "fpgm": fpgm,
+    "bn scale": bn_scale,
     "random": lambda net, groups: random_scores(groups, seed=1),
 }
 BY_DATA: dict[str, Callable[..., Scores]] = {
@@ -48,11 +49,13 @@ BY_DATA: dict[str, Callable[..., Scores]] = {
         net, groups, batches, representation=nn.AdaptiveMaxPool2d(2)
     ),
     "taylor": taylor,
-    "bn scale": bn_scale,
     "apoz": apoz,
     "obd": obd,
     "skeletonization": skeletonization,
 }
+
+
+PARTLY = ("bn scale", "apoz")  # have nothing to say of some groups
 
 
 def score(name: str, kind: Kind, net: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
@@ -74,7 +77,7 @@ def halved(kind: Kind, name: str) -> nn.Module:
     groups = channel_groups(net, x)
     scores = score(name, kind, net, groups)
     free = {g.name: g.channels for g in groups if not g.reason}
-    assert scores.keys() == free.keys() or name == "bn scale"
+    assert scores.keys() == free.keys() or name in PARTLY
     chosen = [group for group in groups if group.name in scores]
     plan = lowest(chosen, scores, 0.5, over="each", method=name)
     assert {layer: len(stay) for layer, stay in plan.keep.items()} == {
@@ -85,19 +88,58 @@ def halved(kind: Kind, name: str) -> nn.Module:
     return smaller
 
 
-def normed(kind: Kind) -> bool:
-    return any(isinstance(module, nn.BatchNorm2d) for module in kind.build().modules())
+def speaks(kind: Kind, name: str) -> bool:
+    """Whether the score has anything to say of the network."""
+    needs = {"bn scale": nn.BatchNorm2d, "apoz": nn.ReLU | nn.ReLU6}.get(name)
+    if kind.name in ("resnet18", "resnet56"):
+        return True  # their ReLUs are functions
+    return needs is None or any(isinstance(module, needs) for module in kind.build().modules())
 
 
 @EVERY
 @pytest.mark.parametrize("name", [*BY_WEIGHTS, *BY_DATA])
 def test_masked_and_cut_agree(kind: Kind, name: str) -> None:
-    if name == "bn scale" and not normed(kind):
-        assert score(name, kind, kind.build(), channel_groups(kind.build(), kind.inputs(4))) == {}
+    if not speaks(kind, name):
+        net = kind.build().eval()
+        groups = channel_groups(net, kind.inputs(4))
+        if name == "bn scale":
+            assert bn_scale(net, groups) == {}
+        else:
+            with pytest.raises(StructureError, match="APoZ has nothing to say"):
+                score(name, kind, net, groups)
         return
-    assert parameters(halved(kind, name)) < (0.9 if name == "bn scale" else 0.7) * parameters(
+    assert parameters(halved(kind, name)) < (0.9 if name in PARTLY else 0.7) * parameters(
         kind.build()
     )
+
+
+@EVERY
+def test_a_channel_that_nobody_reads_has_no_slope_and_others_have(kind: Kind) -> None:
+    """One channel of every group, all at once: which number belongs to which channel."""
+    torch.manual_seed(0)
+    net, x = kind.build().eval(), kind.inputs(8)
+    groups = [group for group in channel_groups(net, x) if not group.reason]
+    chosen = {group.name: (2 * group.channels) // 3 for group in groups}
+    plain = [g for g in groups if all(is_plain(net.get_submodule(m.name)) for m in readers(g))]
+    assert plain
+    with torch.no_grad():
+        for group in plain:
+            for member in readers(group):
+                inputs = net.get_submodule(member.name).weight.transpose(0, 1)
+                inputs[member.entries(torch.tensor([chosen[group.name]]))] = 0.0
+        out = net(x)
+    y = (out.argmax(1) + 1) % out.shape[1]  # all wrong, so that there is a slope
+    slopes = skeletonization(net, groups, [(x, y)])
+    for group in plain:
+        scores = slopes[group.name]
+        assert float(scores[chosen[group.name]]) == 0.0
+        assert float(scores.abs().max()) > 0.0
+
+
+def is_plain(module: nn.Module) -> bool:
+    """A linear layer, or a convolution that is neither grouped nor transposed."""
+    convolution = isinstance(module, nn.Conv2d) and module.groups == 1
+    return convolution or isinstance(module, nn.Linear)
 
 
 @EVERY

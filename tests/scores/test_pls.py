@@ -190,6 +190,8 @@ X, Y = data(10, 3, 2)
         ([(X[:0], Y[:0])], 2, "at least 2 rows, not 0"),
         ([(X[:1], Y[:1])], 2, "at least 2 rows, not 1"),
         ([(X, Y[:, 0])], 2, r"not \(10, 3\) and \(10,\)"),
+        ([(X[:, :0], Y)], 2, r"not \(10, 0\) and \(10, 2\)"),
+        ([(X, Y), (X, Y[:5])], 2, r"not \(10, 3\) and \(5, 2\)"),
         ([(X, Y[:5])], 2, r"not \(10, 3\) and \(5, 2\)"),
         ([(X.where(X[4, 1] != X, torch.nan), Y)], 2, "column 1 of X has a value that is not"),
         ([(X, Y.where(Y != 1, torch.inf))], 2, "column 0 of Y has a value that is not"),
@@ -200,3 +202,9 @@ def test_what_cannot_be_fitted(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         fit_pls(lambda: blocks, components)
+
+
+def test_rows_that_are_gone_in_another_pass_are_noticed() -> None:
+    passes = iter([[(X, Y)] * 2, [(X, Y)] * 2, []])
+    with pytest.raises(UsageError, match="a pass has 0 rows, where the first had 20"):
+        fit_pls(lambda: next(passes), 2)

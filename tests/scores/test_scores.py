@@ -144,3 +144,13 @@ def test_the_share_is_never_exceeded(shapes, share, seed, over) -> None:
             each = g.channels // g.parts
             stay = torch.bincount(torch.tensor(plan.keep[g.name]) // each, minlength=g.parts)
             assert bool((stay == stay[0]).all())
+
+
+def test_a_share_is_rounded_down_in_decimals() -> None:
+    groups = [group("a", 100)]
+    scores = {"a": torch.arange(100.0)}
+    for share, gone in ((0.29, 29), (0.57, 57), (0.285, 28)):
+        plan = lowest(groups, scores, share)
+        assert len(plan.removed("a")) == gone
+    with pytest.raises(UsageError, match="over 'all' or 'each', not 'global'"):
+        lowest(groups, scores, 0.5, over="global")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,9 +200,8 @@ def test_features_come_back_in_their_order_from_memory_and_disk() -> None:
     assert torch.equal(torch.cat(list(held.blocks())), rows)
     assert torch.equal(held.take(torch.tensor([33, 2])), rows[[33, 2]])
     blocks = torch.cat(list(kept.blocks()))
-    back = blocks.double() * rows[:10].std(0, correction=0) + rows[:10].mean(0)
-    assert back[:, 0].tolist() == pytest.approx(rows[:, 0].tolist(), abs=0.05)
-    assert blocks[:, 1].tolist() == [0.0] * 35
+    assert blocks[:, 0].tolist() == pytest.approx(rows[:, 0].tolist(), abs=0.05)
+    assert blocks[:, 1].tolist() == [5.0] * 35
     assert torch.equal(kept.take(torch.tensor([33, 2])), blocks[[33, 2]])
 
 
@@ -260,6 +260,7 @@ def test_what_cannot_be_scored() -> None:
     refused(UsageError, "has to keep the first two sides", representation=lambda maps: maps.sum())
     refused(UsageError, "100 bytes of memory do not hold one batch of features, 60 x 5", memory=100)
     refused(UsageError, r"one whole number a sample, not \(60, 1\)", batches=[(x, y[:, None])])
+    refused(UsageError, "classes are numbered from 0; there is a -1", batches=[(x, y - 1)])
     nan = x.where(x != x[3, 0, 0, 0], torch.nan)
     refused(StructureError, "layer 'out' reads NaN", batches=[(nan, y)])
     idle = Idle()
@@ -284,3 +285,65 @@ def test_no_place_for_the_file_is_said() -> None:
     features.append(torch.ones(10, 4))
     with pytest.raises(OutputError, match="no place on disk for features"):
         features.append(torch.ones(10, 4))
+
+
+def test_processes_may_keep_their_samples_where_they_like_and_miss_a_class() -> None:
+    """One in memory, one on disk without the last class, sums written in place."""
+    torch.manual_seed(0)
+    net = Concatenated().double()
+    x = torch.randn(90, 2, 2, 2, dtype=torch.float64)
+    y = torch.arange(90) % 3
+    x += y[:, None, None, None]
+    order = torch.cat([torch.where(y == 2)[0], torch.where(y != 2)[0]])
+    x, y = x[order], y[order]
+    groups = groups_of(net, x)
+    whole = represent(net, groups, [(x, y)]).importance()
+    halves = [
+        represent(net, groups, batches(x[:50], y[:50], 10)),
+        represent(net, groups, batches(x[50:], y[50:], 10), memory=5 * 4 * 20),
+    ]
+    assert halves[1].features._file is not None
+    barrier, slots, found = threading.Barrier(2), [torch.zeros(0)] * 2, {}
+
+    def process(rank: int) -> None:
+        def reduce(sums: Tensor) -> Tensor:
+            slots[rank] = sums.clone()
+            barrier.wait(20)
+            sums.copy_(slots[0] + slots[1])
+            barrier.wait(20)
+            return sums
+
+        found[rank] = halves[rank].importance(reduce=reduce, classes=3)
+
+    threads = [threading.Thread(target=process, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    torch.testing.assert_close(joined(found[0]), joined(whole), rtol=0, atol=0.01)
+    assert torch.equal(joined(found[0]), joined(found[1]))
+
+
+def test_pairs_are_read_from_disk_too() -> None:
+    torch.manual_seed(0)
+    net = Concatenated()
+    x, y = inputs()
+    groups = groups_of(net, x)
+    pairs = torch.randint(0, 60, (200, 2), generator=torch.Generator().manual_seed(1))
+    same = y[pairs[:, 0]] == y[pairs[:, 1]]
+    held = represent(net, groups, batches(x, y, 20)).of_pairs(pairs, same)
+    kept = represent(net, groups, batches(x, y, 20), memory=5 * 4 * 30).of_pairs(pairs, same)
+    torch.testing.assert_close(joined(kept), joined(held), rtol=0, atol=0.01)
+
+
+def test_only_pictures_become_squares_again() -> None:
+    net = nn.Sequential(nn.Conv1d(1, 2, 1), nn.Flatten(), nn.Linear(2 * 9, 2))
+    x, y = torch.randn(6, 1, 9), torch.arange(6) % 2
+    shapes = set()
+
+    def pool(maps: Tensor) -> Tensor:
+        shapes.add(tuple(maps.shape[2:]))
+        return maps.amax((2, 3))
+
+    vip(net, groups_of(net, x), [(x, y)], representation=pool)
+    assert shapes == {(1, 9)}

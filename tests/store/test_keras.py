@@ -167,6 +167,12 @@ def changed(name: str, **config: Any) -> list[Layer]:
         (changed("relu", activation="softmax"), "layer 'relu': the activation 'softmax'"),
         (changed("norm", axis=1), "layer 'norm': a batch norm of another kind"),
         (changed("norm", scale=False), "layer 'norm': a batch norm of another kind"),
+        (changed("both", axis=1), "layer 'both': only channels are concatenated"),
+        (changed("flat", data_format="channels_first"), "layer 'flat': channels first"),
+        (
+            [*LAYERS[:9], ("BatchNormalization", "late", NORM, ["flat"])],
+            "layer 'late': a BatchNormalization behind a flattening is not read here",
+        ),
         (changed("pool", padding="same"), "layer 'pool': pooling with padding"),
         (changed("a", filters=None), "layer 'a' cannot be read"),
         (changed("out", units=5), "net.h5 does not fit net.json"),
@@ -188,7 +194,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
         read_keras(tmp_path / "no.json", weights)
     with pytest.raises(StoreError, match="no weights of Keras"):
         read_keras(text, text)
-    with pytest.raises(StoreError, match=r"net\.h5 is no network of Keras|no network of Keras"):
+    with pytest.raises(StoreError, match=r"net\.h5 is no network of Keras"):
         read_keras(weights, weights)
     (tmp_path / "odd.json").write_text('{"config": 3}')
     with pytest.raises(StoreError, match=r"odd\.json is no network of Keras"):
@@ -208,6 +214,63 @@ def test_a_layer_that_is_used_twice_is_refused(tmp_path: Path) -> None:
     model["config"]["layers"][1]["inbound_nodes"] *= 2
     text.write_text(json.dumps(model))
     with pytest.raises(StoreError, match="'a' is used several times"):
+        read_keras(text, weights)
+
+
+def test_what_reads_the_input_itself_reads_it(tmp_path: Path) -> None:
+    layers: list[Layer] = [
+        LAYERS[0],
+        ("Activation", "r", {"activation": "relu"}, ["in"]),
+        ("Add", "sum", {}, ["in", "r"]),
+        ("Concatenate", "both", {"axis": [3]}, ["sum", "in"]),
+    ]
+    x = torch.randn(2, 2, 7, 6)
+    files = written(tmp_path, layers, {})
+    expected = torch.cat([x + x.relu(), x], 1)
+    torch.testing.assert_close(read_keras(*files)(x), expected)
+    mean = torch.randn(2, 7, 6)
+    torch.testing.assert_close(read_keras(*files, mean)(x + mean), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_order_of_a_flattening_is_followed_through_an_activation(tmp_path: Path) -> None:
+    kernel = RANDOM.standard_normal((12, 3)).astype(np.float32)
+    layers: list[Layer] = [
+        ("InputLayer", "in", {"batch_input_shape": [None, 2, 3, 2]}, []),
+        ("Flatten", "flat", {}, ["in"]),
+        ("Activation", "r", {"activation": "relu"}, ["flat"]),
+        ("Dense", "d", {"units": 3, "use_bias": False, "activation": "linear"}, ["r"]),
+        ("BatchNormalization", "norm", NORM, ["d"]),
+    ]
+    numbers = {"gamma": 2.0, "beta": 1.0, "moving_mean": 0.0, "moving_variance": 0.999}
+    norm = {name: np.full(3, value) for name, value in numbers.items()}
+    net = read_keras(*written(tmp_path, layers, {"d": {"kernel": kernel}, "norm": norm}))
+    x = RANDOM.standard_normal((4, 2, 3, 2)).astype(np.float32)
+    found = net(torch.from_numpy(x).permute(0, 3, 1, 2)).detach().numpy()
+    np.testing.assert_allclose(found, np.maximum(x.reshape(4, 12), 0) @ kernel * 2 + 1, rtol=1e-4)
+
+
+def test_a_kernel_of_another_length_is_refused(tmp_path: Path) -> None:
+    values = {**VALUES, "out": {**VALUES["out"], "kernel": np.ones((23, 4))}}
+    with pytest.raises(StoreError, match=r"net\.h5 does not fit net\.json"):
+        read_keras(*written(tmp_path, LAYERS, values))
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ({"input_layers": [["in", 0, 0], ["b", 0, 0]]}, "has 2 inputs; one is read here"),
+        ({"output_layers": [["a", 0, 0], ["out", 0, 0]]}, "has 2 outputs; one is read here"),
+        ({"output_layers": [["a", 0, 0]]}, "the output is not the last layer"),
+    ],
+)
+def test_one_input_and_the_last_layer_as_output(
+    tmp_path: Path, top: dict[str, Any], message: str
+) -> None:
+    text, weights = written(tmp_path, LAYERS, VALUES)
+    model = json.loads(text.read_text())
+    model["config"] |= top
+    text.write_text(json.dumps(model))
+    with pytest.raises(StoreError, match=message):
         read_keras(text, weights)
 
 

@@ -101,8 +101,9 @@ def test_resnet56_from_the_command_line(
     )  # fmt: skip
     code, said, _ = call(monkeypatch, capsys, *arguments)
     assert code == 0
-    assert "Retrained for 0.5 epochs after each cut: short, since this is a CPU." in said
     results = Results.read(out / "ours" / "results.json")
+    short = "Retrained for 0.5 epochs after each cut: short, for a CPU (40 on CUDA)."
+    assert (short in said) == (short in results.details.notes) == (not torch.cuda.is_available())
     steps = results.steps
     assert len(steps) == 5
     inner = [s for s in results.details.layers if s.step == steps[-1].name]
@@ -113,13 +114,16 @@ def test_resnet56_from_the_command_line(
     assert [a.iteration for a in authors] == [0, 4, 8]
     assert authors[0].macs == results.baseline.macs
     assert authors[0].ours is None
-    assert authors[1].retrained is None
+    assert authors[0].retrained == results.baseline.accuracy
+    assert authors[1].retrained is not None
     fits = [step for step in steps if step.macs <= authors[2].macs]
     assert (authors[2].ours, authors[2].ours_accuracy) == (fits[0].name, fits[0].accuracy)
     assert authors[2].retrained is not None
-    assert (out / "authors" / "steps" / "authors-8").is_dir()
+    whole = json.loads((out / "authors8" / "run.json").read_text())["training"]["iterations"]
+    once = json.loads((out / "ours" / "run.json").read_text())["training"]["iterations"]
+    assert whole == pytest.approx(once * (steps.index(fits[0]) + 2), abs=3)
     rows = iterations_table(results, 10**8, {2: (7.0, 0.5)})
-    assert list(rows.columns[6].cells) == ["-", "7.00", "-", "-", "-", "-"]
+    assert list(rows.columns[5].cells) == ["-", "7.00", "-", "-", "-", "-"]
     assert authors_table(authors).row_count == 3
     code, again, _ = call(monkeypatch, capsys, *arguments, "--resume")
     assert (code, again) == (0, said)
@@ -133,10 +137,13 @@ def test_the_example_of_the_readme(
     code, said, _ = call(monkeypatch, capsys, *arguments)
     assert code == 0
     results = Results.read(out / "results.json")
-    assert results.details.training["rho"] == 0.9
+    training = results.details.training
+    assert (training["rho"], training["judge_every"]) == (0.9, 0)
+    assert not {"momentum", "clip", "warmup"} & training.keys()
     last = {s.layer: s.neurons for s in results.details.layers if s.step == results.steps[-1].name}
     assert last["conv2_2"] == 32  # the last convolution is left whole
-    assert sum(last.values()) - 10 == 608 - 28 - 27  # 5% of 576 filters, then of 548
+    assert last["fc1"] == 512  # neurons are no filters
+    assert sum(last.values()) == 16 + 16 + 32 + 32 + 512 + 10 - 3 - 3  # 5% of 64 filters, of 61
     assert "The page:" in said
 
 
@@ -145,15 +152,19 @@ def test_without_the_files_it_says_where_they_belong(
 ) -> None:
     monkeypatch.delenv("MAXPRUNE_DATA", raising=False)
     with pytest.raises(DataError, match=r"a folder that has resnet56-pls/ with iteration0\.json"):
-        pls.read_author(0, None, DATASET)
+        pls.author_files(None)
     with pytest.raises(DataError, match="resnet56-pls is not a folder that exists"):
-        pls.read_author(0, tmp_path, DATASET)
+        pls.author_files(tmp_path)
+    author(tmp_path / "resnet56-pls", 0, (5, 5))
+    with pytest.raises(DataError, match=r"iteration4\.json is not there"):
+        pls.author_files(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("pls-cifar10", "--epochs", 0), "--epochs is above 0, not 0"),
+        (("pls-cifar10", "--epochs", "inf"), "--epochs is above 0, not inf"),
         (("pls-cifar10", "--share", 5), "--share is between 0 and 1 (0.1 for 10%), not 5"),
         (("pls-resnet56", "--share", 0), "--share is between 0 and 1"),
         (("pls-resnet56", "--iterations", 0), "Invalid value for '--iterations'"),

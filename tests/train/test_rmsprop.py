@@ -15,7 +15,7 @@ from maxprune.train import Checkpoints, Watch, train
 from maxprune.train.rmsprop import RMSprop
 
 IMAGES = maxprune.data.load("digits").train
-HOW = RMSprop(iterations=400, batch=32, rate=1e-3, clip=1e9)
+HOW = RMSprop(iterations=400, batch=32, rate=1e-3)
 
 
 def network() -> nn.Module:

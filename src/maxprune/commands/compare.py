@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,7 @@ from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import AsJson, command_line, names, numbers, takes
 
 if TYPE_CHECKING:
-    from maxprune.comparison.entry import Entry
+    from maxprune.comparison.part import Part
     from maxprune.comparison.records import Comparison
     from maxprune.comparison.settings import Comparing
 
@@ -27,9 +26,10 @@ class Asked(OnData):
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            help="maxout, any score of compress, torch-pruning-magnitude, torch-pruning-taylor, or "
-            "scratch (narrower by the same share everywhere, from random weights, trained for as "
-            "many epochs in all); joined by commas. Default: all.",
+            help="maxout, any score of compress, torch-pruning-magnitude, torch-pruning-taylor; "
+            "the controls uncut (the whole network, retrained alike) and scratch (narrower by the "
+            "same share everywhere, from random weights, trained for as many epochs in all); "
+            "joined by commas. Default: all; scratch only for a network that is trained here.",
             show_default=False,
         ),
     ] = None
@@ -39,32 +39,42 @@ class Asked(OnData):
     by: Annotated[str, typer.Option(help="The size is counted in parameters or macs.")] = (
         "parameters"
     )
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of everything.")] = 3
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Seeds 0, 1, ... of weights, order, augmentation, lot.")
+    ] = 3
     jobs: Annotated[
-        int, typer.Option(min=0, help="Parts side by side, one thread each; 0: one a core.")
+        int,
+        typer.Option(
+            min=0, help="Parts side by side, one thread each; 0: one a core, or one on CUDA."
+        ),
     ] = 0
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-compare")
 
     def comparing(self) -> Comparing:
         """What is compared."""
-        from maxprune.comparison.compare import comparing_of
-        from maxprune.comparison.settings import COMPARED, SCRATCH
+        from maxprune.comparison.settings import COMPARED, SCRATCH, comparing_of
 
         epochs = self.first_epochs()
-        methods = names(self.methods) or tuple(m for m in COMPARED if epochs or m != SCRATCH)
+        able = self.builds() and epochs and self.fit is None
+        methods = names(self.methods) or tuple(m for m in COMPARED if able or m != SCRATCH)
         return comparing_of(
-            **self.shared(), methods=methods, sizes=numbers("sizes", self.sizes), by=self.by,
+            **self.shared(), methods=methods, by=self.by,
+            sizes=numbers("sizes", self.sizes, "0.75,0.5,0.25"),
             train_epochs=epochs, train_rate=self.train_rate,
         )  # fmt: skip
 
-    def entry(self, comparing: Comparing, each: int) -> Entry:
-        """What all parts of the work share."""
-        from maxprune.comparison.entry import Entry
+    def builds(self) -> bool:
+        """Whether the network is built here with random weights."""
+        return self.weights is None and not Path(self.network).is_dir()
 
-        return Entry(
+    def part(self, comparing: Comparing, each: int, about: dict[str, str]) -> Part:
+        """What all parts of the work share."""
+        from maxprune.comparison.part import Part
+
+        return Part(
             network=self.network, data=self.data, comparing=comparing, seed=0, each=each,
             weights=None if self.weights is None else str(self.weights), factory=self.factory,
-            fit=self.fit, options=self.data_options(),
+            fit=self.fit, options=self.data_options(), about=about,
         )  # fmt: skip
 
 
@@ -73,39 +83,43 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     """Take a network down to the same sizes by several methods, with equal retraining.
 
     The network is trained once a seed (or given with --weights), then each method cuts it to each
-    size, and after every cut it is retrained alike. Prints a table of test accuracies and writes
+    size, and after every cut it is retrained alike: where several cuts lead to a size, as with a
+    maxout, each gets its part of the epochs. Prints a table of test accuracies and writes
     comparison.json, .txt and .svg. Nothing is chosen on the test set: the order of the methods is
     that of their validation accuracy. A killed run goes on with --resume.
 
     maxprune compare my_net.py:build --data pictures --methods pls,taylor --sizes 0.5,0.25
     """
-    from maxprune.comparison.compare import together
-    from maxprune.comparison.entry import all_entries, run_entries
-    from maxprune.comparison.ways import check_ways
+    import torch
+
+    from maxprune.comparison.compare import as_comparison, check_comparison
+    from maxprune.comparison.part import all_parts, run_parts
     from maxprune.data.spec import open_data
     from maxprune.report.progress import Steps
+    from maxprune.runs.identity import of_data, of_network
+    from maxprune.runs.parallel import usual_jobs
     from maxprune.runs.workspace import claim
     from maxprune.store.source import find_named, open_network
-    from maxprune.train.loop import check_fits
 
     comparing = asked.comparing()
+    torch.manual_seed(0)
     network = open_network(asked.network, asked.weights, asked.factory)
-    if asked.fit is not None:
-        find_named(asked.fit)
+    fit = None if asked.fit is None else find_named(asked.fit)
     data = open_data(asked.data, asked.data_options())
-    check_fits(network, data.train)
-    check_ways(comparing, network, data)
-    entry = asked.entry(comparing, data.train.iterations(asked.batch))
-    claim(asked.out, entry.identity(), asked.resume)
-    parts = all_entries(entry, asked.seeds)
-    totals = {part.name: part.length() for part in parts}
+    build = (lambda: network) if asked.builds() else None
+    check_comparison(comparing, network, data, build, fit)
+    about = {"network": of_network(network), "data": of_data(data)}
+    part = asked.part(comparing, data.train.iterations(asked.batch), about)
+    claim(asked.out, part.identity(), asked.resume)
+    parts = all_parts(part, asked.seeds)
+    totals = {one.name: one.length() for one in parts}
     with Steps(Console(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
-        found = run_entries(
-            entry, asked.seeds, asked.out, asked.jobs or os.cpu_count() or 1,
-            lambda part, done: steps.report(part.name, min(done, totals[part.name]),
-                                            totals[part.name]),
+        found = run_parts(
+            part, asked.seeds, asked.out, asked.jobs or usual_jobs(),
+            lambda one, done: steps.report(one.name, min(done, totals[one.name]),
+                                           totals[one.name]),
         )  # fmt: skip
-    result = together(
+    result = as_comparison(
         comparing, data, asked.network,
         [rows.start for rows in found if rows.start is not None],
         [row for rows in found for row in rows.compared],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -123,6 +122,7 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     """Every cell's results, with progress."""
     from maxprune.data import load
     from maxprune.report.progress import Steps
+    from maxprune.runs.parallel import usual_jobs
     from maxprune.runs.workspace import claim
     from maxprune.studies.grid import run_grid
 
@@ -130,7 +130,7 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     training = cells[0].training.model_dump()
     identity = {"study": "lenet", "dataset": grid.dataset, "training": training}
     claim(grid.out, identity, grid.resume)
-    jobs = grid.jobs or os.cpu_count() or 1
+    jobs = grid.jobs or usual_jobs()
     totals = {c.name: c.recipe().trainings() * grid.iterations for c in cells}
     with Steps(Console(stderr=True), sum(totals.values()), f"{len(cells)} cells") as steps:
         return run_grid(

@@ -75,8 +75,8 @@ def names(given: list[str] | None) -> tuple[str, ...]:
     return tuple(name for part in given or [] for name in part.split(",") if name)
 
 
-def numbers(name: str, text: str | None) -> tuple[float, ...]:
-    """The numbers of "0.485,0.456,0.406"; none for None.
+def numbers(name: str, text: str | None, example: str = "0.485,0.456,0.406") -> tuple[float, ...]:
+    """The numbers of a row such as the example; none for None.
 
     Raises:
         UsageError: they are no numbers.
@@ -84,9 +84,7 @@ def numbers(name: str, text: str | None) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise UsageError(
-            f"--{name} is a row of numbers such as 0.5,0.5,0.5, not {text!r}"
-        ) from None
+        raise UsageError(f"--{name} is a row of numbers such as {example}, not {text!r}") from None
 
 
 def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:

@@ -10,13 +10,14 @@ from torch import nn
 
 from maxprune.comparison.contest import Contest
 from maxprune.comparison.records import Compared, Comparison, Start
-from maxprune.comparison.settings import COMPARED, Comparing
+from maxprune.comparison.settings import SCRATCH, Comparing, comparing_of
+from maxprune.comparison.ways import way
 from maxprune.compression.fit import Fit
 from maxprune.data.images import Dataset
 from maxprune.data.order import derive
-from maxprune.data.samples import Splits
+from maxprune.data.samples import Splits, check_repeatable
 from maxprune.data.spec import DataOptions, of_dataset
-from maxprune.errors import UsageError
+from maxprune.errors import StructureError, UsageError
 from maxprune.modes import copied
 from maxprune.results import Details
 from maxprune.runs.environment import environment
@@ -27,8 +28,8 @@ from maxprune.train.loop import check_fits
 def compare(
     network: nn.Module | Callable[[], nn.Module],
     data: Dataset | Splits,
-    methods: Sequence[str] = COMPARED[:-1],
-    sizes: Sequence[float] = (0.75, 0.5, 0.25),
+    methods: Sequence[str] = Comparing.model_fields["methods"].default,
+    sizes: Sequence[float] = Comparing.model_fields["sizes"].default,
     seeds: int = 1,
     fit: Fit | None = None,
     report: Callable[[str, int, int], None] = lambda *_: None,
@@ -47,19 +48,21 @@ def compare(
         methods: see `Comparing`.
         sizes: shares of the network's size that stay.
         seeds: how many.
-        fit: your own training.
+        fit: your own training, called once a size; the control from random weights needs ours.
         report: called with (step, iterations done, iterations in all).
         changes: settings of `Comparing` (`by`, `train_epochs`, ...), or of all retrainings and
             scores (`epochs`, `rate`, `skip`, `components`, ...; see `Compression`).
 
     Raises:
         UsageError: a setting, or the network does not fit the data.
-        StructureError: the network cannot be followed.
-        TrainingDiverged: the loss is not finite.
+        StructureError: the network cannot be followed, or no method can cut it.
     """
-    comparing = comparing_of(methods=tuple(methods), sizes=tuple(sizes), **changes)
+    comparing = comparing_of(methods=_several(methods), sizes=_several(sizes), **changes)
     if type(seeds) is not int or seeds < 1:
         raise UsageError(f"there is at least 1 seed, not {seeds!r}")
+    if not callable(network):
+        raise UsageError(f"a network is a torch module or a function, not {network!r}")
+    build = None if isinstance(network, nn.Module) else network
     splits = data if isinstance(data, Splits) else of_dataset(data, DataOptions(augment=()))
     starts: list[Start] = []
     rows: list[Compared] = []
@@ -68,39 +71,56 @@ def compare(
     for seed in range(seeds):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "initial"))
-            made = copied(network) if isinstance(network, nn.Module) else network()
+            made = copied(network if isinstance(network, nn.Module) else network())
         name = type(made).__name__
-        check_fits(made, splits.train)
-        contest = Contest(comparing, seed, splits, fit, report)
+        if seed == 0:
+            check_comparison(comparing, made, splits, build, fit)
+        contest = Contest(comparing, seed, splits, fit, report, build)
         start, figures = contest.start(made, Memory())
         starts.append(figures)
         for method in comparing.methods:
             found, why = contest.compared(method, start, Memory())
             rows += found
             missing |= why
-    return together(comparing, splits, name, starts, rows, missing, torch.get_num_threads())
+    return as_comparison(comparing, splits, name, starts, rows, missing, torch.get_num_threads())
 
 
-def comparing_of(**changes: Any) -> Comparing:
-    """Settings by name: those of the comparison, and those that all methods share.
+def _several(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+
+
+def check_comparison(
+    comparing: Comparing,
+    network: nn.Module,
+    data: Splits,
+    build: Callable[[], nn.Module] | None,
+    fit: Fit | None,
+) -> None:
+    """Refuse what cannot work, before any training.
 
     Raises:
-        UsageError: there is no such setting, or it is out of its range.
+        UsageError: the data differ between two passes, the network does not take them, a layer is
+            named that is not there, or a control cannot be trained.
+        StructureError: no method can cut anything.
     """
-    default = Comparing.model_fields["how"].default
-    own = {name: changes.pop(name) for name in list(changes) if name in Comparing.model_fields}
-    decided = ("method", "keep_accuracy", "iterations", "fails", "zero", "seed", *default.budgets())
-    for name in changes:
-        if name not in type(default).model_fields or name in decided or name.startswith("max_"):
-            known = [f for f in type(default).model_fields if f not in decided]
-            known = [f for f in known if not f.startswith("max_")]
-            there = ", ".join([*(f for f in Comparing.model_fields if f != "how"), *known])
-            raise UsageError(f"there is no setting {name!r} of a comparison; there are {there}")
-    how = type(default)(**{**default.model_dump(), **changes})
-    return Comparing(**own, how=how)
+    check_repeatable(data)
+    check_fits(network, data.train)
+    if SCRATCH in comparing.methods and (build is None or fit is not None):
+        raise UsageError(
+            "scratch needs a network that is built here with random weights, and our training; "
+            "leave it out of the methods"
+        )
+    reasons = []
+    for method in comparing.methods:
+        try:
+            way(method, comparing.of(method, seed=0), network, data, build)
+        except StructureError as error:
+            reasons.append(str(error))
+    if len(reasons) == len(comparing.methods):
+        raise StructureError(reasons[0])
 
 
-def together(
+def as_comparison(
     comparing: Comparing,
     data: Splits,
     network: str,
@@ -114,16 +134,16 @@ def together(
     notes = list(data.notes)
     if data.test is None:
         notes.append("There is no test set: all accuracies are on the validation data.")
-    training: dict[str, int | float | str] = {
-        "train_epochs": comparing.train_epochs, "epochs": comparing.how.epochs,
-        "rate": comparing.how.rate, "batch": comparing.how.batch,
+    samples: dict[str, int | float | str] = {
         "test samples": len(data.test or data.validation),
         "validation samples": len(data.validation),
-    }  # fmt: skip
+    }
     return Comparison(
         dataset=data.name, network=network, by=comparing.by, methods=list(comparing.methods),
-        sizes=list(comparing.descending()), starts=starts, compared=rows, missing=missing,
+        sizes=list(comparing.descending()), tested="validation" if data.test is None else "test",
+        starts=starts, compared=rows, missing=missing,
+        settings=comparing.model_dump(mode="json"),
         details=Details(
-            command=command, environment=environment(threads), training=training, notes=notes
+            command=command, environment=environment(threads), training=samples, notes=notes
         ),
     )  # fmt: skip

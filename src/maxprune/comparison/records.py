@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from maxprune.comparison.settings import CONTROLS
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
 from maxprune.measure.significance import SIGNIFICANT
@@ -28,8 +29,9 @@ class Start(Record):
 class Compared(Record):
     """One method with one seed at one size, retrained.
 
-    `size` is the share of the unpruned network that was asked for, at most; `before` the test
-    accuracy before retraining, None where there was none to retrain; `p_value` that of the paired
+    `size` is the share of the unpruned network that was asked for, at most; `cuts` how many led
+    there, each followed by its part of the retraining; `before` the accuracy before retraining,
+    None where there were several cuts, or nothing to retrain; `p_value` that of the paired
     randomization test against the unpruned network of the seed.
     """
 
@@ -38,6 +40,7 @@ class Compared(Record):
     size: Fraction
     parameters: Count
     macs: Count
+    cuts: Count
     before: Percent | None
     validation: Percent
     accuracy: Percent
@@ -60,12 +63,15 @@ class Summary(Record):
     validation: Percent
     accuracy: Percent
     spread: Finite | None
-    loss: Finite
     worse: Count
 
 
 class Comparison(Record):
-    """A whole comparison. `missing` says which method could not reach which size, and why."""
+    """A whole comparison.
+
+    `tested` says what accuracies are of; `settings` are all that it was run with; `missing` says
+    which method could not reach which size, and why.
+    """
 
     format: Literal[1] = 1
     study: Literal["compare"] = "compare"
@@ -74,9 +80,11 @@ class Comparison(Record):
     by: Literal["parameters", "macs"]
     methods: list[str]
     sizes: list[Fraction]
+    tested: Literal["test", "validation"]
     starts: list[Start]
     compared: list[Compared]
     missing: dict[str, str] = Field(default={})
+    settings: dict[str, Any] = Field(default={})
     details: Details = Details()
 
     def summaries(self) -> list[Summary]:
@@ -90,13 +98,14 @@ class Comparison(Record):
         return found
 
     def ranked(self) -> list[tuple[str, float]]:
-        """The methods that reached every size, best first, by mean validation accuracy.
+        """The methods that reached every size with every seed, best first, without the controls.
 
-        Nothing is chosen on the test set.
+        By the mean validation accuracy: nothing is chosen on the test set.
         """
         means: dict[str, list[float]] = {}
         for summary in self.summaries():
-            means.setdefault(summary.method, []).append(summary.validation)
+            if summary.seeds == len(self.starts) and summary.method not in CONTROLS:
+                means.setdefault(summary.method, []).append(summary.validation)
         whole = [(m, statistics.fmean(v)) for m, v in means.items() if len(v) == len(self.sizes)]
         return sorted(whole, key=lambda entry: -entry[1])
 
@@ -112,7 +121,6 @@ class Comparison(Record):
             validation=statistics.fmean(c.validation for c in same),
             accuracy=statistics.fmean(accuracies),
             spread=statistics.stdev(accuracies) if len(same) > 1 else None,
-            loss=statistics.fmean(starts[c.seed].accuracy - c.accuracy for c in same),
             worse=sum(
                 c.p_value <= SIGNIFICANT and c.accuracy < starts[c.seed].accuracy for c in same
             ),

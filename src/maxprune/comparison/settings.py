@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,13 @@ from maxprune.errors import UsageError
 from maxprune.records import Settings
 
 LIBRARY = ("torch-pruning-magnitude", "torch-pruning-taylor")
-SCRATCH = "scratch"
-COMPARED = (*METHODS, *LIBRARY, SCRATCH)
+UNCUT, SCRATCH = "uncut", "scratch"
+CONTROLS = (UNCUT, SCRATCH)
+COMPARED = (*METHODS, *LIBRARY, *CONTROLS)
+SHARED = (
+    "layers", "skip", "heads", "keep_last", "k", "components", "representation", "memory",
+    "epochs", "rate", "batch",
+)  # fmt: skip
 
 
 class Comparing(Settings):
@@ -20,17 +25,18 @@ class Comparing(Settings):
 
     Args:
         methods: those of `Compression`; "torch-pruning-magnitude" and "torch-pruning-taylor", what
-            Torch-Pruning's own pruner removes; "scratch", a control: all layers narrower by the
-            same share, from random weights, trained for as many epochs in all.
+            Torch-Pruning's own pruner removes; and two controls: "uncut", the whole network,
+            retrained alike, and "scratch", all layers narrower by the same share, from random
+            weights, trained for as many epochs in all.
         sizes: shares of the network's size that stay, in (0, 1); each is cut from the one before.
         by: what the size is counted in.
         train_epochs: of the training of the unpruned network; 0 for one that is trained.
         train_rate: its learning rate.
-        how: the settings that all methods share: layers, epochs and rate of every retraining, k of
-            a maxout, how a score scores.
+        how: the settings that all methods share (`SHARED`). Where several cuts lead to a size, as
+            with a maxout, each is followed by its part of the epochs.
     """
 
-    methods: tuple[str, ...] = COMPARED
+    methods: tuple[str, ...] = COMPARED[:-1]
     sizes: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.75, 0.5, 0.25)
     by: Literal["parameters", "macs"] = "parameters"
     train_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -48,8 +54,8 @@ class Comparing(Settings):
             raise UsageError("every method and every size is named once")
         if SCRATCH in self.methods and not self.train_epochs:
             raise UsageError(
-                "scratch is trained for as many epochs as the others in all: say how many the "
-                "network was trained for (train_epochs), or leave it out"
+                "scratch is trained from random weights for as many epochs as the others in all; "
+                "it needs a network that is trained here (train_epochs)"
             )
         return self
 
@@ -61,3 +67,19 @@ class Comparing(Settings):
         """The settings of one method with one seed."""
         known = method if method in METHODS else "random"
         return Compression(**{**self.how.model_dump(), "method": known, "seed": seed})
+
+
+def comparing_of(**changes: Any) -> Comparing:
+    """Settings by name: those of the comparison, and those that all methods share.
+
+    Raises:
+        UsageError: there is no such setting, or it is out of its range.
+    """
+    own = [name for name in Comparing.model_fields if name != "how"]
+    unknown = [name for name in changes if name not in (*own, *SHARED)]
+    if unknown:
+        there = ", ".join((*own, *SHARED))
+        raise UsageError(f"there is no setting {unknown[0]!r} of a comparison; there are {there}")
+    default = Comparing().how.model_dump()
+    how = Compression(**{**default, **{n: v for n, v in changes.items() if n in SHARED}})
+    return Comparing(**{n: v for n, v in changes.items() if n in own}, how=how)

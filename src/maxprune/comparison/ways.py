@@ -9,15 +9,15 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import nn
 
-from maxprune.comparison.library import IMPORTANCES, Pruner
-from maxprune.comparison.settings import SCRATCH, Comparing
+from maxprune.comparison.pruner import IMPORTANCES, Pruner
+from maxprune.comparison.settings import SCRATCH, UNCUT
 from maxprune.compression.maxouts import MaxoutMethod, places
 from maxprune.compression.proposal import audited
-from maxprune.compression.scored import Ranked, chosen_groups, least
+from maxprune.compression.scored import Ranked, check_score, chosen_groups, least
 from maxprune.compression.settings import Compression
-from maxprune.data.order import derive
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.errors import StructureError
+from maxprune.modes import copied
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import KeepPlan, least_winning
 from maxprune.planner import NothingToCutError, lowest
@@ -26,8 +26,8 @@ from maxprune.surgery import apply
 from maxprune.surgery.chain import find_chain, find_maxout
 
 Fits: TypeAlias = Callable[[nn.Module], bool]
-Make: TypeAlias = Callable[[], nn.Module]
-Cut: TypeAlias = Callable[[nn.Module], Make]
+Smaller: TypeAlias = Callable[[], nn.Module]
+Cut: TypeAlias = Callable[[nn.Module], Smaller]
 """Gives, for a network, what makes the smaller one; called even if that is there already."""
 
 MOST = 0.98  # of all channels, which no method may exceed in one cut
@@ -37,14 +37,20 @@ class Way(Protocol):
     """The way of one method down from a network."""
 
     def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
-        """The cuts that lead from a network to one that fits; none if it does already.
+        """The cuts that lead from a network to one that fits, at least one.
 
         Raises:
             StructureError: no cut leads there.
         """
 
 
-def way(method: str, settings: Compression, start: nn.Module, data: Splits) -> Way:
+def way(
+    method: str,
+    settings: Compression,
+    start: nn.Module,
+    data: Splits,
+    fresh: Callable[[], nn.Module] | None,
+) -> Way:
     """The way of a method.
 
     Args:
@@ -52,32 +58,37 @@ def way(method: str, settings: Compression, start: nn.Module, data: Splits) -> W
         settings: of this method and seed.
         start: the unpruned network.
         data: to score on.
-
-    Raises:
-        StructureError: nothing in the network can be cut like that.
-    """
-    if method == "maxout":
-        return Maxouts(settings, start, data)
-    if method == SCRATCH:
-        return Scratch(settings, start, data)
-    if method in IMPORTANCES:
-        return Shares(partial(_library, method, settings, data), data)
-    return Shares(lambda model: Ranked.by(settings, model, data).plan, data)
-
-
-def check_ways(comparing: Comparing, network: nn.Module, data: Splits) -> None:
-    """Refuse what cannot work, before any training.
+        fresh: builds the network with random weights; None where nobody knows how.
 
     Raises:
         UsageError: a layer is named that is not there.
-        StructureError: nothing can be cut.
+        StructureError: nothing in the network can be cut like that.
     """
-    for method in comparing.methods:
-        settings = comparing.of(method, seed=0)
-        if method == "maxout":
-            places(settings, network, data.input_shape)
-        elif not chosen_groups(settings, network, first_inputs(data.train, 2)):
-            raise StructureError("nothing in the network can be cut; see maxprune inspect")
+    if method == UNCUT:
+        return Uncut()
+    if method == "maxout":
+        return Maxouts(settings, start, data)
+    check_score(settings, start, data)
+    if method == SCRATCH:
+        return Scratch(settings, fresh, data)
+    if method in IMPORTANCES:
+        if settings.heads:
+            raise StructureError("heads are not cut by Torch-Pruning's pruner here")
+        return Shares(partial(_pruner, method, settings, data), data)
+    return Shares(lambda model: Ranked.by(settings, model, data).plan, data)
+
+
+def same(model: nn.Module) -> Smaller:
+    """No cut: the network is only retrained."""
+    return partial(copied, model)
+
+
+class Uncut:
+    """The control that is retrained alike, and never cut."""
+
+    def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
+        """None that cuts."""
+        return [same]
 
 
 class Shares:
@@ -95,16 +106,16 @@ class Shares:
 
     def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
         """One cut."""
-        return [] if fits(model) else [lambda last: partial(self._made, last, fits)]
+        return [same] if fits(model) else [lambda last: partial(self._smaller, last, fits)]
 
-    def _made(self, model: nn.Module, fits: Fits) -> nn.Module:
+    def _smaller(self, model: nn.Module, fits: Fits) -> nn.Module:
         plan = least(self.planner(model), lambda plan: fits(apply(model, plan)), MOST)
         if plan is None:
             raise StructureError("no share of the channels that have a score is enough")
         return audited(model, plan, self.data.train)
 
 
-def _library(
+def _pruner(
     method: str, settings: Compression, data: Splits, model: nn.Module
 ) -> Callable[[float], KeepPlan | None]:
     groups = chosen_groups(settings, model, first_inputs(data.train, 2))
@@ -112,17 +123,22 @@ def _library(
 
 
 class Scratch:
-    """The control: all groups narrower by the same share, all weights drawn anew."""
+    """The control from random weights: all groups narrower by the same share."""
 
-    def __init__(self, settings: Compression, start: nn.Module, data: Splits) -> None:
-        self.settings, self.start, self.data = settings, start, data
+    def __init__(
+        self, settings: Compression, fresh: Callable[[], nn.Module] | None, data: Splits
+    ) -> None:
+        if fresh is None:
+            raise StructureError("nobody knows how the network is built with random weights")
+        self.settings, self.fresh, self.data = settings, fresh, data
 
     def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
-        """One cut, of the network at the start."""
-        return [lambda _: partial(self._made, fits)]
+        """One cut, of a network that is built anew."""
+        return [lambda _: partial(self._smaller, fits)]
 
-    def _made(self, fits: Fits) -> nn.Module:
-        groups = chosen_groups(self.settings, self.start, first_inputs(self.data.train, 2))
+    def _smaller(self, fits: Fits) -> nn.Module:
+        model = self.fresh()
+        groups = chosen_groups(self.settings, model, first_inputs(self.data.train, 2))
         scores = random_scores(groups, self.settings.seed)
 
         def plan_of(share: float) -> KeepPlan | None:
@@ -131,17 +147,10 @@ class Scratch:
             except NothingToCutError:
                 return None
 
-        plan = least(plan_of, lambda plan: fits(apply(self.start, plan)), MOST)
+        plan = least(plan_of, lambda plan: fits(apply(model, plan)), MOST)
         if plan is None:
             raise StructureError("no share of every group is enough")
-        model = apply(self.start, plan)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.settings.seed, SCRATCH))
-            for module in model.modules():
-                redraw = getattr(module, "reset_parameters", None)
-                if callable(redraw):
-                    redraw()
-        return model
+        return apply(model, plan)
 
 
 class Maxouts:
@@ -152,6 +161,8 @@ class Maxouts:
     """
 
     def __init__(self, settings: Compression, start: nn.Module, data: Splits) -> None:
+        if settings.heads:
+            raise StructureError("heads are cut by a score, not by a maxout")
         found = places(settings, start, data.input_shape)
         self.method = MaxoutMethod(settings, data, found)
         self.dry, self.reached = _Uncounted(settings, data, found), start
@@ -166,15 +177,26 @@ class Maxouts:
                 raise StructureError("no layer is left behind which a maxout can stand")
             self.reached = self.dry.answer(proposal.make(), good=True)
             count += 1
-        return [self._cut] * count
+        return [self._cut] * count if count else [self._same]
 
-    def _cut(self, model: nn.Module) -> Make:
-        current = self.method.answer(model, good=True) if self.waiting else model
-        proposal = self.method.propose(current)
+    def _same(self, model: nn.Module) -> Smaller:
+        self._take(model)
+        self.method.good = [*self.method.good[:-1], model]
+        return same(model)
+
+    def _cut(self, model: nn.Module) -> Smaller:
+        proposal = self.method.propose(self._take(model))
         if proposal is None:
             raise StructureError("no layer is left behind which a maxout can stand")
         self.waiting = True
         return proposal.make
+
+    def _take(self, model: nn.Module) -> nn.Module:
+        """Say that what was proposed is taken, once it has been retrained."""
+        if self.waiting:
+            self.waiting = False
+            return self.method.answer(model, good=True)
+        return model
 
 
 class _Uncounted(MaxoutMethod):

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from maxprune.compression.proposal import Proposal, audited
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
+from maxprune.data.order import derive
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.errors import StructureError, UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import NothingToCutError, lowest
+from maxprune.scores.bn_scale import bn_scale
 from maxprune.scores.named import SCORES
 from maxprune.scores.readers import Scores, readers
 from maxprune.surgery import apply, channel_groups
-from maxprune.surgery.chain import BATCH_NORMS
 
 COARSE, RESOLUTION = 0.05, 1e-4  # steps of a share that is searched for
 
@@ -29,13 +31,8 @@ class ScoreMethod:
     def __init__(self, settings: Compression, data: Splits, model: nn.Module) -> None:
         self.settings, self.data = settings, data
         self.share, self.failed, self.left = settings.share, 0, settings.iterations
-        free = chosen_groups(settings, model, first_inputs(data.train, 2))
-        if not free:
-            raise StructureError("nothing in the network can be cut; see maxprune inspect")
-        if settings.method == "bn-scale" and not any(
-            isinstance(module, BATCH_NORMS) for module in model.modules()
-        ):
-            raise StructureError("there is no batch norm in the network for bn-scale to look at")
+        self.ranked: tuple[nn.Module, Ranked] | None = None
+        free = check_score(settings, model, data)
         channels = sum(group.channels for group in free)
         if settings.share * channels < 1:
             raise UsageError(
@@ -46,7 +43,9 @@ class ScoreMethod:
         """The channels with the lowest score, unless too many tries have failed."""
         if self.failed >= self.settings.fails or self.left == 0:
             return None
-        ranked = Ranked.by(self.settings, model, self.data)
+        if self.ranked is None or self.ranked[0] is not model:
+            self.ranked = model, Ranked.by(self.settings, model, self.data)
+        ranked = self.ranked[1]
         plan = ranked.plan(self.share)
         if plan is None:
             return None
@@ -66,9 +65,9 @@ class ScoreMethod:
 
     def _no_further(self, model: nn.Module, ranked: Ranked, plan: KeepPlan) -> KeepPlan:
         """The smallest plan that meets the budgets, where the whole one does; else the whole."""
-        budgets = {n: v for n, v in self.settings.budgets().items() if n != "latency_ms"}
-        if not budgets:
-            return plan
+        budgets = self.settings.budgets()
+        if not budgets or "latency_ms" in budgets or self._over(model, plan, budgets):
+            return plan  # milliseconds are too noisy to search by
         found = least(ranked.plan, lambda cut: not self._over(model, cut, budgets), self.share)
         return found or plan
 
@@ -94,7 +93,11 @@ class Ranked:
     def by(settings: Compression, model: nn.Module, data: Splits) -> Ranked:
         """The groups that the settings let be cut, scored by their method."""
         groups = chosen_groups(settings, model, first_inputs(data.train, 2))
-        scores = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
+        if not groups:
+            return Ranked([], {}, settings.method)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(settings.seed, "scores"))  # a loader may draw by it
+            scores = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
         return Ranked([g for g in groups if g.name in scores], scores, settings.method)
 
     def plan(self, share: float) -> KeepPlan | None:
@@ -139,25 +142,42 @@ def least(
     return best
 
 
-def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[ChannelGroup]:
-    """The groups that can be cut, of the named layers where some are named.
+def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[ChannelGroup]:
+    """The groups that can be cut, or why there are none.
 
     Raises:
-        UsageError: a layer is named that is not there or cannot be cut.
+        UsageError: a layer or attention is named that is not there or cannot be cut.
+        StructureError: nothing can be cut, or the score has nothing to look at.
     """
+    x = first_inputs(data.train, 2)
     found = channel_groups(model, x, settings.skip, settings.heads)
-    groups = [group for group in found if not group.reason]
-    if not settings.layers:
-        keep_last = settings.method == "pls" if settings.keep_last is None else settings.keep_last
-        last = last_convolution(model, groups) if keep_last else None
-        return [group for group in groups if group is not last]
-    known = {layer for group in groups for layer in group.layers}
-    unknown = [name for name in settings.layers if name not in known]
+    known = {layer for group in found if not group.reason for layer in group.layers}
+    known |= {group.name for group in found if not group.reason}
+    unknown = [name for name in (*settings.layers, *settings.heads) if name not in known]
     if unknown:
         raise UsageError(
             f"layer {unknown[0]!r} is not there or cannot be cut: see maxprune inspect"
         )
-    return [group for group in groups if set(group.layers) & set(settings.layers)]
+    free = chosen_groups(settings, model, x)
+    if not free and settings.method == "bn-scale":
+        raise StructureError("there is no batch norm in the network for bn-scale to look at")
+    if not free:
+        raise StructureError("nothing in the network can be cut; see maxprune inspect")
+    return free
+
+
+def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[ChannelGroup]:
+    """The groups that can be cut and that the settings let be cut; a layer may be used up."""
+    found = channel_groups(model, x, settings.skip, settings.heads)
+    groups = [group for group in found if not group.reason]
+    if settings.method == "bn-scale":
+        scored = bn_scale(model, groups)
+        groups = [group for group in groups if group.name in scored]
+    if settings.layers:
+        return [group for group in groups if set(group.layers) & set(settings.layers)]
+    keep_last = settings.method == "pls" if settings.keep_last is None else settings.keep_last
+    last = last_convolution(model, groups) if keep_last else None
+    return [group for group in groups if group is not last]
 
 
 def last_convolution(model: nn.Module, groups: Sequence[ChannelGroup]) -> ChannelGroup | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from maxprune.data.images import Images
 from maxprune.data.order import derive
-from maxprune.errors import DataError
+from maxprune.errors import DataError, UsageError
 
 Batch = tuple[Tensor, Int[Tensor, " b"]]
 
@@ -264,3 +264,17 @@ class Splits:
     def classes(self) -> int:
         """How many classes there are."""
         return self.train.classes
+
+
+def check_repeatable(data: Splits) -> None:
+    """Refuse samples that differ between two passes: networks are compared sample by sample.
+
+    Raises:
+        UsageError: the validation or test data do.
+    """
+    for name, samples in (("validation", data.validation), ("test", data.test)):
+        if isinstance(samples, Loaded) and fingerprint(samples) != fingerprint(samples):
+            raise UsageError(
+                f"the {name} data differ between two passes (a shuffled loader, or random "
+                "changes); networks are compared sample by sample, so both passes must be equal"
+            )

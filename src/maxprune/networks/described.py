@@ -36,6 +36,7 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "subtract": Subtract,
     "convolution": nn.Conv2d,
     "batch norm": nn.BatchNorm2d,
+    "batch norm of a vector": nn.BatchNorm1d,
     "relu": nn.ReLU,
     "pad": nn.ZeroPad2d,
     "max pool": nn.MaxPool2d,
@@ -45,6 +46,7 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "dropout": nn.Dropout,
     "linear": nn.Linear,
 }
+INPUT = ""  # what a layer reads that reads the input of the network
 JOINTS = ("add", "concatenate")
 
 
@@ -54,7 +56,7 @@ def described(layers: Sequence[Mapping[str, Any]]) -> fx.GraphModule:
 
     Args:
         layers: each with a `name`, a `kind` (a key of `MODULES`, "add" or "concatenate"), `reads`,
-            the names of the layers before it (none: the input of the network), and the arguments of
+            the names of the layers before it ("": the input of the network), and the arguments of
             the torch module that it is.
 
     Raises:
@@ -62,7 +64,7 @@ def described(layers: Sequence[Mapping[str, Any]]) -> fx.GraphModule:
 
     Example:
         >>> net = described([
-        ...     {"name": "a", "kind": "linear", "reads": [], "in_features": 3, "out_features": 2},
+        ...     {"name": "a", "kind": "linear", "reads": [""], "in_features": 3, "out_features": 2},
         ...     {"name": "b", "kind": "relu", "reads": ["a"]},
         ...     {"name": "c", "kind": "add", "reads": ["a", "b"]},
         ... ])
@@ -70,9 +72,8 @@ def described(layers: Sequence[Mapping[str, Any]]) -> fx.GraphModule:
         torch.Size([5, 2])
     """
     root, graph = nn.Module(), fx.Graph()
-    found: dict[str, fx.Node] = {}
-    start = graph.placeholder("x")
-    last = start
+    last = graph.placeholder("x")
+    found: dict[str, fx.Node] = {INPUT: last}
     for layer in layers:
         settings = dict(layer)
         name, kind = str(settings.pop("name", "")), str(settings.pop("kind", ""))
@@ -82,15 +83,24 @@ def described(layers: Sequence[Mapping[str, Any]]) -> fx.GraphModule:
         unknown = [read for read in reads if read not in found]
         if unknown:
             raise UsageError(f"layer {name!r} reads {unknown[0]!r}, which is not before it")
-        inputs = tuple(found[read] for read in reads) or (start,)
+        inputs = tuple(found[read] for read in reads)
+        if not inputs or (len(inputs) > 1 and kind not in JOINTS):
+            raise UsageError(f"layer {name!r} reads {len(inputs)} layers, which a {kind} does not")
         if kind in JOINTS:
             last = _joined(graph, kind, inputs)
         else:
-            root.add_module(name, _module(name, kind, settings))
+            _add(root, name, _module(name, kind, settings))
             last = graph.call_module(name, inputs)
         found[name] = last
     graph.output(last)
     return fx.GraphModule(root, graph, "Described")
+
+
+def _add(root: nn.Module, name: str, module: nn.Module) -> None:
+    try:
+        root.add_module(name, module)
+    except KeyError as error:
+        raise UsageError(f"{name!r} cannot be the name of a layer: {error.args[0]}") from error
 
 
 def _joined(graph: fx.Graph, kind: str, inputs: tuple[fx.Node, ...]) -> fx.Node:

@@ -27,7 +27,7 @@ def iterations_table(
         title=Text(f"ResNet-56 on {results.dataset}, the authors' first network", style="bold"),
         caption=Text(
             f"MACs gone: of the {count(unpruned)} before any cut\n"
-            "before, after: test accuracy before and after retraining\n"
+            "accuracy: on the test pictures, after retraining; p: against iteration 1, retrained\n"
             "published: what the authors report at that iteration, on CIFAR-10 itself: MACs gone, "
             "and points gained"
         ),
@@ -35,19 +35,18 @@ def iterations_table(
         caption_justify="left",
     )  # fmt: skip
     for header in (
-        "iteration", "MACs", "gone\n%", "before\n%", "after\n%", "p", "published\ngone %",
+        "iteration", "MACs", "gone\n%", "accuracy\n%", "p", "published\ngone %",
         "published\npoints",
     ):  # fmt: skip
         table.add_column(header, justify="right", no_wrap=True)
     base = results.baseline
-    rows: list[tuple[int, float | None, float, float | None]]
-    rows = [(base.macs, None, base.accuracy, None)]
-    rows += [(s.macs, s.accuracy_before_retraining, s.accuracy, s.p_value) for s in results.steps]
-    for number, (macs, before, after, p_value) in enumerate(rows, 1):
+    rows: list[tuple[int, float, float | None]] = [(base.macs, base.accuracy, None)]
+    rows += [(step.macs, step.accuracy, step.p_value) for step in results.steps]
+    for number, (macs, accuracy, p_value) in enumerate(rows, 1):
         gone, gained = published.get(number, (None, None))
         table.add_row(
             str(number), count(macs), percent(100 * (1 - macs / unpruned)),
-            "-" if before is None else percent(before), percent(after),
+            percent(accuracy),
             "-" if p_value is None else probability(p_value),
             "-" if gone is None else f"{gone:.2f}", "-" if gained is None else f"+{gained:.2f}",
         )  # fmt: skip

@@ -10,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from maxprune.comparison.records import Comparison, Summary
+from maxprune.comparison.settings import CONTROLS, UNCUT
 from maxprune.report.figure import CYCLE, GREY, INK, looks, new_figure, svg
 
+NAMES = {"parameters": "parameters", "macs": "MACs"}
 MARKERS = "osD^vP*X<>"
 
 
@@ -19,13 +21,16 @@ def comparison_table(found: Comparison) -> Table:
     """A part for every size, a row for every method, in the order of `ordered`."""
     seeds = len(found.starts)
     table = Table(
-        title=Text(f"{found.network} on {found.dataset}", style="bold"),
+        title=Text(
+            f"{found.network} on {found.dataset}; sizes in {NAMES[found.by]}", style="bold"
+        ),
         caption=Text(
             f"means over {seeds} seed{'s' if seeds != 1 else ''}"
             + (", ± standard deviation" if seeds > 1 else "")
-            + "; before, after: test accuracy before and after retraining\n"
+            + f"; before, after: {found.tested} accuracy before and after retraining\n"
             "worse: in how many seeds significantly worse than unpruned (randomization test)\n"
-            "order: validation accuracy over all sizes; nothing is chosen on the test set"
+            "order: validation accuracy over all sizes, then the controls; nothing is chosen on "
+            "the test set"
         ),
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
         caption_justify="left",
@@ -48,9 +53,10 @@ def comparison_table(found: Comparison) -> Table:
 
 
 def ordered(found: Comparison) -> list[str]:
-    """The methods, best first by validation accuracy; those that did not reach all sizes last."""
+    """The methods, best first by validation accuracy, then those not ranked, then the controls."""
     whole = [method for method, _ in found.ranked()]
-    return [*whole, *(method for method in found.methods if method not in whole)]
+    rest = [method for method in found.methods if method not in whole]
+    return [*whole, *sorted(rest, key=lambda method: method in CONTROLS)]
 
 
 def _cells(summary: Summary) -> tuple[str, ...]:
@@ -87,6 +93,9 @@ def comparison_plot(found: Comparison) -> str:
             own = [s for s in found.summaries() if s.method == method]
             if not own:
                 continue
+            if method == UNCUT:
+                axes.axhline(own[-1].accuracy, color=GREY, lw=0.9, ls="--", label=UNCUT)
+                continue
             left = [100 * (s.macs_left if found.by == "macs" else s.left) for s in own]
             colour = GREY if method == "random" else CYCLE[i % len(CYCLE)]
             axes.errorbar(
@@ -96,8 +105,8 @@ def comparison_plot(found: Comparison) -> str:
             )  # fmt: skip
         axes.xaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.invert_xaxis()
-        axes.set_xlabel(f"{'MACs' if found.by == 'macs' else found.by} left")
-        axes.set_ylabel("test accuracy [%]")
+        axes.set_xlabel(f"{NAMES[found.by]} left")
+        axes.set_ylabel(f"{found.tested} accuracy [%]")
         axes.grid(True)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5)
-        return svg(figure, "comparison", "Test accuracy of every method against the size left")
+        return svg(figure, "comparison", "Accuracy of every method against the size left")

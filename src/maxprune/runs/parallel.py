@@ -92,22 +92,30 @@ def _listen(
     messages: Any, running: dict[str, tuple[P, Any]], heard: Callable[[P, int], None]
 ) -> None:
     """Hear one message, or notice that a process ended."""
+    ended = {name for name, (_, process) in running.items() if process.exitcode is not None}
     try:
         name, kind, content = messages.get(timeout=0.5)
     except queue.Empty:
-        for name, (_, process) in list(running.items()):
-            if process.exitcode not in (None, 0):
-                raise MaxpruneError(
-                    f"the process of {name} died ({_cause(process.exitcode)}); "
-                    "go on with --resume, perhaps with fewer --jobs"
-                ) from None
+        for name in ended:  # and half a second later there is still no word of it
+            code = running[name][1].exitcode
+            raise MaxpruneError(
+                f"the process of {name} died ({_cause(code)}); "
+                "go on with --resume, perhaps with fewer --jobs"
+            ) from None
         return
     if kind == "iterations":
         heard(running[name][0], content)
     elif kind == "error":
         raise MaxpruneError(f"{name}: {content}")
     else:
-        running.pop(name)[1].join()
+        piece, process = running.pop(name)
+        process.join()
+        heard(piece, piece.length())
+
+
+def usual_jobs() -> int:
+    """How many processes side by side by default: one a core; on CUDA one, which has it all."""
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
 
 
 def _cause(code: int) -> str:
@@ -135,7 +143,7 @@ def work(piece: Piece, folder: Path, messages: Any) -> None:
         folder.with_name(f"{piece.name}{LOG}").unlink(missing_ok=True)
     except MaxpruneError as error:
         messages.put((piece.name, "error", str(error)))
-    except Exception as error:  # a defect, or no memory: one line here, all of it in a file
+    except (Exception, SystemExit) as error:  # a defect, no memory: one line, all of it in a file
         log = folder.with_name(f"{piece.name}{LOG}")
         write_text(log, traceback.format_exc())
         line = " ".join(str(error).split()) or "no message"

@@ -22,10 +22,9 @@ class Features:
     """A matrix that is filled some rows at a time; in single precision as long as it fits.
 
     As soon as it needs more than `memory` it moves to a file without a name that is gone with the
-    process, in half precision. There every column is shifted and scaled by the mean and the
-    standard deviation of the first rows (of one that is constant there, by 1) and cut off at 65,504
-    of these. Whoever standardises the columns, as Partial Least Squares does, loses the rounding
-    alone: about 1/2,000 of a standard deviation.
+    process, in half precision: every column less the mean of the rows so far, in units of their
+    standard deviation (of one that is constant there, in units of 1), and cut off at 65,504 of
+    these. What comes back is rounded by about 1/2,000 of the distance from that mean.
 
     Args:
         columns: numbers of one row.
@@ -81,8 +80,8 @@ class Features:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
             weakref.finalize(self, self._file.close)
-            self._shift = self._held[0].mean(0)
-            self._scale = self._held[0].std(0, correction=0)
+            so_far = torch.cat(self._held) if len(self._held) > 1 else self._held[0]
+            self._shift, self._scale = so_far.mean(0), so_far.std(0, correction=0)
             self._scale[self._scale == 0] = 1.0
         self._file.seek(0, 2)
         while self._held:
@@ -97,4 +96,5 @@ class Features:
             raise UsageError("there are no features on disk")
         self._file.seek(2 * start * self.columns)
         content = np.fromfile(self._file, np.float16, rows * self.columns)
-        return torch.from_numpy(content).view(rows, self.columns)
+        half = torch.from_numpy(content).view(rows, self.columns)
+        return half.float().mul_(self._scale).add_(self._shift)

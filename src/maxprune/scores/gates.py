@@ -1,86 +1,114 @@
-"""Skeletonization: what the loss does without a neuron (Mozer and Smolensky 1989)."""
+"""What the loss does without a neuron, by its derivative: skeletonization and Taylor expansion.
+
+Every channel gets a gate, a factor of 1 in front of all that read it. Minus the derivative of the
+loss by the gate is, to first order, the loss without the channel less that with it.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maxprune.errors import StructureError, UsageError
-from maxprune.modes import device_of, evaluating
+from maxprune.errors import StructureError
+from maxprune.modes import device_of
 from maxprune.plan import ChannelGroup, Member
-from maxprune.scores.readers import Scores, cuttable, readers, run
+from maxprune.scores.readers import (
+    Batches,
+    Scores,
+    cuttable,
+    differentiable,
+    first_of,
+    losses,
+    readers,
+)
 
 
-def skeletonization(
-    model: nn.Module, groups: Sequence[ChannelGroup], batches: Iterable[tuple[Tensor, Tensor]]
-) -> Scores:
-    """How much the loss would grow without a channel, by its derivative.
+def skeletonization(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+    """How much the loss would grow without a channel (Mozer and Smolensky 1989, section 2).
 
-    Every channel gets a gate, a factor of 1 in front of all that read it. The relevance is the
-    loss without the channel less that with it, by minus the derivative by the gate (Mozer and
-    Smolensky 1989, section 2): a channel that does harm has a negative one and goes first. The
-    loss here is cross entropy, where they take the sum of absolute errors; the derivative is the
-    mean over all samples.
+    The mean over all samples; a channel that does harm has a negative relevance and goes first.
+    The loss is cross entropy. Its slope vanishes where a network fits its training samples, which
+    is why they take the sum of absolute errors for the relevance.
 
     Args:
-        model: a classifier; it is left as it was.
+        model: a classifier; it is not changed.
         groups: as `channel_groups` finds them; those that cannot be cut are left out.
         batches: inputs and classes.
 
     Raises:
-        UsageError: no samples.
-        StructureError: the loss is not finite, or its derivative cannot be found.
+        UsageError: no samples, or classes that are none.
+        StructureError: the loss is not finite, a layer that reads a channel is not called, or the
+            groups are those of another network.
     """
-    total: dict[str, Tensor] = {}
+    total: Scores = {}
     samples = 0
-    with _gated(model, groups) as gates, evaluating(model), torch.enable_grad():
-        for x, y in batches:
-            loss = F.cross_entropy(run(model, x), y.to(device_of(model)), reduction="sum")
-            if not bool(loss.isfinite()):
-                raise StructureError("the loss is not finite; train the network again")
-            slopes = torch.autograd.grad(loss, list(gates.values()))
-            for name, slope in zip(gates, slopes, strict=True):
-                total[name] = total.get(name, 0) - slope.double().cpu()
-            samples += len(y)
-    if not samples:
-        raise UsageError("there are no samples to score on")
+    for slopes, count in _slopes(model, groups, batches):
+        total = {name: total.get(name, 0) - slope for name, slope in slopes.items()}
+        samples += count
     return {name: relevance / samples for name, relevance in total.items()}
 
 
-@contextlib.contextmanager
-def _gated(model: nn.Module, groups: Sequence[ChannelGroup]) -> Iterator[dict[str, Tensor]]:
-    """A gate for every channel, multiplied into whatever its readers read."""
+def taylor(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+    """The squared change of the loss without a channel, to first order (Molchanov et al. 2019).
+
+    Their eq. 8 with a gate behind every layer: the mean over minibatches of the squared derivative
+    of the mean loss. Torch-Pruning's Taylor score looks at single weights and leaves out the batch
+    norms; `library` asks it.
+
+    The arguments and errors are those of `skeletonization`.
+    """
+    total: Scores = {}
+    steps = 0
+    for slopes, count in _slopes(model, groups, batches):
+        total = {n: total.get(n, 0) + (slope / count).square() for n, slope in slopes.items()}
+        steps += 1
+    return {name: squares / steps for name, squares in total.items()}
+
+
+def _slopes(
+    model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches
+) -> Iterator[tuple[Scores, int]]:
+    """For every batch, the derivatives of the summed loss by all gates, and its samples."""
+    free = cuttable(model, groups)
+    network = differentiable(model, frozen=True)
+    gates = _gates(network, free)
+    for loss, count in losses(network, batches):
+        if not gates:
+            yield {}, count
+            continue
+        found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
+        for name, slope in zip(gates, found, strict=True):
+            if slope is None:
+                raise StructureError(f"what reads {name!r} is not called; skip that layer")
+        yield {n: s.double().cpu() for n, s in zip(gates, found, strict=True)}, count
+
+
+def _gates(model: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:
+    """A gate for every channel, multiplied for good into whatever its readers read."""
     device = device_of(model)
     gates: dict[str, Tensor] = {}
-    handles = []
-    try:
-        for group in cuttable(groups):
-            gate = torch.ones(group.channels, device=device, requires_grad=True)
-            gates[group.name] = gate
-            for member in readers(group):
-                module = model.get_submodule(member.name)
-                handles.append(module.register_forward_pre_hook(_gate(gate, member)))
-        yield gates
-    finally:
-        for handle in handles:
-            handle.remove()
+    for group in groups:
+        gates[group.name] = torch.ones(group.channels, device=device, requires_grad=True)
+        for member in readers(group):
+            hook = _gate(gates[group.name], member)
+            model.get_submodule(member.name).register_forward_pre_hook(hook)
+    return gates
 
 
 def _gate(gate: Tensor, member: Member) -> Callable[..., tuple[Any, ...]]:
     """A hook that multiplies the channels of a group by their gates."""
 
     def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        x = args[0].movedim(-1, 1) if isinstance(module, nn.Linear) else args[0]
+        x = first_of(args, member)
+        x = x.movedim(-1, 1) if isinstance(module, nn.Linear) else x
         factors = gate.repeat_interleave(member.each)
         behind = x.shape[1] - member.start - len(factors)
         ones = [gate.new_ones(count) for count in (member.start, behind)]
-        all_factors = torch.cat([ones[0], factors, ones[1]]).to(x.dtype)
-        x = x * all_factors.view(-1, *[1] * (x.dim() - 2))
+        every = torch.cat([ones[0], factors, ones[1]]).to(x.dtype)
+        x = x * every.view(-1, *[1] * (x.dim() - 2))
         return (x.movedim(1, -1) if isinstance(module, nn.Linear) else x, *args[1:])
 
     return hook

@@ -16,7 +16,8 @@ from maxprune.scores.rows import makers, over_mean
 def magnitude(model: nn.Module, groups: Sequence[ChannelGroup], norm: int = 1) -> Scores:
     """The norm of the weights that make each channel (Li et al. 2017, section 3.1).
 
-    Where several layers make the channels of a group (a residual sum), their norms add up. Each
+    Where several layers make the channels of a group (a residual sum, or a depthwise convolution
+    behind another), their norms add up. Each
     group's scores are divided by their mean, so that groups of other widths can be compared.
 
     Args:
@@ -26,12 +27,13 @@ def magnitude(model: nn.Module, groups: Sequence[ChannelGroup], norm: int = 1) -
 
     Raises:
         UsageError: another norm.
+        StructureError: the groups are those of another network.
     """
     if norm not in (1, 2):
         raise UsageError(f"the norm is 1 or 2, not {norm!r}")
     return {
         group.name: over_mean(
-            torch.stack([weights.norm(norm, dim=1) for weights in makers(model, group)]).sum(0)
+            torch.stack([weights.norm(norm, dim=1) for _, weights in makers(model, group)]).sum(0)
         )
-        for group in cuttable(groups)
+        for group in cuttable(model, groups)
     }

@@ -13,19 +13,20 @@ from torch import nn
 from maxprune.data.samples import Batch, Samples, first_inputs
 from maxprune.plan import ChannelGroup
 from maxprune.records import Settings
-from maxprune.scores.damage import obd
+from maxprune.scores.bn_scale import bn_scale
+from maxprune.scores.brain_damage import obd
+from maxprune.scores.by_lot import random_scores
 from maxprune.scores.features import MEMORY
 from maxprune.scores.fpgm import fpgm
-from maxprune.scores.gates import skeletonization
-from maxprune.scores.library import bn_scale, taylor
-from maxprune.scores.lot import random_scores
+from maxprune.scores.gates import skeletonization, taylor
 from maxprune.scores.magnitude import magnitude
 from maxprune.scores.readers import Scores
+from maxprune.scores.trimming import apoz
 from maxprune.scores.vip import vip
-from maxprune.scores.zeros import apoz
 
-NUMBERS = 3_000_000  # of the inputs of one batch that is scored: 1,000 pictures of CIFAR-10
-BATCH, BATCHES = 128, 20  # of the gradient of the Taylor score
+NUMBERS = 3_100_000  # of the inputs of one batch that is scored: 1,000 pictures of CIFAR-10
+FORWARD, BACKWARD = 1000, 128  # samples of one batch at most
+BATCH, BATCHES = 128, 20  # of the gradients that need not be those of all samples
 SINGLE = 512  # samples whose gradients are taken one by one
 
 
@@ -61,16 +62,27 @@ class Score:
     of: Scored
 
 
-def every(samples: Samples) -> Iterator[Batch]:
+def every(samples: Samples, most: int = FORWARD) -> Iterator[Batch]:
     """All samples in their order, in batches that fit in memory behind large pictures too."""
     numbers = first_inputs(samples, 1)[0].numel()
-    return samples.batches(max(1, min(1000, NUMBERS // max(1, numbers))))
+    return samples.batches(max(1, min(most, NUMBERS // max(1, numbers))))
 
 
-def some(samples: Samples, batch: int, batches: int, seed: int) -> Iterator[Batch]:
-    """A part of the samples, shuffled, as they are trained on."""
-    count = min(batches, samples.iterations(batch))
-    return islice(samples.stream(batch, seed), count)
+def some(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Iterator[Batch]:
+    """So many samples, or one pass where there are fewer, shuffled, as they are trained on.
+
+    Args:
+        samples: the training samples.
+        count: how many.
+        seed: of their order and augmentation.
+        batch: how many at a time; a loader has its own size.
+    """
+    left = min(count, samples.iterations(batch) * batch)
+    for x, y in islice(samples.stream(batch, seed), samples.iterations(batch)):
+        yield x[:left], y[:left]
+        left -= len(y)
+        if left <= 0:
+            return
 
 
 SCORES: dict[str, Score] = {
@@ -87,25 +99,25 @@ SCORES: dict[str, Score] = {
     ),
     "bn-scale": Score(
         "the smallest factor of batch norm (Liu et al. 2017)",
-        lambda m, g, s, how: bn_scale(m, g, some(s, 2, 1, how.seed)),
+        lambda m, g, s, how: bn_scale(m, g),
     ),
     "fpgm": Score(
         "what lies nearest to all other filters (He et al. 2019)", lambda m, g, s, how: fpgm(m, g)
     ),
     "taylor": Score(
         "the smallest change of the loss to first order (Molchanov et al. 2019)",
-        lambda m, g, s, how: taylor(m, g, some(s, BATCH, BATCHES, how.seed)),
+        lambda m, g, s, how: taylor(m, g, some(s, BATCH * BATCHES, how.seed)),
     ),
     "apoz": Score(
         "what is zero most often (Hu et al. 2016)", lambda m, g, s, how: apoz(m, g, every(s))
     ),
     "obd": Score(
         "the smallest change of the loss to second order (LeCun et al. 1990)",
-        lambda m, g, s, how: obd(m, g, some(s, SINGLE, 1, how.seed)),
+        lambda m, g, s, how: obd(m, g, some(s, SINGLE, how.seed)),
     ),
     "skeletonization": Score(
         "the smallest growth of the loss without it (Mozer and Smolensky 1989)",
-        lambda m, g, s, how: skeletonization(m, g, every(s)),
+        lambda m, g, s, how: skeletonization(m, g, every(s, BACKWARD)),
     ),
     "random": Score("by lot", lambda m, g, s, how: random_scores(g, how.seed)),
 }

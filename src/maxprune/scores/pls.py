@@ -75,11 +75,13 @@ def fit_pls(blocks: Blocks, components: int = 2, reduce: Reduce = lambda sums: s
         blocks: called for every pass, gives all rows, some at a time: (rows, features) and
             (rows, targets), in any precision, on any one device; the same in every pass.
         components: at most so many.
-        reduce: adds a tensor up over all processes that have a part of the rows, for example by
-            `torch.distributed.all_reduce`; without it this process has all.
+        reduce: gives back the sum of a tensor over all processes that have a part of the rows, at
+            least one each; may write it into the tensor, as `torch.distributed.all_reduce` does
+            (which gives nothing back). Without it this process has all rows.
 
     Raises:
-        UsageError: fewer than 1 component or 2 rows, or a value is NaN or infinite.
+        UsageError: fewer than 1 component, column or 2 rows, other rows in another pass, or a
+            value that is NaN or infinite.
 
     Example:
         >>> x = torch.tensor([[1.0, 0.0], [2.0, 1.0], [3.0, 0.0], [4.0, 1.0]])
@@ -160,7 +162,8 @@ class _Scaled:
         """One pass over all rows."""
         x, y = _first(blocks)
         share = reduce(torch.ones((), dtype=torch.float64, device=x.device))
-        shift, target = reduce(x[0].double()) / share, reduce(y[0].double()) / share
+        first = x[0].to(torch.float64, copy=True), y[0].to(torch.float64, copy=True)
+        shift, target = reduce(first[0]) / share, reduce(first[1]) / share
         features, targets = len(shift), len(target)
         sums = x.new_zeros(targets + 1, features, dtype=torch.float64)  # [Y 1]'X
         squares, rows = sums.new_zeros(features), sums.new_zeros(())
@@ -186,13 +189,18 @@ class _Scaled:
         scaled = r / self.spread
         offset = scaled @ self.mean
         squares, along, total = r.new_zeros(()), torch.zeros_like(r), r.new_zeros(())
+        rows = r.new_zeros(())
         for a, _ in _pieces(blocks, self.shift):
             t = a @ scaled - offset
             squares += t @ t
+            rows += len(t)
             if with_loading:
                 along += a.T @ t
                 total += t.sum()
         squares, along, total = reduce(squares), reduce(along), reduce(total)
+        again = float(reduce(rows))
+        if again != self.rows:
+            raise UsageError(f"a pass has {again:.0f} rows, where the first had {self.rows:.0f}")
         return squares, (along - self.mean * total) / self.spread
 
 
@@ -215,14 +223,18 @@ def _check(rows: float, squares: Tensor, of_y: Tensor) -> None:
 def _first(blocks: Blocks) -> Block:
     """The first block that has rows, checked."""
     for x, y in blocks():
-        if x.dim() != 2 or y.dim() != 2 or len(x) != len(y):
-            raise UsageError(
-                "PLS takes blocks (rows, features) and (rows, targets), not "
-                f"{tuple(x.shape)} and {tuple(y.shape)}"
-            )
+        _check_block(x, y)
         if len(x):
             return x, y
     raise UsageError("PLS needs at least 2 rows, not 0")
+
+
+def _check_block(x: Tensor, y: Tensor) -> None:
+    if x.dim() != 2 or y.dim() != 2 or len(x) != len(y) or not x.shape[1] or not y.shape[1]:
+        raise UsageError(
+            "PLS takes blocks (rows, features) and (rows, targets), not "
+            f"{tuple(x.shape)} and {tuple(y.shape)}"
+        )
 
 
 def _pieces(
@@ -234,5 +246,6 @@ def _pieces(
     """
     rows = max(1, PIECE // len(shift))
     for x, y in blocks():
+        _check_block(x, y)
         for a, b in zip(x.split(rows), y.split(rows), strict=True):
-            yield a - shift, b if target is None else b - target
+            yield a - shift, b if target is None else b.double() - target

@@ -10,24 +10,47 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maxprune.errors import StructureError
-from maxprune.modes import device_of, evaluating
+from maxprune.errors import StructureError, UsageError
+from maxprune.modes import copied, device_of, evaluating
 from maxprune.plan import ChannelGroup, Member
+from maxprune.surgery.members import target
+from maxprune.surgery.narrow import width
 
 Scores: TypeAlias = dict[str, Float[Tensor, " channels"]]
 Maps: TypeAlias = Float[Tensor, "batch channels height width"]
 See: TypeAlias = Callable[[ChannelGroup, Member, Maps], None]
+Batches: TypeAlias = Iterable[tuple[Tensor, Tensor]]
+
+FLAT = (nn.Conv2d, nn.ConvTranspose2d)  # their maps have a height and a width
 
 
-def cuttable(groups: Sequence[ChannelGroup]) -> list[ChannelGroup]:
-    """The groups that can be cut."""
-    return [group for group in groups if not group.reason]
+def cuttable(model: nn.Module, groups: Sequence[ChannelGroup]) -> list[ChannelGroup]:
+    """The groups that can be cut, checked to be those of this network.
+
+    Raises:
+        StructureError: they are those of another network, or of this one before a cut.
+    """
+    found = [group for group in groups if not group.reason]
+    for group in found:
+        for member in group.members:
+            if member.side == "count":
+                continue
+            there = width(target(model, member.name), member.side)
+            if member.start + group.channels * member.each > there:
+                raise StructureError(
+                    f"the groups are not those of this network: {group.name!r} has "
+                    f"{group.channels} channels there, but {member.name!r} only {there} entries; "
+                    "find them again with channel_groups"
+                )
+    return found
 
 
 def readers(group: ChannelGroup) -> list[Member]:
@@ -41,16 +64,18 @@ def watched(model: nn.Module, groups: Sequence[ChannelGroup], see: See) -> Itera
 
     Args:
         model: the network; what is set on it is undone.
-        groups: as `channel_groups` finds them; those that cannot be cut are left out.
+        groups: those that can be cut.
         see: called in every forward pass with a group, its reader and the channels' maps:
             (batch, channels, height, width). What has fewer dimensions has sides of length 1; a
-            map that was flattened before a linear layer is a square again if it can be one.
+            map of a two-dimensional convolution that was flattened before a linear layer is a
+            square again if it can be one.
     """
     handles = []
     try:
-        for group in cuttable(groups):
+        for group in groups:
+            flat = isinstance(target(model, group.layers[0]), FLAT)
             for member in readers(group):
-                hook = functools.partial(_show, group=group, member=member, see=see)
+                hook = functools.partial(_show, group=group, member=member, see=see, flat=flat)
                 module = model.get_submodule(member.name)
                 handles.append(module.register_forward_pre_hook(hook))
         with evaluating(model):
@@ -61,13 +86,33 @@ def watched(model: nn.Module, groups: Sequence[ChannelGroup], see: See) -> Itera
 
 
 def _show(
-    module: nn.Module, args: tuple[Any, ...], group: ChannelGroup, member: Member, see: See
-) -> None:
-    see(group, member, maps(module, args[0], member, group.channels))
+    module: nn.Module, args: tuple[Any, ...], group: ChannelGroup, member: Member, see: See,
+    flat: bool,
+) -> None:  # fmt: skip
+    see(group, member, maps(module, first_of(args, member), member, group.channels, flat))
 
 
-def maps(module: nn.Module, x: Tensor, member: Member, channels: int) -> Maps:
-    """The maps of a group's channels in what one of its readers reads."""
+def first_of(args: tuple[Any, ...], member: Member) -> Tensor:
+    """What a layer reads.
+
+    Raises:
+        StructureError: it is called by keyword, or with no tensor.
+    """
+    if not args or not isinstance(args[0], Tensor):
+        raise StructureError(f"{member.name!r} does not get a tensor as its first argument")
+    return args[0]
+
+
+def maps(module: nn.Module, x: Tensor, member: Member, channels: int, flat: bool = True) -> Maps:
+    """The maps of a group's channels in what one of its readers reads.
+
+    Args:
+        module: the reader.
+        x: what it reads.
+        member: where the channels lie there.
+        channels: how many.
+        flat: whether what was flattened was a picture.
+    """
     if isinstance(module, nn.Linear):
         x = x.movedim(-1, 1)
     entries = x[:, member.start : member.start + channels * member.each]
@@ -78,20 +123,71 @@ def maps(module: nn.Module, x: Tensor, member: Member, channels: int) -> Maps:
         return entries.reshape(*entries.shape[:2], math.prod(space[:-1]), space[-1])
     found = entries.unflatten(1, (channels, member.each)).flatten(2)
     side = math.isqrt(found.shape[2])
-    square = (side, side) if side * side == found.shape[2] else (1, found.shape[2])
+    square = (side, side) if flat and side * side == found.shape[2] else (1, found.shape[2])
     picture: Maps = found.unflatten(2, square)
     return picture
 
 
-def run(model: nn.Module, inputs: Tensor) -> Tensor:
-    """One forward pass where the network lives.
+def run(model: nn.Module, inputs: Tensor) -> Any:
+    """One forward pass where the network lives, in the precision of its weights."""
+    first = next(model.parameters(), None)
+    x = inputs.to(device_of(model))
+    if first is not None and x.is_floating_point() and first.is_floating_point():
+        x = x.to(first.dtype)
+    return model(x)
+
+
+def differentiable(model: nn.Module, frozen: bool) -> nn.Module:
+    """A copy in evaluation mode and at least single precision, for gradients.
+
+    Args:
+        model: the network.
+        frozen: whether the weights need no gradients, or else all of them have some.
+    """
+    network = copied(model).eval()
+    for parameter in network.parameters():
+        parameter.grad = None
+        if parameter.is_floating_point():
+            parameter.requires_grad_(not frozen)
+            if parameter.dtype in (torch.float16, torch.bfloat16):
+                return differentiable(network.float(), frozen)
+    return network
+
+
+def losses(network: nn.Module, batches: Batches) -> Iterator[tuple[Float[Tensor, ""], int]]:
+    """The sum of the cross entropies of every batch, and how many samples it has.
 
     Raises:
-        StructureError: what it gives is no tensor.
+        UsageError: no samples, or classes that are none.
+        StructureError: the network gives no tensor, or the loss is not finite.
     """
-    out: object = model(inputs.to(device_of(model)))
-    if not isinstance(out, Tensor):
-        raise StructureError(
-            f"the network {type(model).__name__} gives a {type(out).__name__}, not a tensor"
-        )
-    return out
+    samples = 0
+    recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not recurrent):
+        for x, y in batches:
+            out = run(network, x)
+            if not isinstance(out, Tensor):
+                raise StructureError(
+                    f"the network {type(network).__name__} gives a {type(out).__name__}, not a "
+                    "tensor"
+                )
+            classes = out.shape[1] if out.dim() > 1 else 0
+            if y.shape != (len(out), *out.shape[2:]) or y.is_floating_point() or not classes:
+                raise UsageError(
+                    f"there are classes of shape {tuple(y.shape)} and type {y.dtype} for outputs "
+                    f"{tuple(out.shape)}; each sample has one whole number"
+                )
+            if y.numel() and not 0 <= int(y.min()) <= int(y.max()) < classes:
+                raise UsageError(f"a class is outside 0 to {classes - 1}")
+            loss = F.cross_entropy(out, y.to(out.device).long(), reduction="sum")
+            if not bool(loss.isfinite()):
+                raise StructureError("the loss is not finite; train the network again")
+            samples += len(y)
+            yield loss, len(y)
+    if not samples:
+        raise no_samples()
+
+
+def no_samples() -> UsageError:
+    """What is said where there is nothing to score on."""
+    return UsageError("there are no samples to score on")

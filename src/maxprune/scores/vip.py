@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -29,7 +30,7 @@ from maxprune.errors import StructureError, UsageError
 from maxprune.plan import ChannelGroup, Member
 from maxprune.scores.features import MEMORY, Features
 from maxprune.scores.pls import Block, Pls, Reduce, fit_pls
-from maxprune.scores.readers import Maps, Scores, cuttable, readers, run, watched
+from maxprune.scores.readers import Maps, Scores, cuttable, no_samples, readers, run, watched
 
 Pool: TypeAlias = Callable[[Maps], Tensor]
 Representation: TypeAlias = Literal["max", "average"] | Pool
@@ -57,17 +58,20 @@ def vip(
         representation: of a filter: "max" or "average" of its map, or a function of maps, (batch,
             channels, height, width), that gives one number, (batch, channels), or several, (batch,
             channels, ...).
-        memory: bytes for the representations; what needs more is kept on disk (`OnDisk`).
+        memory: bytes for the representations; what needs more is kept on disk (`Features`).
 
     Returns:
         For every group that can be cut (channels,) float64; 0 for a channel whose
         representation never changes.
 
     Raises:
-        UsageError: no samples, or the memory does not hold one batch.
-        StructureError: a reader reads NaN or infinity, or is never called.
+        UsageError: no samples, classes that are none, or the memory does not hold one batch.
+        StructureError: a reader reads NaN or infinity, or is never called, or the groups are those
+            of another network.
         OutputError: the disk is full.
     """
+    if not cuttable(model, groups):
+        return {}
     return represent(model, groups, batches, representation, memory).importance(components)
 
 
@@ -86,15 +90,21 @@ class Represented:
     columns: tuple[tuple[ChannelGroup, int, int], ...]
     targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"]
 
-    def importance(self, components: int = 2, reduce: Reduce = lambda sums: sums) -> Scores:
+    def importance(
+        self,
+        components: int = 2,
+        reduce: Reduce = lambda sums: sums,
+        classes: int | None = None,
+    ) -> Scores:
         """VIP of every channel.
 
         Args:
             components: of the Partial Least Squares.
             reduce: adds a tensor up over processes that have represented other samples; see
                 `fit_pls`.
+            classes: how many there are, where not every process has samples of all of them.
         """
-        return self._by_channel(fit_pls(self._blocks, components, reduce))
+        return self._by_channel(fit_pls(partial(self._blocks, classes), components, reduce))
 
     def of_pairs(
         self,
@@ -132,13 +142,13 @@ class Represented:
 
         return self._by_channel(fit_pls(blocks, components, reduce))
 
-    def _blocks(self) -> Iterator[Block]:
-        start, classes = 0, 0
-        if not self.targets.is_floating_point():
+    def _blocks(self, classes: int | None) -> Iterator[Block]:
+        start, real = 0, self.targets.is_floating_point()
+        if not real and classes is None:
             classes = int(self.targets.max()) + 1
         for rows in self.features.blocks():
             y = self.targets[start : start + len(rows)]
-            yield rows, F.one_hot(y, classes) if classes else y
+            yield rows, y if real or classes is None else F.one_hot(y, classes)
             start += len(rows)
 
     def _by_channel(self, found: Pls) -> Scores:
@@ -172,10 +182,13 @@ def represent(
         seen[group.name, member] = _pooled(pool, maps, member.name)
 
     kept: Features | None = None
-    wanted = [(group, member) for group in cuttable(groups) for member in readers(group)]
+    free = cuttable(model, groups)
+    wanted = [(group, member) for group in free for member in readers(group)]
+    if not wanted:
+        raise UsageError("there is no group to represent")
     columns: list[tuple[ChannelGroup, int, int]] = []
     targets: list[Tensor] = []
-    with watched(model, groups, see), torch.inference_mode():
+    with watched(model, free, see), torch.inference_mode():
         for x, y in batches:
             seen.clear()
             run(model, x)
@@ -190,7 +203,7 @@ def represent(
             kept.append(torch.cat([seen[group.name, member] for group, member in wanted], 1))
             targets.append(_target(y))
     if kept is None:
-        raise UsageError("there are no samples to score on")
+        raise no_samples()
     return Represented(kept, tuple(columns), torch.cat(targets).cpu().clone())
 
 
@@ -225,4 +238,6 @@ def _target(y: Tensor) -> Tensor:
         return y[:, None] if y.dim() == 1 else y
     if y.dim() != 1:
         raise UsageError(f"classes are one whole number a sample, not {tuple(y.shape)}")
+    if len(y) and int(y.min()) < 0:
+        raise UsageError(f"classes are numbered from 0; there is a {int(y.min())}")
     return y.long()

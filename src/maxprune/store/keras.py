@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maxprune.errors import StoreError, UsageError, first_line
-from maxprune.networks.described import described
+from maxprune.networks.described import INPUT, described
 
 Shape: TypeAlias = tuple[int, ...]  # (channels, height, width), or (features,)
 Config: TypeAlias = Mapping[str, Any]
@@ -51,13 +51,15 @@ def read_keras(
     network = described(found.layers)
     state = network.state_dict()
     given = {f"{found.first}.mean": mean.float()} if mean is not None else {}
+    arrays_of: dict[str, tuple[np.ndarray, Shape | None]] = {}
     for layer, arrays in _weights(weights).items():
         for name, array in arrays.items():
             if name not in NAMES:
                 raise StoreError(f"{weights.name}: {layer!r} has {name!r}, which is not known here")
-            given[f"{layer}.{NAMES[name]}"] = _turned(array, found.flattened.get(layer))
+            arrays_of[f"{layer}.{NAMES[name]}"] = array, found.flattened.get(layer)
     given |= {name: state[name] for name in state if name.endswith("num_batches_tracked")}
     try:
+        given |= {name: _turned(*array) for name, array in arrays_of.items()}
         network.load_state_dict(given)
     except RuntimeError as error:
         why = str(error).splitlines()[-1].strip()
@@ -70,6 +72,14 @@ def _layers(path: Path) -> list[dict[str, Any]]:
     try:
         config = json.loads(path.read_text())["config"]
         layers = config["layers"] if isinstance(config, dict) else config
+        ends = {"inputs": [], "outputs": []} if isinstance(config, list) else {
+            "inputs": config.get("input_layers", []), "outputs": config.get("output_layers", []),
+        }  # fmt: skip
+        for kind, several in ends.items():
+            if len(several) > 1:
+                raise StoreError(f"{path.name} has {len(several)} {kind}; one is read here")
+        if any(entry[0] != layers[-1]["config"]["name"] for entry in ends["outputs"]):
+            raise StoreError(f"{path.name}: the output is not the last layer, as is read here")
         found: list[dict[str, Any]] = []
         for layer in layers:
             nodes = layer.get("inbound_nodes", [])
@@ -84,17 +94,16 @@ def _layers(path: Path) -> list[dict[str, Any]]:
             found.append({"kind": kind, "config": own, "reads": reads})
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise StoreError(f"{path.name} is no network of Keras: {first_line(error)}") from error
     return found
 
 
 def _weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """The arrays of every layer, by their names in Keras."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise UsageError("files of Keras need the package h5py: pip install h5py") from error
+    check_h5py()
+    import h5py
+
     found: dict[str, dict[str, np.ndarray]] = {}
     try:
         with h5py.File(path, "r") as file:
@@ -106,6 +115,18 @@ def _weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
     except (OSError, KeyError) as error:
         raise StoreError(f"{path}: no weights of Keras: {first_line(error)}") from error
     return found
+
+
+def check_h5py() -> None:
+    """Refuse to go on without the package that reads HDF5.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import h5py  # noqa: F401
+    except ImportError as error:
+        raise UsageError("files of Keras need the package h5py: pip install h5py") from error
 
 
 def _text(name: Any) -> str:
@@ -149,7 +170,8 @@ class _Converted:
             if kind not in KINDS:
                 raise StoreError(f"layer {name!r} is a {kind}, which is not read here")
             try:
-                self._ends[name] = "" if not reads else self._ends[reads[0]]
+                self._ends[name] = self._ends[reads[0]] if reads else INPUT
+                self._flatness(kind, name, reads)
                 self._shapes[name] = KINDS[kind](self, name, config, reads)
                 self._activated(name, config.get("activation", "linear"), layer is layers[-1])
             except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -158,8 +180,7 @@ class _Converted:
     def _add(self, layer: str, kind: str, reads: Sequence[str], name: str = "", **own: Any) -> None:
         """One more layer here, at the end of a layer of Keras."""
         name = name or layer
-        before = [end for end in reads if end]
-        self.layers.append({"name": name, "kind": kind, "reads": before, **own})
+        self.layers.append({"name": name, "kind": kind, "reads": list(reads), **own})
         self._ends[layer] = name
 
     def _of(self, reads: Sequence[str]) -> list[str]:
@@ -180,7 +201,7 @@ class _Converted:
             if tuple(self.mean.shape) != shape:
                 raise StoreError(f"the mean is {tuple(self.mean.shape)}, the pictures are {shape}")
             self.first = f"{name}_mean"
-            self._add(name, "subtract", [], self.first, shape=shape)
+            self._add(name, "subtract", [INPUT], self.first, shape=shape)
         return shape
 
     def convolution(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
@@ -206,13 +227,23 @@ class _Converted:
     def norm(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
         """Batch norm over the channels."""
         shape = self._shapes[reads[0]]
-        if config["axis"] not in (-1, len(shape)) or not (config["scale"] and config["center"]):
+        if not _is_last(config["axis"], shape) or not (config["scale"] and config["center"]):
             raise StoreError(f"layer {name!r}: a batch norm of another kind is not read here")
+        kind = "batch norm" if len(shape) == 3 else "batch norm of a vector"
         self._add(
-            name, "batch norm", self._of(reads), num_features=shape[0],
+            name, kind, self._of(reads), num_features=shape[0],
             eps=float(config["epsilon"]), momentum=round(1 - float(config["momentum"]), 9),
         )  # fmt: skip
         return shape
+
+    def _flatness(self, kind: str, name: str, reads: Sequence[str]) -> None:
+        """Follow what was flattened: a linear layer behind it needs the order of its inputs."""
+        flat = {self._flat.get(read, ()) for read in reads}
+        if flat <= {()} or kind == "Dense":
+            return
+        if len(flat) > 1 or kind not in ("Activation", "Dropout", "Flatten", "Add"):
+            raise StoreError(f"layer {name!r}: a {kind} behind a flattening is not read here")
+        self._flat[name] = flat.pop()
 
     def nothing(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
         """Nothing but the activation, which is added behind."""
@@ -226,6 +257,8 @@ class _Converted:
     def concatenate(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
         """Channels side by side."""
         first = self._shapes[reads[0]]
+        if not _is_last(config.get("axis", -1), first):
+            raise StoreError(f"layer {name!r}: only channels are concatenated here")
         self._add(name, "concatenate", self._of(reads))
         return (sum(self._shapes[read][0] for read in reads), *first[1:])
 
@@ -240,6 +273,8 @@ class _Converted:
 
     def mean_of_all(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
         """The mean of every map."""
+        if _channels_first(config):
+            raise StoreError(f"layer {name!r}: channels first are not read here")
         self._add(name, "adaptive average pool", self._of(reads), f"{name}_pool", output_size=1)
         self._add(name, "flatten", [f"{name}_pool"])
         return self._shapes[reads[0]][:1]
@@ -247,15 +282,15 @@ class _Converted:
     def flatten(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
         """All in one row."""
         shape = self._shapes[reads[0]]
+        if _channels_first(config):
+            raise StoreError(f"layer {name!r}: channels first are not read here")
         self._add(name, "flatten", self._of(reads))
-        self._flat[name] = shape
+        self._flat.setdefault(name, shape)
         return (math.prod(shape),)
 
     def dropout(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
         """Zeros by lot in training."""
         self._add(name, "dropout", self._of(reads), p=float(config["rate"]))
-        if reads[0] in self._flat:
-            self._flat[name] = self._flat[reads[0]]
         return self._shapes[reads[0]]
 
     def linear(self, name: str, config: Config, reads: Sequence[str]) -> Shape:
@@ -268,6 +303,11 @@ class _Converted:
             bias=bool(config["use_bias"]),
         )  # fmt: skip
         return (units,)
+
+
+def _is_last(axis: Any, shape: Shape) -> bool:
+    """Whether an axis of Keras, the batch counted, is that of the channels."""
+    return axis in (-1, len(shape), [-1], [len(shape)])
 
 
 def _channels_first(config: Config) -> bool:

@@ -7,9 +7,10 @@ its filters in each of 5 iterations, trained by RMSprop for 10 epochs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from maxprune.compress import Run, compress
 from maxprune.compression import Compressed, Compression
 from maxprune.compression.fit import Trainer
+from maxprune.compression.search import UNPRUNED
 from maxprune.data import load
 from maxprune.data.download import given
 from maxprune.data.images import Dataset
@@ -29,17 +31,21 @@ from maxprune.measure import correct, macs, parameters, percent, randomization_t
 from maxprune.modes import best_device
 from maxprune.networks import vgg_small
 from maxprune.results import Author
+from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.measured import Measured, measure_step
 from maxprune.runs.workspace import Workspace, timed
-from maxprune.store.keras import read_keras
+from maxprune.store.keras import check_h5py, read_keras
 from maxprune.surgery import channel_groups
 from maxprune.train import Checkpoints, Fitting
 from maxprune.train.rmsprop import RMSprop
 
 UNPRUNED_MACS = 125_747_840  # of the ResNet-56 that the authors began with
 ITERATIONS = (0, 4, 8)  # those of the authors' networks that are there; 0 is after the first cut
+PUBLISHED_SHARE = 0.1  # of the inner filters, in every iteration
 PUBLISHED = {1: (7.09, 0.60), 5: (35.23, 0.90), 8: (52.56, 0.62)}  # MACs gone in %, points gained
 FOLDER = "resnet56-pls"
+FILTERS = ("conv1_1", "conv1_2", "conv2_1")  # of the example
+F = TypeVar("F", bound=Fitting)
 
 
 @dataclass(frozen=True)
@@ -68,20 +74,28 @@ def run_example(example: Example, root: Path | None, folder: Path, run: Run) -> 
         folder: of the results; what is finished there is not done again.
         run: who is told.
     """
-    splits = of_dataset(load("cifar10", root), DataOptions(seed=example.seed))
+    splits = of_dataset(load("cifar10", root), DataOptions(augment=(), seed=example.seed))
     torch.manual_seed(derive(example.seed, "initial"))
-    fitting = RMSprop.of_passes(example.epochs, splits.train)
+    fitting = _to_the_end(RMSprop.of_passes(example.epochs, splits.train))
     settings = Compression(
-        method="pls", share=example.share, iterations=example.iterations, epochs=example.epochs,
-        batch=fitting.batch, rate=fitting.rate, seed=example.seed,
+        method="pls", layers=FILTERS, share=example.share, iterations=example.iterations,
+        epochs=example.epochs, batch=fitting.batch, rate=fitting.rate, seed=example.seed,
     )  # fmt: skip
-    run.first = fitting
+    run = replace(run, first=fitting)
     return compress(vgg_small(), splits, settings, fit=fitting, folder=folder, run=run)
+
+
+def _to_the_end(fitting: F) -> F:
+    """Every iteration is taken, and the last weights; nothing is judged on the way."""
+    return fitting.model_copy(update={"judge_every": 0})
 
 
 @dataclass(frozen=True)
 class ResNet56:
     """Eight more iterations from the authors' first network.
+
+    That is retrained first, as after every cut: what is measured is then what the cuts cost, not
+    that the network has never seen these pictures before (a JPEG copy, for example).
 
     Args:
         epochs: of each retraining.
@@ -89,7 +103,7 @@ class ResNet56:
         iterations: cuts.
         share: of the inner filters that go in each.
         seed: of order and augmentation.
-        retrain_authors: give the authors' last network as many epochs on the same pictures.
+        retrain_authors: give the authors' other networks as many epochs on the same pictures.
     """
 
     epochs: float
@@ -112,15 +126,23 @@ def run_resnet56(study: ResNet56, root: Path | None, folder: Path, run: Run) -> 
     Raises:
         DataError: the networks or the pictures are not there.
     """
+    author_files(root)  # before any download
     dataset = load("cifar10", root)
-    splits = of_dataset(dataset, DataOptions(seed=study.seed))
+    splits = of_dataset(dataset, DataOptions(augment=("flip", "crop"), seed=study.seed))
     network = read_author(0, root, dataset)
     inner = inner_layers(network)
     settings = Compression(
         method="pls", layers=inner, share=study.share, iterations=study.iterations,
         epochs=study.epochs, rate=study.rate, seed=study.seed,
     )  # fmt: skip
-    return compress(network, splits, settings, folder=folder / "ours", run=run)
+    fitting = _fitting(study, splits, 1)
+    run = replace(run, first=fitting)
+    return compress(network, splits, settings, fitting, folder / "ours", run)
+
+
+def _fitting(study: ResNet56, splits: Splits, times: int) -> Fitting:
+    """So many retrainings in one."""
+    return _to_the_end(Fitting.of_passes(times * study.epochs, splits.train, rate=study.rate))
 
 
 def inner_layers(network: nn.Module) -> tuple[str, ...]:
@@ -130,20 +152,35 @@ def inner_layers(network: nn.Module) -> tuple[str, ...]:
     return tuple(g.name for g in groups if not g.reason and len(g.layers) == 1)
 
 
+def author_files(root: Path | None) -> dict[int, tuple[Path, Path]]:
+    """The files of the authors' networks, layers and weights, by their iteration.
+
+    Raises:
+        DataError: some are not there.
+        UsageError: the package h5py is not installed.
+    """
+    check_h5py()
+    what = "the authors' networks, iteration0.json, iteration0.h5 and so on"
+    folder = given(root, FOLDER, what)
+    if folder is None:
+        raise DataError(
+            f"the authors' networks are not there: give --data DIR or set MAXPRUNE_DATA, a folder "
+            f"that has {FOLDER}/ with iteration0.json, iteration0.h5 and so on"
+        )
+    found = {i: (folder / f"iteration{i}.json", folder / f"iteration{i}.h5") for i in ITERATIONS}
+    missing = [path for files in found.values() for path in files if not path.is_file()]
+    if missing:
+        raise DataError(f"{missing[0]} is not there; {FOLDER}/ has {what}")
+    return found
+
+
 def read_author(iteration: int, root: Path | None, dataset: Dataset) -> nn.Module:
     """One of the authors' networks; it takes the mean training picture away itself.
 
     Raises:
         DataError: its files are not there.
     """
-    folder = given(root, FOLDER, "the authors' networks, iteration0.json, iteration0.h5 and so on")
-    if folder is None:
-        raise DataError(
-            f"the authors' networks are not there: give --data DIR or set MAXPRUNE_DATA, a folder "
-            f"that has {FOLDER}/ with iteration0.json and iteration0.h5"
-        )
-    name = f"iteration{iteration}"
-    return read_keras(folder / f"{name}.json", folder / f"{name}.h5", mean_picture(dataset))
+    return read_keras(*author_files(root)[iteration], mean_picture(dataset))
 
 
 def mean_picture(dataset: Dataset) -> Float[Tensor, "channels height width"]:
@@ -172,9 +209,11 @@ def _beside(
     place = next((i for i, step in enumerate(steps) if step.macs <= size), None)
     match = None if place is None or iteration == 0 else steps[place]
     retrained = None
-    if match is not None and study.retrain_authors and iteration == ITERATIONS[-1]:
-        epochs = study.epochs * (steps.index(match) + 1)
-        network = _retrained(study, iteration, network, ours.data, epochs, folder, run)
+    if iteration == 0:
+        retrained = correct(ours.models[UNPRUNED], ours.samples)
+    elif match is not None and study.retrain_authors:
+        times = steps.index(match) + 2
+        network = _retrained(study, iteration, network, ours.data, times, folder, run)
         retrained = correct(network, ours.samples)
     found = Author(
         iteration=iteration, parameters=parameters(network), macs=size,
@@ -195,14 +234,17 @@ def _beside(
 
 
 def _retrained(
-    study: ResNet56, iteration: int, network: nn.Module, data: Splits, epochs: float,
+    study: ResNet56, iteration: int, network: nn.Module, data: Splits, times: int,
     folder: Path, run: Run,
 ) -> nn.Module:  # fmt: skip
-    """A network of the authors after so many epochs on our pictures."""
+    """A network of the authors after as many epochs on our pictures as ours had."""
     name = f"authors {iteration}"
-    fitting = Fitting.of_passes(epochs, data.train, rate=study.rate)
-    identity = {"study": "pls-resnet56 authors", "iteration": iteration, "seed": study.seed}
-    space = Workspace(folder / "authors", identity | fitting.model_dump(), resume=True)
+    fitting = _fitting(study, data, times)
+    identity = {
+        "study": "pls-resnet56 authors", "seed": study.seed, "network": of_network(network),
+        "data": of_data(data), "training": fitting.model_dump(),
+    }  # fmt: skip
+    space = Workspace(folder / f"authors{iteration}", identity, resume=True)
 
     def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
         seed = derive(study.seed, name)

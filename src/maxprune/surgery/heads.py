@@ -57,15 +57,16 @@ def head_groups(
         )
     heads = int(getattr(attention, counts[0]))
     width = linear[readers[0]].in_features
-    if heads < 2 or width % heads:
-        raise UsageError(f"{name!r} has {heads} heads for {width} numbers; there is none to spare")
+    if heads < 1 or width % heads:
+        raise UsageError(f"{name!r} has {heads} heads for {width} numbers")
     for interleaved in (False, True):
         members = [
             m for n in made for m in _made(n, linear[n].out_features, width, heads, interleaved)
         ]
         members.append(Member(name=readers[0], side="in", each=width // heads))
         members.append(Member(name=f"{name}.{counts[0]}", side="count"))
-        yield ChannelGroup(name=name, channels=heads, members=tuple(members))
+        reason = "a single head" if heads == 1 else ""
+        yield ChannelGroup(name=name, channels=heads, members=tuple(members), reason=reason)
 
 
 def _made(layer: str, outputs: int, width: int, heads: int, interleaved: bool) -> list[Member]:

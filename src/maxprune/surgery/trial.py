@@ -77,7 +77,7 @@ def _with_heads(
     network, x, tolerance = _random(model, inputs)
     reason = ""
     for group in head_groups(model, name, groups):
-        reason = _failure(network, [group], x, tolerance)
+        reason = group.reason or _failure(network, [group], x, tolerance)
         if not reason:
             break
     group = _because(group, reason)

@@ -120,8 +120,8 @@ def read_checkpoint(
     if best is not None:
         best.update(_part(tensors, "best."))
     parameters = dict(model.named_parameters())
-    for key, state in _part(tensors, "optimizer.").items():
-        kind, _, name = key.partition(".")
+    for entry, state in _part(tensors, "optimizer.").items():
+        kind, _, name = entry.partition(".")
         like = parameters[name] if state.shape == parameters[name].shape else state
         buffer = torch.empty_like(like, requires_grad=False).copy_(state)
         optimizer.state[parameters[name]][kind] = buffer

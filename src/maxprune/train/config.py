@@ -61,8 +61,12 @@ class Training(Settings):
         """What takes the steps; its rate is set before each."""
         return torch.optim.SGD(
             parameters, self.rate, self.momentum, weight_decay=self.weight_decay,
-            nesterov=self.nesterov, fused=True,
+            nesterov=self.nesterov and self.momentum > 0, fused=True,
         )  # fmt: skip
+
+    def about(self) -> dict[str, int | float | str]:
+        """The settings that are in force, for the results."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""

@@ -20,7 +20,8 @@ class Fitting(Training):
 
     Args:
         clip: largest norm of the gradient over all parameters; a larger one is scaled down to it,
-            so that a network without batch norm survives a high rate (Pascanu et al. 2013).
+            so that a network without batch norm survives a high rate (Pascanu et al. 2013); None
+            for any.
         warmup: share of the iterations in which the rate rises from zero to `rate`.
         judge_every: iterations between two judgements, usually an epoch; 0 judges never.
         patience: judgements without a better one that end the training.
@@ -31,7 +32,7 @@ class Fitting(Training):
     batch: Annotated[int, Field(ge=1)] = 128
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
     average: Annotated[float, Field(ge=0, le=1)] = 0.0
-    clip: Annotated[float, Field(gt=0)] = 1.0
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1.0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     judge_every: Annotated[int, Field(ge=0)] = 0
     patience: Annotated[int, Field(ge=1)] = 10
@@ -43,8 +44,8 @@ class Fitting(Training):
         Raises:
             UsageError: a setting is out of its range.
         """
-        if not epochs > 0:
-            raise UsageError(f"a training has more than 0 epochs, not {epochs}")
+        if not 0 < epochs < math.inf:
+            raise UsageError(f"a training has more than 0 epochs, and not without end: {epochs}")
         batch = int(settings.get("batch", cls.model_fields["batch"].default))
         each = max(1, samples // batch)
         iterations = max(1, round(epochs * each))

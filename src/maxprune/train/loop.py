@@ -298,7 +298,7 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
         optimizer.zero_grad()
         loss = F.cross_entropy(_outputs(model, x), y)
         loss.backward()
-        if isinstance(training, Fitting):
+        if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
         optimizer.step()
         total += loss.detach()

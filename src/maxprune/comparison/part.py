@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from maxprune.comparison.contest import UNPRUNED, Contest
+from maxprune.comparison.contest import Contest
 from maxprune.comparison.records import Compared, Start
 from maxprune.comparison.settings import SCRATCH, Comparing
+from maxprune.compression.search import UNPRUNED
 from maxprune.data.order import derive
 from maxprune.data.spec import DEFAULT, DataOptions, open_data
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
+from maxprune.modes import best_device
 from maxprune.results import Record
 from maxprune.runs.parallel import run_all
 from maxprune.runs.workspace import Workspace, place_of
@@ -36,7 +38,7 @@ class Rows(Record):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Part:
     """One method with one seed, all by name, so that another process can open it.
 
     Args:
@@ -50,6 +52,7 @@ class Entry:
         factory: of a saved model.
         fit: the user's own training.
         options: how the data are read.
+        about: checksums of the network and the data: what makes this run this run.
     """
 
     network: str
@@ -62,6 +65,7 @@ class Entry:
     factory: str | None = None
     fit: str | None = None
     options: DataOptions = DEFAULT
+    about: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -82,15 +86,14 @@ class Entry:
     def identity(self) -> dict[str, Any]:
         """What makes this run this run; methods and seeds may be added."""
         comparing = self.comparing.model_dump(mode="json", exclude={"methods"})
-        return {
-            "study": "compare", "network": self.network, "weights": self.weights,
-            "data": self.data, "options": repr(replace(self.options, root=None)), "fit": self.fit,
-            "comparing": comparing,
-        }  # fmt: skip
+        return {"study": "compare", "fit": self.fit, "comparing": comparing, **self.about}
 
     def is_done(self, folder: Path) -> bool:
         """Whether an earlier run has found all of it."""
-        return (folder / ROWS).exists()
+        try:
+            return _read(folder / ROWS) is not None
+        except StoreError:
+            return False
 
     def do(self, folder: Path, report: Callable[[int], None]) -> None:
         """Find the figures and write them to the folder."""
@@ -104,7 +107,7 @@ class Entry:
         network = open_network(self.network, self.weights, self.factory)
         data = open_data(self.data, self.options)
         own = None if self.fit is None else find_named(self.fit)
-        contest = Contest(self.comparing, self.seed, data, own, told)
+        contest = Contest(self.comparing, self.seed, data, own, told, self._build())
         space = Workspace(folder, self.identity() | {"part": self.name}, resume=True)
         if not self.method:
             _, start = contest.start(network, space)
@@ -114,18 +117,28 @@ class Entry:
             rows = Rows(start=None, compared=compared, missing=missing)
         write_json(folder / ROWS, rows.model_dump(mode="json"))
 
+    def _build(self) -> Callable[[], nn.Module] | None:
+        """Builds the network with random weights; a saved model has none."""
+        if self.weights is not None or Path(self.network).is_dir():
+            return None
+        return lambda: open_network(self.network)
+
     def _start(self, folder: Path) -> nn.Module:
-        """The unpruned network, which another part has trained."""
-        return load(place_of(folder.with_name(replace(self, method="").name), UNPRUNED))
+        """The unpruned network, which another part has trained.
+
+        Its factory is known, since the network was opened here before.
+        """
+        place = place_of(folder.with_name(replace(self, method="").name), UNPRUNED)
+        return load(place).to(best_device())
 
 
-def run_entries(
-    entry: Entry, seeds: int, folder: Path, jobs: int, heard: Callable[[Entry, int], None]
+def run_parts(
+    part: Part, seeds: int, folder: Path, jobs: int, heard: Callable[[Part, int], None]
 ) -> list[Rows]:
     """Run all seeds and methods, `jobs` at a time: first the unpruned networks, then the rest.
 
     Args:
-        entry: what all parts share.
+        part: what all parts share.
         seeds: how many.
         folder: each part has its own folder in it.
         jobs: processes side by side.
@@ -134,19 +147,19 @@ def run_entries(
     Raises:
         MaxpruneError: a part failed; what is finished is kept.
     """
-    every = all_entries(entry, seeds)
-    starts = [part for part in every if not part.method]
-    others = [part for part in every if part.method]
+    every = all_parts(part, seeds)
+    starts = [one for one in every if not one.method]
+    others = [one for one in every if one.method]
     run_all(starts, folder, jobs, heard)
     run_all(others, folder, jobs, heard)
-    return [_read(folder / part.name / ROWS) for part in every]
+    return [_read(folder / one.name / ROWS) for one in every]
 
 
-def all_entries(entry: Entry, seeds: int) -> Sequence[Entry]:
+def all_parts(part: Part, seeds: int) -> Sequence[Part]:
     """The parts of a comparison, those that take longest first."""
-    slow_first = sorted(entry.comparing.methods, key=lambda method: method != SCRATCH)
+    slow_first = sorted(part.comparing.methods, key=lambda method: method != SCRATCH)
     return [
-        replace(entry, seed=seed, method=method)
+        replace(part, seed=seed, method=method)
         for method in ("", *slow_first)
         for seed in range(seeds)
     ]
@@ -156,4 +169,4 @@ def _read(path: Path) -> Rows:
     try:
         return Rows.model_validate(read_json(path))
     except ValidationError as error:
-        raise StoreError(f"{path} is damaged; remove it and go on with --resume") from error
+        raise StoreError(f"{path} is damaged") from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from maxprune.plan import ChannelGroup
-from maxprune.scores.readers import Scores, cuttable
+from maxprune.scores.readers import Scores
 
 
 def random_scores(groups: Sequence[ChannelGroup], seed: int = 0) -> Scores:
@@ -20,5 +20,6 @@ def random_scores(groups: Sequence[ChannelGroup], seed: int = 0) -> Scores:
     generator = torch.Generator().manual_seed(seed)
     return {
         group.name: torch.rand(group.channels, generator=generator, dtype=torch.float64)
-        for group in cuttable(groups)
+        for group in groups
+        if not group.reason
     }

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from maxprune.data.samples import Splits
+from maxprune.errors import StructureError
 from maxprune.modes import copied
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import cut_plan
@@ -20,8 +21,7 @@ IMPORTANCES: dict[str, Callable[[], Any]] = {
     "torch-pruning-magnitude": lambda: torch_pruning.importance.GroupMagnitudeImportance(p=2),
     "torch-pruning-taylor": torch_pruning.importance.GroupTaylorImportance,
 }
-MOST = 0.95  # of the channels of a group
-LAYERS = (nn.Linear, _ConvNd)
+LAYERS = (nn.Linear, _ConvNd, nn.RNNBase, nn.RNNCellBase)
 
 
 class Pruner:
@@ -39,10 +39,14 @@ class Pruner:
         self, method: str, model: nn.Module, groups: Sequence[ChannelGroup], data: Splits, seed: int
     ) -> None:
         self.method, self.groups = method, groups
-        self.network, self.x = with_gradients(model, some(data.train, BATCH, BATCHES, seed))
+        self.network, self.x = with_gradients(model, some(data.train, BATCH * BATCHES, seed))
 
     def plan(self, share: float) -> KeepPlan | None:
-        """What it removes if it is asked for this share of the channels; None for nothing."""
+        """What it removes if it is asked for this share of the channels; None for nothing.
+
+        Raises:
+            StructureError: it removes channels that are no group of ours.
+        """
         network = copied(self.network)
         for mine, its in zip(self.network.parameters(), network.parameters(), strict=True):
             its.grad = None if mine.grad is None else mine.grad.clone()
@@ -51,18 +55,24 @@ class Pruner:
         ignored = [m for m, n in names.items() if isinstance(m, LAYERS) and n not in free]
         pruner = torch_pruning.pruner.BasePruner(
             network, (self.x,), importance=IMPORTANCES[self.method](), global_pruning=True,
-            pruning_ratio=share, max_pruning_ratio=MOST, ignored_layers=ignored,
+            pruning_ratio=share, ignored_layers=ignored,
+            in_channel_groups={}, out_channel_groups={},  # its defaults are shared between calls
         )  # fmt: skip
         gone: dict[str, set[int]] = {}
         for chosen in pruner.step(interactive=True):
-            layer = names[chosen[0].dep.target.module]
-            for group in self.groups:
-                own = [m for m in group.members if (m.name, m.side) == (layer, "out")]
-                if own:
-                    gone[group.name] = {i - own[0].start for i in chosen[0].idxs}
+            group, start = self._found(names[chosen[0].dep.target.module])
+            gone[group.name] = {index - start for index in chosen[0].idxs}
         keep = {
             group.name: [i for i in range(group.channels) if i not in gone[group.name]]
             for group in self.groups
             if gone.get(group.name)
         }
         return cut_plan(self.groups, keep, self.method) if keep else None
+
+    def _found(self, layer: str) -> tuple[ChannelGroup, int]:
+        """The group whose channels a layer makes, and where they begin there."""
+        for group in self.groups:
+            for member in group.members:
+                if (member.name, member.side, member.each) == (layer, "out", 1):
+                    return group, member.start
+        raise StructureError(f"Torch-Pruning cuts {layer!r}, whose channels are no group of ours")

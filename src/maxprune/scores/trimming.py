@@ -1,0 +1,57 @@
+"""Network Trimming: how often a neuron is silent, its Average Percentage of Zeros (APoZ)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maxprune.errors import StructureError
+from maxprune.plan import ChannelGroup, Member
+from maxprune.scores.readers import Batches, Scores, cuttable, no_samples, run, watched
+
+
+def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+    """The share of values that are not zero, so 1 - APoZ: what is silent most goes first.
+
+    Counted are all samples and positions (Hu et al. 2016, eq. 1) of what the next layers read:
+    behind the ReLU, as in the paper, and also behind a pooling.
+
+    Args:
+        model: the network; it is left as it was.
+        groups: as `channel_groups` finds them; those that cannot be cut are left out.
+        batches: inputs and classes; these are not looked at.
+
+    Returns:
+        A score for each channel of each group that has a zero anywhere; without a ReLU there is
+        none, and nothing to say.
+
+    Raises:
+        UsageError: no samples.
+        StructureError: a layer reads NaN or infinity, no group ever has a zero, or the groups are
+            those of another network.
+    """
+    free = cuttable(model, groups)
+    fired: dict[str, Tensor] = {}
+    seen: dict[str, int] = {}
+
+    def see(group: ChannelGroup, member: Member, maps: Tensor) -> None:
+        if not bool(maps.isfinite().all()):
+            raise StructureError(f"layer {member.name!r} reads NaN or infinity; train it again")
+        counts = maps.count_nonzero((0, 2, 3)).cpu()
+        fired[group.name] = fired.get(group.name, 0) + counts
+        seen[group.name] = seen.get(group.name, 0) + maps.numel() // group.channels
+
+    samples = 0
+    with watched(model, free, see), torch.inference_mode():
+        for x, _ in batches:
+            run(model, x)
+            samples += len(x)
+    if not samples:
+        raise no_samples()
+    found = {name: counts.double() / seen[name] for name, counts in fired.items()}
+    spoken = {name: scores for name, scores in found.items() if float(scores.min()) < 1}
+    if free and not spoken:
+        raise StructureError("no channel is ever zero where it is read: APoZ has nothing to say")
+    return spoken
