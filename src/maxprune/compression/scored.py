@@ -32,6 +32,7 @@ class ScoreMethod:
         self.settings, self.data = settings, data
         self.share, self.failed, self.left = settings.share, 0, settings.iterations
         self.ranked: tuple[nn.Module, Ranked] | None = None
+        self.proposed = False
         free = check_score(settings, model, data)
         channels = sum(group.channels for group in free)
         if settings.share * channels < 1:
@@ -46,6 +47,11 @@ class ScoreMethod:
         if self.ranked is None or self.ranked[0] is not model:
             self.ranked = model, Ranked.by(self.settings, model, self.data)
         ranked = self.ranked[1]
+        if not ranked.groups and not self.proposed:
+            raise StructureError(
+                f"{self.settings.method} has nothing to say of any channel that can be cut"
+            )
+        self.proposed = True
         plan = ranked.plan(self.share)
         if plan is None:
             return None
