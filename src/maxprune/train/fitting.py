@@ -45,7 +45,7 @@ class Fitting(Training):
             UsageError: a setting is out of its range.
         """
         if not 0 < epochs < math.inf:
-            raise UsageError(f"a training has more than 0 epochs, and not without end: {epochs}")
+            raise UsageError(f"a training has more than 0 epochs, not {epochs}")
         batch = int(settings.get("batch", cls.model_fields["batch"].default))
         each = max(1, samples // batch)
         iterations = max(1, round(epochs * each))
