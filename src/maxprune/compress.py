@@ -81,11 +81,8 @@ def compress(
     run = run or Run()
     check_settings(asked, splits, model)
     fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
-    own = None
-    if isinstance(fit, Fitting):
-        fitting = fit
-    else:
-        own = fit
+    own = None if isinstance(fit, Fitting) else fit
+    fitting = fit if isinstance(fit, Fitting) else fitting
     space: Space = Memory()
     if folder is not None:
         check_factory(lineage(model))
@@ -170,7 +167,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
 def _finished(search: Search, last: str, command: str) -> Compressed:
     """Look at the test set, once, and put the results together."""
     data, settings = search.data, search.settings
-    samples = data.test or data.validation
+    samples = data.tested
     names = [UNPRUNED, *search.path(last)]
     tested = {name: _tested(search, name) for name in names}
     base = tested[UNPRUNED]
@@ -186,13 +183,12 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
     )  # fmt: skip
     training = {**search.trainer.fitting.about(), "test samples": count}
     details = as_details(list(tested.values()), environment(torch.get_num_threads()), training)
-    notes = list(data.notes)
-    if data.test is None:
-        notes.append("There is no test set: all accuracies are on the validation data.")
     results = Results(
         study="compress", dataset=data.name, network=type(search.taken[UNPRUNED].model).__name__,
         seed=settings.seed, baseline=as_baseline(base, search.taken[UNPRUNED].bytes), steps=steps,
-        details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
+        details=details.model_copy(
+            update={"command": command, "search": found, "notes": data.remarks()}
+        ),
     )  # fmt: skip
     models = {name: search.taken[name].model for name in names}
     return Compressed(models[last].eval(), results, models, samples, data)

@@ -101,6 +101,10 @@ class Curve(Record):
         return self
 
 
+NO_CURVE = Curve(step="", iterations=[], loss=[])
+"""That of a network that was not trained, or by the user's own function."""
+
+
 class Trial(Record):
     """One step that a search tried, judged on validation data.
 

@@ -102,8 +102,8 @@ def test_resnet56_from_the_command_line(
     code, said, _ = call(monkeypatch, capsys, *arguments)
     assert code == 0
     results = Results.read(out / "ours" / "results.json")
-    short = "Retrained for 0.5 epochs after each cut: short, for a CPU (40 on CUDA)."
-    assert (short in said) == (short in results.details.notes) == (not torch.cuda.is_available())
+    assert "Retrained for 0.5 epochs after each cut, which is short" in said
+    assert results.details.notes[-1].startswith("Retrained for 0.5 epochs after each cut")
     steps = results.steps
     assert len(steps) == 5
     inner = [s for s in results.details.layers if s.step == steps[-1].name]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import AsJson, command_line, names, numbers, takes
@@ -63,10 +62,6 @@ class Asked(OnData):
             train_epochs=epochs, train_rate=self.train_rate,
         )  # fmt: skip
 
-    def builds(self) -> bool:
-        """Whether the network is built here with random weights."""
-        return self.weights is None and not Path(self.network).is_dir()
-
     def part(self, comparing: Comparing, each: int, about: dict[str, str]) -> Part:
         """What all parts of the work share."""
         from maxprune.comparison.part import Part
@@ -115,10 +110,12 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     totals = {one.name: one.length() for one in parts}
     with Steps(Console(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
         found = run_parts(
-            part, asked.seeds, asked.out, asked.jobs or usual_jobs(),
-            lambda one, done: steps.report(one.name, min(done, totals[one.name]),
-                                           totals[one.name]),
-        )  # fmt: skip
+            part,
+            asked.seeds,
+            asked.out,
+            asked.jobs or usual_jobs(),
+            lambda one, done: steps.of(totals, one.name, done),
+        )
     result = as_comparison(
         comparing, data, asked.network,
         [rows.start for rows in found if rows.start is not None],
@@ -133,19 +130,20 @@ def _show(found: Comparison, out: Path, as_json: bool) -> None:
     """Write the files, and print the table or the record."""
     from maxprune.files import write_text
     from maxprune.report.comparison import comparison_plot, comparison_table, verdict
+    from maxprune.report.plain import as_text
 
     found.write(out / "comparison.json")
     write_text(out / "comparison.svg", comparison_plot(found))
-    plain = Console(width=160, record=True, file=io.StringIO())
-    plain.print(comparison_table(found))
-    for line in (*verdict(found), *found.details.notes):
-        plain.print(line, highlight=False)
-    write_text(out / "comparison.txt", plain.export_text())
+    parts: list[RenderableType] = [
+        comparison_table(found),
+        *verdict(found),
+        *found.details.notes,
+    ]
+    write_text(out / "comparison.txt", as_text(*parts))
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
-    console = Console()
-    console.print(comparison_table(found))
-    for line in (*verdict(found), *found.details.notes):
-        console.print(line, highlight=False)
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
     console.print(f"\nWritten: {out / 'comparison'}.json, .txt and .svg", highlight=False)

@@ -118,11 +118,16 @@ class OnData:
             root=self.data_root, seed=seed,
         )  # fmt: skip
 
+    def builds(self) -> bool:
+        """Whether the network is built here, with random weights."""
+        from maxprune.store.source import is_built
+
+        return is_built(self.network, self.weights)
+
     def first_epochs(self) -> float:
         """Epochs of the first training."""
         if self.train_epochs is None:
-            trained = self.weights is not None or Path(self.network).is_dir()
-            return 0.0 if trained else TRAIN_EPOCHS
+            return TRAIN_EPOCHS if self.builds() else 0.0
         if self.train_epochs < 0:
             raise UsageError(f"--train-epochs is at least 0, not {self.train_epochs:g}")
         return self.train_epochs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +15,7 @@ from maxprune.files import write_json
 
 if TYPE_CHECKING:
     from maxprune.compress import Run
-    from maxprune.compression import Compressed
     from maxprune.report.progress import Steps
-
-FULL, SHORT = 40.0, 0.25  # epochs of a retraining on CUDA and on a CPU
 
 Iterations = Annotated[int, typer.Option(min=1, help="Cuts.")]
 Share = Annotated[float, typer.Option(help="Share of the filters that go in each.")]
@@ -64,7 +60,7 @@ def resnet56_command(
     epochs: Annotated[
         float | None,
         typer.Option(
-            help=f"Of every retraining: {FULL:g} on CUDA, {SHORT:g} on a CPU, which is short.",
+            help="Of every retraining: 40 on CUDA, 0.25 on a CPU, which is short.",
             show_default=False,
         ),
     ] = None,
@@ -94,26 +90,24 @@ def resnet56_command(
     from maxprune.report.authors import authors_table, iterations_table
     from maxprune.report.progress import Steps
     from maxprune.studies.pls import (
+        FULL,
         PUBLISHED,
         PUBLISHED_SHARE,
+        SHORT,
         UNPRUNED_MACS,
         ResNet56,
         beside_authors,
         run_resnet56,
     )
 
-    cuda = best_device().type == "cuda"
-    epochs = (FULL if cuda else SHORT) if epochs is None else epochs
+    if epochs is None:
+        epochs = FULL if best_device().type == "cuda" else SHORT
     _check(epochs, share)
     console = Console()
     study = ResNet56(epochs, rate, iterations, share, seed, retrain_authors)
     with Steps(Console(stderr=True), None, "all iterations") as steps:
         run = _run(steps, resume)
         found = run_resnet56(study, data, out, run)
-        notes = [] if cuda or epochs >= FULL else [
-            f"Retrained for {epochs:g} epochs after each cut: short, for a CPU ({FULL:g} on CUDA)."
-        ]  # fmt: skip
-        found = _noted(found, notes)
         found.write(out / "ours")
         authors = beside_authors(study, found, data, out, run)
     records = [author.model_dump(mode="json") for author in authors]
@@ -126,13 +120,6 @@ def resnet56_command(
     for note in found.results.details.notes:
         console.print(note, highlight=False)
     console.print(f"\nThe page: {out / 'ours' / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-def _noted(found: Compressed, notes: list[str]) -> Compressed:
-    """The same with more notes in its results."""
-    details = found.results.details
-    details = details.model_copy(update={"notes": [*details.notes, *notes]})
-    return replace(found, results=found.results.model_copy(update={"details": details}))
 
 
 def _check(epochs: float, share: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from typing import Annotated
@@ -27,8 +26,6 @@ reproduce_app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
-
-
 reproduce_app.command("pls-cifar10")(cifar10_command)
 reproduce_app.command("pls-resnet56")(resnet56_command)
 
@@ -134,14 +131,13 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     totals = {c.name: c.recipe().trainings() * grid.iterations for c in cells}
     with Steps(Console(stderr=True), sum(totals.values()), f"{len(cells)} cells") as steps:
         return run_grid(
-            cells, grid.out, grid.data, jobs,
-            lambda cell, done: steps.report(cell.name, min(done, totals[cell.name]),
-                                            totals[cell.name]),
-        )  # fmt: skip
+            cells, grid.out, grid.data, jobs, lambda cell, done: steps.of(totals, cell.name, done)
+        )
 
 
 def _show(grid: Grid, name: str, title: str, cells: Sequence[TableCell], as_json: bool) -> None:
     from maxprune.report.grid import grid_plot, grid_table
+    from maxprune.report.plain import as_text
 
     _write(grid, name, cells)
     write_text(grid.out / f"{name}.svg", grid_plot(cells))
@@ -149,9 +145,7 @@ def _show(grid: Grid, name: str, title: str, cells: Sequence[TableCell], as_json
         print(json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
         return
     table = grid_table(cells, f"{title}, LeNet-5 on {grid.dataset}")
-    plain = Console(width=100, record=True, file=io.StringIO())
-    plain.print(table)
-    write_text(grid.out / f"{name}.txt", plain.export_text())
+    write_text(grid.out / f"{name}.txt", as_text(table))
     console = Console()
     console.print(table)
     console.print(

@@ -131,11 +131,8 @@ def as_comparison(
     command: str = "",
 ) -> Comparison:
     """The figures of all seeds and methods as one record."""
-    notes = list(data.notes)
-    if data.test is None:
-        notes.append("There is no test set: all accuracies are on the validation data.")
     samples: dict[str, int | float | str] = {
-        "test samples": len(data.test or data.validation),
+        "test samples": len(data.tested),
         "validation samples": len(data.validation),
     }
     return Comparison(
@@ -144,6 +141,7 @@ def as_comparison(
         starts=starts, compared=rows, missing=missing,
         settings=comparing.model_dump(mode="json"),
         details=Details(
-            command=command, environment=environment(threads), training=samples, notes=notes
+            command=command, environment=environment(threads), training=samples,
+            notes=data.remarks(),
         ),
     )  # fmt: skip

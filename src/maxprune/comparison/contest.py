@@ -16,12 +16,12 @@ from maxprune.comparison.ways import Smaller, way
 from maxprune.compression.fit import Fit, Trainer
 from maxprune.compression.search import UNPRUNED
 from maxprune.data.order import derive
-from maxprune.data.samples import Samples, Splits
+from maxprune.data.samples import Splits
 from maxprune.errors import AuditError, StructureError, TrainingDiverged
 from maxprune.measure import accuracy, correct, macs, parameters, randomization_test
 from maxprune.modes import best_device
 from maxprune.networks import Maxout
-from maxprune.results import Curve
+from maxprune.results import NO_CURVE, Curve
 from maxprune.runs.measured import Measured, measure_step
 from maxprune.runs.workspace import Space, timed
 from maxprune.train import Checkpoints, Fitting
@@ -50,17 +50,12 @@ class Contest:
     report: Callable[[str, int, int], None]
     build: Callable[[], nn.Module] | None = None
 
-    @property
-    def tested(self) -> Samples:
-        """The test samples; the validation samples where there are none."""
-        return self.data.test or self.data.validation
-
     def start(self, model: nn.Module, space: Space) -> tuple[nn.Module, Start]:
         """The unpruned network, trained first if the settings say so."""
         epochs, rate = self.comparing.train_epochs, self.comparing.train_rate
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
-            network, curve = model.to(best_device()).eval(), _no_curve()
+            network, curve = model.to(best_device()).eval(), NO_CURVE
             if epochs:
                 seed = derive(self.seed, UNPRUNED)
                 network, curve = self._trained(network, UNPRUNED, epochs, rate, seed, place)
@@ -77,7 +72,7 @@ class Contest:
     ) -> tuple[list[Compared], dict[str, str]]:
         """A method at every size, and why it could not reach the others."""
         rows: list[Compared] = []
-        model, right, whole = start, correct(start, self.tested), self._size(start)
+        model, right, whole = start, correct(start, self.data.tested), self._size(start)
         fresh = None if self.build is None else self._fresh
         try:
             path = way(method, self.comparing.of(method, self.seed), start, self.data, fresh)
@@ -100,9 +95,9 @@ class Contest:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(self.seed, "cut", step.number, step.cut))
                 network = smaller().to(best_device())
-            before = None if step.method == SCRATCH else accuracy(network, self.tested)
+            before = None if step.method == SCRATCH else accuracy(network, self.data.tested)
             epochs, rate = self._training(step)
-            seed, curve = derive(self.seed, "retraining", step.number, step.cut), _no_curve()
+            seed, curve = derive(self.seed, "retraining", step.number, step.cut), NO_CURVE
             if self.own is None or step.cut == step.cuts:
                 network, curve = self._trained(network, step.name, epochs, rate, seed, place)
             return network, self._measured(network, step.name, before, curve)
@@ -142,8 +137,8 @@ class Contest:
         self, model: nn.Module, name: str, before: float | None, curve: Curve
     ) -> Measured:
         k = max((m.k for m in model.modules() if isinstance(m, Maxout)), default=1)
-        named = curve.model_copy(update={"step": name})
-        measured = measure_step(model, self.tested, self.data.input_shape, name, k, named)
+        shape = self.data.input_shape
+        measured = measure_step(model, self.data.tested, shape, name, k, curve)
         return measured.model_copy(update={"before": before})
 
     def _row(
@@ -181,7 +176,3 @@ class _Step:
     def name(self) -> str:
         part = f" {self.cut} of {self.cuts}" if self.cuts > 1 else ""
         return f"{self.number}: {self.method}{part}"
-
-
-def _no_curve() -> Curve:
-    return Curve(step="", iterations=[], loss=[])

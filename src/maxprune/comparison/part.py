@@ -24,7 +24,7 @@ from maxprune.results import Record
 from maxprune.runs.parallel import run_all
 from maxprune.runs.workspace import Workspace, place_of
 from maxprune.store.model import load
-from maxprune.store.source import find_named, open_network
+from maxprune.store.source import find_named, is_built, open_network
 
 ROWS = "rows.json"
 
@@ -118,8 +118,8 @@ class Part:
         write_json(folder / ROWS, rows.model_dump(mode="json"))
 
     def _build(self) -> Callable[[], nn.Module] | None:
-        """Builds the network with random weights; a saved model has none."""
-        if self.weights is not None or Path(self.network).is_dir():
+        """Builds the network with random weights; None for one that has others."""
+        if not is_built(self.network, self.weights):
             return None
         return lambda: open_network(self.network)
 

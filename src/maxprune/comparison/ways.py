@@ -20,7 +20,6 @@ from maxprune.errors import StructureError
 from maxprune.modes import copied
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import KeepPlan, least_winning
-from maxprune.planner import NothingToCutError, lowest
 from maxprune.scores import random_scores
 from maxprune.surgery import apply
 from maxprune.surgery.chain import find_chain, find_maxout
@@ -139,15 +138,8 @@ class Scratch:
     def _smaller(self, fits: Fits) -> nn.Module:
         model = self.fresh()
         groups = chosen_groups(self.settings, model, first_inputs(self.data.train, 2))
-        scores = random_scores(groups, self.settings.seed)
-
-        def plan_of(share: float) -> KeepPlan | None:
-            try:
-                return lowest(groups, scores, share, over="each", method=SCRATCH)
-            except NothingToCutError:
-                return None
-
-        plan = least(plan_of, lambda plan: fits(apply(model, plan)), MOST)
+        ranked = Ranked(groups, random_scores(groups, self.settings.seed), SCRATCH, over="each")
+        plan = least(ranked.plan, lambda plan: fits(apply(model, plan)), MOST)
         if plan is None:
             raise StructureError("no share of every group is enough")
         return apply(model, plan)
@@ -180,9 +172,7 @@ class Maxouts:
         return [self._cut] * count if count else [self._same]
 
     def _same(self, model: nn.Module) -> Smaller:
-        self._take(model)
-        self.method.good = [*self.method.good[:-1], model]
-        return same(model)
+        return same(self._take(model))
 
     def _cut(self, model: nn.Module) -> Smaller:
         proposal = self.method.propose(self._take(model))

@@ -12,7 +12,7 @@ from torch import nn
 from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, TrainingDiverged, UsageError, first_line
 from maxprune.measure import accuracy
-from maxprune.results import Curve
+from maxprune.results import NO_CURVE, Curve
 from maxprune.train import Checkpoints, Fitting, Watch, train
 from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
 
@@ -68,7 +68,7 @@ class Trainer:
                 zero_below(model, zero_plan(model, zero).threshold)
             with hold_zeros(model), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                return self._by_hand(model, tick), Curve(step="", iterations=[], loss=[])
+                return self._by_hand(model, tick), NO_CURVE
         total = self.fitting.iterations
         watch = Watch(
             tick=lambda done: tick(done, total),

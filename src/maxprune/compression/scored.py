@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -89,11 +90,13 @@ class Ranked:
         groups: those that can be cut and have a score.
         scores: low for what matters little.
         method: whose scores.
+        over: "all" ranks the channels of all groups together, "each" takes the share of every one.
     """
 
     groups: Sequence[ChannelGroup]
     scores: Scores
     method: str
+    over: Literal["all", "each"] = "all"
 
     @staticmethod
     def by(settings: Compression, model: nn.Module, data: Splits) -> Ranked:
@@ -113,7 +116,7 @@ class Ranked:
             share: in (0, 1).
         """
         try:
-            return lowest(self.groups, self.scores, share, method=self.method)
+            return lowest(self.groups, self.scores, share, self.over, self.method)
         except NothingToCutError:
             return None
 

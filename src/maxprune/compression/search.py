@@ -18,7 +18,7 @@ from maxprune.data.samples import Splits
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, loss_bound
 from maxprune.modes import best_device
-from maxprune.results import Curve, Trial
+from maxprune.results import NO_CURVE, Curve, Trial
 from maxprune.runs.measured import Measured, measure_step, step_name
 from maxprune.runs.workspace import Space, timed
 from maxprune.surgery import apply, remove_dead
@@ -108,7 +108,7 @@ class Search:
         """The network that everything is compared with."""
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
-            network, curve = copy.deepcopy(model).to(best_device()).eval(), _no_curve()
+            network, curve = copy.deepcopy(model).to(best_device()).eval(), NO_CURVE
             if first is not None:
                 network, curve = first.fit(
                     network, derive(self.settings.seed, UNPRUNED), place, self._ticker(UNPRUNED)
@@ -181,7 +181,6 @@ class Search:
     def _measured(
         self, model: nn.Module, name: str, k: int, before: float | None, curve: Curve
     ) -> Measured:
-        curve = curve.model_copy(update={"step": name})
         shape = self.data.input_shape
         measured = measure_step(model, self.data.validation, shape, name, k, curve)
         return measured.model_copy(update={"before": before})
@@ -222,7 +221,3 @@ def _check_zero(model: nn.Module, share: float) -> None:
         zero_plan(model, share)
     except UsageError as error:
         raise _TooManyZerosError(str(error)) from error
-
-
-def _no_curve() -> Curve:
-    return Curve(step="", iterations=[], loss=[])

@@ -265,6 +265,16 @@ class Splits:
         """How many classes there are."""
         return self.train.classes
 
+    @property
+    def tested(self) -> Samples:
+        """What is looked at once, at the end: the validation samples where none are to test."""
+        return self.validation if self.test is None else self.test
+
+    def remarks(self) -> list[str]:
+        """The notes, and what they have to add where there is no test set."""
+        without = "There is no test set: all accuracies are on the validation data."
+        return [*self.notes, *([without] if self.test is None else [])]
+
 
 def check_repeatable(data: Splits) -> None:
     """Refuse samples that differ between two passes: networks are compared sample by sample.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count, percent, probability
 from maxprune.results import Author, Results
 
@@ -23,22 +22,23 @@ def iterations_table(
         published: by the number of the iteration, percent of the multiply-adds that were gone and
             the points of accuracy that were gained.
     """
-    table = Table(
-        title=Text(f"ResNet-56 on {results.dataset}, the authors' first network", style="bold"),
-        caption=Text(
-            f"MACs gone: of the {count(unpruned)} before any cut\n"
-            "accuracy: on the test pictures, after retraining; p: against iteration 1, retrained\n"
-            "published: what the authors report at that iteration, on CIFAR-10 itself: MACs gone, "
-            "and points gained"
-        ),
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        caption_justify="left",
-    )  # fmt: skip
-    for header in (
-        "iteration", "MACs", "gone\n%", "accuracy\n%", "p", "published\ngone %",
+    table = plain_table(
+        f"ResNet-56 on {results.dataset}, the authors' first network",
+        f"MACs gone: of the {count(unpruned)} before any cut\n"
+        "accuracy: on the test pictures, after retraining; p: against iteration 1, retrained\n"
+        "published: what the authors report at that iteration, on CIFAR-10 itself: MACs gone, "
+        "and points gained",
+    )
+    figures(
+        table,
+        "iteration",
+        "MACs",
+        "gone\n%",
+        "accuracy\n%",
+        "p",
+        "published\ngone %",
         "published\npoints",
-    ):  # fmt: skip
-        table.add_column(header, justify="right", no_wrap=True)
+    )
     base = results.baseline
     rows: list[tuple[int, float, float | None]] = [(base.macs, base.accuracy, None)]
     rows += [(step.macs, step.accuracy, step.p_value) for step in results.steps]
@@ -55,20 +55,23 @@ def iterations_table(
 
 def authors_table(found: Sequence[Author]) -> Table:
     """The authors' own networks on the same test pictures, and ours of the same size."""
-    table = Table(
-        title=Text("The authors' own networks on the same test pictures", style="bold"),
-        caption=Text(
-            "retrained: after as many epochs on our pictures as ours had\n"
-            "ours: the first of ours with at most as many MACs; p: between the two, the retrained "
-            "one where there is one"
-        ),
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        caption_justify="left",
-    )  # fmt: skip
-    for header in (
-        "iteration", "MACs", "gone\n%", "theirs\n%", "retrained\n%", "ours\nMACs", "ours\n%", "p"
-    ):  # fmt: skip
-        table.add_column(header, justify="right", no_wrap=True)
+    table = plain_table(
+        "The authors' own networks on the same test pictures",
+        "retrained: after as many epochs on our pictures as ours had\n"
+        "ours: the first of ours with at most as many MACs; p: between the two, the retrained "
+        "one where there is one",
+    )
+    figures(
+        table,
+        "iteration",
+        "MACs",
+        "gone\n%",
+        "theirs\n%",
+        "retrained\n%",
+        "ours\nMACs",
+        "ours\n%",
+        "p",
+    )
     for author in found:
         table.add_row(
             str(author.iteration + 1), count(author.macs), percent(100 * author.removed),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import statistics
 
 from matplotlib.ticker import PercentFormatter
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from maxprune.comparison.records import Comparison, Summary
 from maxprune.comparison.settings import CONTROLS, UNCUT
 from maxprune.report.figure import CYCLE, GREY, INK, looks, new_figure, svg
+from maxprune.report.plain import figures, plain_table
 
 NAMES = {"parameters": "parameters", "macs": "MACs"}
 MARKERS = "osD^vP*X<>"
@@ -20,25 +19,18 @@ MARKERS = "osD^vP*X<>"
 def comparison_table(found: Comparison) -> Table:
     """A part for every size, a row for every method, in the order of `ordered`."""
     seeds = len(found.starts)
-    table = Table(
-        title=Text(
-            f"{found.network} on {found.dataset}; sizes in {NAMES[found.by]}", style="bold"
-        ),
-        caption=Text(
-            f"means over {seeds} seed{'s' if seeds != 1 else ''}"
-            + (", ± standard deviation" if seeds > 1 else "")
-            + f"; before, after: {found.tested} accuracy before and after retraining\n"
-            "worse: in how many seeds significantly worse than unpruned (randomization test)\n"
-            "order: validation accuracy over all sizes, then the controls; nothing is chosen on "
-            "the test set"
-        ),
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        caption_justify="left",
-    )  # fmt: skip
+    table = plain_table(
+        f"{found.network} on {found.dataset}; sizes in {NAMES[found.by]}",
+        f"means over {seeds} seed{'s' if seeds != 1 else ''}"
+        + (", ± standard deviation" if seeds > 1 else "")
+        + f"; before, after: {found.tested} accuracy before and after retraining\n"
+        "worse: in how many seeds significantly worse than unpruned (randomization test)\n"
+        "order: validation accuracy over all sizes, then the controls; nothing is chosen on "
+        "the test set",
+    )
     table.add_column("size", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    for header in ("params\n%", "MACs\n%", "before\n%", "after\n%", "worse"):
-        table.add_column(header, justify="right", no_wrap=True)
+    figures(table, "params\n%", "MACs\n%", "before\n%", "after\n%", "worse")
     start = statistics.fmean(s.accuracy for s in found.starts)
     spread = statistics.stdev(s.accuracy for s in found.starts) if seeds > 1 else None
     table.add_row("whole", "unpruned", "100.0", "100.0", "-", _accuracy(start, spread), "-")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from maxprune.difference import Difference
+from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count, percent
 
 RANGES = 6  # runs of indices that are shown of one layer
@@ -25,10 +24,9 @@ def difference_tables(found: Difference, every: bool = False) -> Iterator[Render
     yield Text(found.factory, style="bold")
     for step in found.steps:
         yield Text(f"  {step}")
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("layer", overflow="fold")
-    for header in ("before", "after", "cut"):
-        table.add_column(header, justify="right", no_wrap=True)
+    figures(table, "before", "after", "cut")
     table.add_column("neurons that went, as first numbered", overflow="fold")
     for layer in found.layers:
         if every or layer.before != layer.after:

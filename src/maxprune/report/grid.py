@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from maxprune.report.figure import BLUE, CYCLE, GREEN, GREY, INK, VERMILLION, looks, new_figure, svg
+from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import probability
 from maxprune.results import AliveCurve, TableCell
 
@@ -26,21 +26,17 @@ def grid_table(cells: Sequence[TableCell], title: str) -> Table:
         title: printed above.
     """
     seeds = max((len(cell.seeds) for cell in cells), default=0)
-    table = Table(
-        title=Text(title, style="bold"),
-        caption=Text(
-            f"accuracy: mean over {seeds} seed{'s' if seeds != 1 else ''} of the test accuracy, ± "
-            "standard deviation\nlast: of the last iteration's weights, as the paper takes them\n"
-            "p: randomization test against the network without maxout, smallest and largest"
-            f"{CONTROL if any(cell.step == 'control' for cell in cells) else ''}"
-        ),
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0), title_justify="left",
-        caption_justify="left",
-    )  # fmt: skip
+    table = plain_table(
+        title,
+        f"accuracy: mean over {seeds} seed{'s' if seeds != 1 else ''} of the test accuracy, ± "
+        "standard deviation\nlast: of the last iteration's weights, as the paper takes them\n"
+        "p: randomization test against the network without maxout, smallest and largest"
+        f"{CONTROL if any(cell.step == 'control' for cell in cells) else ''}",
+        between=0,
+    )
     for header in ("network", "step"):
         table.add_column(header, no_wrap=True)
-    for header in ("removed\n%", "zeroed\n%", "accuracy\n%", "paper\n%", "last\n%", "p"):
-        table.add_column(header, justify="right", no_wrap=True)
+    figures(table, "removed\n%", "zeroed\n%", "accuracy\n%", "paper\n%", "last\n%", "p")
     previous = None
     for index, cell in enumerate(cells):
         name = f"{cell.network}-{cell.fc}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from maxprune.inspection import KS, Inspection, Layer, MaxoutGain
+from maxprune.report.plain import plain_table
 from maxprune.report.words import count, percent
 
 SHOWN = 4  # names in one cell
@@ -32,7 +32,7 @@ def inspection_tables(found: Inspection, every: bool = False) -> Iterator[Render
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = plain_table()
     for column in columns:
         left = column in LEFT
         table.add_column(

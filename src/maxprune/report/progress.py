@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol
 
@@ -81,6 +82,10 @@ class Steps:
         self.bars.update(self.whole, completed=finished)
         if not self.console.is_terminal and done > before:
             self._say(name, done, total, finished)
+
+    def of(self, totals: Mapping[str, int], name: str, done: int) -> None:
+        """A part, whose total is known by its name, is `done`; never more than that total."""
+        self.report(name, min(done, totals[name]), totals[name])
 
     def finished(self, step: MeasuredStep) -> None:
         """A step of a network being pruned is done: a line that stays."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from maxprune.report.plain import plain_table
 from maxprune.report.rows import Row, rows
 from maxprune.report.words import percent, probability
 from maxprune.results import Results
@@ -43,17 +43,11 @@ def steps_table(results: Results) -> Table:
 
 def _empty(results: Results) -> Table:
     """The table with its title, its caption and the column of names, which alone may wrap."""
-    table = Table(
-        title=Text(f"{results.study}: {results.network} on {results.dataset}", style="bold"),
-        caption=Text(
-            "before, after: test accuracy before and after retraining\n"
-            "p: randomization test against the unpruned network"
-        ),
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 0),
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        f"{results.study}: {results.network} on {results.dataset}",
+        "before, after: test accuracy before and after retraining\n"
+        "p: randomization test against the unpruned network",
+        between=0,
     )
     table.add_column("step", min_width=8, overflow="fold")
     return table

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count, percent
 from maxprune.results import Results, Search, Trial
 
@@ -28,15 +27,12 @@ def trial_line(trial: Trial) -> str:
 
 def trials_table(found: Search) -> Table:
     """Every trial of a search, a row each."""
-    table = Table(
-        title=Text(f"How it was found: {found.goal}", style="bold"),
-        caption=Text(f"on {count(found.samples)} validation samples; {EXPLANATION}"),
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        caption_justify="left",
-    )  # fmt: skip
+    table = plain_table(
+        f"How it was found: {found.goal}",
+        f"on {count(found.samples)} validation samples; {EXPLANATION}",
+    )
     table.add_column("trial", overflow="fold")
-    for header in ("params", "MACs", "before\n%", "after\n%", "loss\n<=", "taken"):
-        table.add_column(header, justify="right", no_wrap=True)
+    figures(table, "params", "MACs", "before\n%", "after\n%", "loss\n<=", "taken")
     for trial in found.trials:
         table.add_row(*trial_cells(trial))
     return table

@@ -83,7 +83,8 @@ def measure_step(
         name=name, k=k, parameters=parameters(model), nonzero=nonzero(model),
         macs=macs(model, shape), before=None, accuracy=percent(right), last=percent(right),
         wrong=(~right).nonzero().flatten().tolist(), seconds=0.0, wins=None,
-        layers=layer_states(model, name), curve=curve,
+        layers=layer_states(model, name),
+        curve=curve.model_copy(update={"step": name}),
     )  # fmt: skip
 
 

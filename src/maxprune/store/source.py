@@ -60,6 +60,11 @@ def open_network(
     return model.eval()
 
 
+def is_built(name: str, weights: str | Path | None) -> bool:
+    """Whether `open_network` would build this network with weights of its own, not trained ones."""
+    return weights is None and not Path(name).is_dir()
+
+
 def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
     """A saved model, by the function that built it; the current folder is looked in, too.
 
