@@ -14,7 +14,7 @@ from maxprune.compression.fit import Fit, Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Report, Search, Told
-from maxprune.compression.settings import Compression
+from maxprune.compression.settings import OWNERS, Compression
 from maxprune.data.images import Dataset
 from maxprune.data.samples import Splits, check_repeatable
 from maxprune.data.spec import DataOptions, of_dataset
@@ -146,9 +146,12 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     """Refuse what cannot work, before any training.
 
     Raises:
-        UsageError: so few validation samples cannot show so small a loss; a layer is not there.
+        UsageError: so few validation samples cannot show so small a loss; a layer is not there; a
+            setting is that of another method.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
+    for name in settings.without_effect():
+        raise UsageError(f"{name} is a setting of {OWNERS[name]}, not of {settings.method}")
     check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)

@@ -17,6 +17,12 @@ MethodName: TypeAlias = Literal[
 ]  # fmt: skip
 METHODS: tuple[str, ...] = get_args(MethodName)
 
+OWNERS = {
+    "k": "maxout", "rounds": "maxout",
+    "share": "a score", "fails": "a score", "iterations": "a score", "keep_last": "a score",
+    "components": "pls", "representation": "pls", "memory": "pls",
+}  # fmt: skip
+
 Budget: TypeAlias = Annotated[int, Field(ge=1)] | None
 
 
@@ -91,9 +97,17 @@ class Compression(Settings):
         both = set(self.layers) & set(self.skip)
         if both:
             raise UsageError(f"layer {min(both)!r} is both to be cut and to be skipped")
-        if self.iterations and self.method == "maxout":
-            raise UsageError("iterations are those of a score; a maxout has rounds")
         return self
+
+    def without_effect(self) -> list[str]:
+        """The settings that were changed, but are those of another method."""
+        mine = (self.method,) if self.method == "maxout" else (self.method, "a score")
+        fields = type(self).model_fields
+        return [
+            name
+            for name, owner in OWNERS.items()
+            if owner not in mine and getattr(self, name) != fields[name].default
+        ]
 
     def budgets(self) -> dict[str, float]:
         """The budgets that are set, by the name of what they limit."""

@@ -1,0 +1,57 @@
+"""The command line: bad input is one line and leaves nothing, and there is help."""
+
+from pathlib import Path
+
+import pytest
+from command_line import call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("demo", "--k", "3"), "does not divide"),
+        (("demo", "--k", "1"), "at least k = 2"),
+        (("demo", "--layer", "fc9"), "no layer 'fc9'"),
+        (("demo", "--layer", "fc2"), "output layer"),
+        (("demo", "--weights", "120"), "between 0 and 100"),
+        (("demo", "--weights", "many"), "between 0 and 100"),
+        (("demo", "--weights", "0.7"), "percentage: 70, not 0.7"),
+        (("demo", "--weights", "99.99", "--fc", "16"), "takes every weight"),
+        (("demo", "--iterations", "0"), "at least 1"),
+        (("demo", "--k", "two"), "--help"),
+        (("demo", "--nonsense"), "--nonsense"),
+        (("frobnicate",), "frobnicate"),
+        (("reproduce", "table1", "--network", "vgg"), "mfc, mc"),
+        (("reproduce", "table1", "--fc", "0"), "--fc"),
+        (("reproduce", "table1", "--fc", "10", "--dataset", "digits"), "does not divide"),
+        (("reproduce", "table1", "--seeds", "0"), "--seeds"),
+        (("reproduce", "table1", "--jobs", "-1"), "--jobs"),
+        (("demo", "--weights", "0.5%", "--k", "3"), "does not divide"),
+        (("reproduce", "table1", "--dataset", "imagenet"), "imagenet"),
+        (("reproduce", "table1", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("reproduce", "table1", "--accounting", "--network", "vgg"), "mfc, mc"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, error = call(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert error.count("\n") == 1
+    assert words in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("reproduce",)])
+def test_without_a_command_there_is_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    code, out, _ = call(monkeypatch, capsys, *arguments)
+    assert code == 0
+    assert "Commands:" in out

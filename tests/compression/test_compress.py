@@ -1,0 +1,299 @@
+"""One's own network made smaller: what is taken, what is taken back, what is never looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from quick import QUICK
+from torch import nn
+
+import maxprune
+from maxprune import Compressed, Compression
+from maxprune.compress import Run, settings_of
+from maxprune.data import Dataset
+from maxprune.data.samples import Splits
+from maxprune.errors import OutputError
+from maxprune.measure import accuracy, correct, loss_bound, macs, parameters
+from maxprune.networks import Maxout, lenet5
+from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan
+from maxprune.results import Results
+from maxprune.train import Fitting
+
+
+@pytest.fixture(scope="module", params=["maxout", "magnitude", "random"])
+def found(request: pytest.FixtureRequest, trained: nn.Module, data: Dataset) -> Compressed:
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    result = maxprune.compress(trained, data, method=request.param, **QUICK)
+    assert all(torch.equal(value, before[n]) for n, value in trained.state_dict().items())
+    return result
+
+
+def test_the_network_is_smaller_and_every_figure_is_its_own(
+    found: Compressed, trained: nn.Module, data: Dataset
+) -> None:
+    results = found.results
+    assert parameters(found.model) < 0.9 * parameters(trained)
+    assert results.baseline.accuracy == accuracy(trained, data.test)
+    assert results.baseline.name == "unpruned"
+    last = found.steps[-1]
+    assert last.accuracy == accuracy(found.model, data.test)
+    assert (last.parameters, last.macs) == (
+        parameters(found.model), macs(found.model, data.input_shape)
+    )  # fmt: skip
+    search = results.details.search
+    assert search is not None
+    right = correct(trained, data.test), correct(found.model, data.test)
+    assert search.test_loss_bound == pytest.approx(loss_bound(*right))
+    assert found.model(data.test.batch(torch.arange(2))[0]).shape == (2, 10)
+    assert not found.model.training
+
+
+def test_what_loses_too_much_is_taken_back_and_the_smallest_is_kept(found: Compressed) -> None:
+    taken = [trial for trial in found.trials if trial.taken]
+    assert all(trial.loss_bound < 8 for trial in taken)
+    assert all(trial.loss_bound >= 8 for trial in found.trials if not trial.taken)
+    assert found.steps[-1].parameters == min(trial.parameters for trial in taken)
+    if "channels" in found.trials[0].title:
+        assert sum(not trial.taken for trial in found.trials) <= 3
+    names = [step.name for step in found.steps]
+    assert set(names) <= {trial.step for trial in taken}
+    sizes = [step.parameters for step in found.steps]
+    assert sizes == sorted(sizes, reverse=True) or "k=" in found.trials[0].title
+
+
+def test_the_plans_lead_from_the_network_to_the_smaller_one(
+    found: Compressed, trained: nn.Module
+) -> None:
+    model = trained
+    for plan in found.plans[len(maxprune.lineage(trained).plans) :]:
+        model = maxprune.apply(model, plan)
+    assert [p.shape for p in model.parameters()] == [p.shape for p in found.model.parameters()]
+
+
+def test_it_is_written_whole(found: Compressed, tmp_path: Path) -> None:
+    found.write(tmp_path)
+    assert Results.read(tmp_path / "results.json") == found.results
+    x = found.data.validation
+    opened = maxprune.load(tmp_path / "model")
+    assert torch.equal(correct(opened, x), correct(found.model, x))
+    page = (tmp_path / "report.html").read_text()
+    assert "How it was found" in page
+    assert "Tango" in page
+    for trial in found.trials:
+        assert trial.title in page
+
+
+def test_equal_seeds_give_equal_networks_and_a_killed_search_goes_on(
+    trained: nn.Module, data: Dataset, tmp_path: Path
+) -> None:
+    """Killed after its second trial, then resumed: the same trials, the same network."""
+    settings = Compression(method="magnitude", **QUICK)
+
+    class KilledError(Exception):
+        pass
+
+    told: list[str] = []
+
+    def kill(trial: Any) -> None:
+        told.append(trial.step)
+        if len(told) == 2:
+            raise KilledError
+
+    whole = maxprune.compress(trained, data, settings)
+    with pytest.raises(KilledError):
+        maxprune.compress(trained, data, settings, folder=tmp_path, run=Run(told=kill))
+    resumed = maxprune.compress(trained, data, settings, folder=tmp_path)
+    assert resumed.trials == whole.trials
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name])
+    with pytest.raises(OutputError, match="settings share"):
+        maxprune.compress(trained, data, settings, folder=tmp_path, share=0.3)
+    with pytest.raises(OutputError, match="with --resume"):
+        maxprune.compress(trained, data, settings, folder=tmp_path, run=Run(resume=False))
+
+
+@pytest.mark.parametrize("method", ["maxout", "magnitude"])
+def test_a_budget_is_met_and_not_by_far(trained: nn.Module, data: Dataset, method: str) -> None:
+    most = parameters(trained) // 2
+    found = maxprune.compress(
+        trained, data, method=method, max_parameters=most, epochs=0.5, batch=32
+    )
+    assert parameters(found.model) <= most
+    assert all(trial.taken for trial in found.trials)
+    if method == "magnitude":
+        assert parameters(found.model) > 0.9 * most
+    search = found.results.details.search
+    assert search is not None
+    assert (search.keep_accuracy, search.missed) == (None, [])
+    assert search.goal == f"at most {most:,} parameters"
+
+
+def test_a_network_within_its_budget_is_left_alone(trained: nn.Module, data: Dataset) -> None:
+    found = maxprune.compress(trained, data, max_macs=10**9)
+    assert found.trials == []
+    assert found.steps == []
+    assert parameters(found.model) == parameters(trained)
+
+
+def test_a_budget_that_cannot_be_met_gives_the_smallest(trained: nn.Module, data: Dataset) -> None:
+    found = maxprune.compress(
+        trained, data, max_bytes=100, max_macs=10**9, layers=["fc1"], k=2, rounds=1, epochs=0.1
+    )
+    search = found.results.details.search
+    assert search is not None
+    assert search.missed == ["bytes"]
+    assert found.model.get_submodule("fc1").out_features == 16
+
+
+def test_a_latency_is_measured_here(trained: nn.Module, data: Dataset) -> None:
+    found = maxprune.compress(trained, data, max_latency_ms=1e4)
+    assert found.trials == []
+    tight = maxprune.compress(
+        trained, data, max_latency_ms=1e-6, layers=["fc1"], k=2, rounds=1, epochs=0.1
+    )
+    assert all(trial.latency_ms > 0 for trial in tight.trials)
+    assert tight.results.details.search.missed == ["latency_ms"]
+
+
+def test_a_maxout_that_fails_is_tried_with_a_smaller_k(trained: nn.Module, data: Dataset) -> None:
+    """A fit function that ruins the network as long as k = 4 stands."""
+
+    def fit(model: nn.Module, splits: Splits) -> None:
+        units = [m.k for m in model.modules() if isinstance(m, Maxout)]
+        if 4 in units:
+            model.get_submodule("fc2").weight.data.zero_()
+        else:
+            maxprune.train(model, splits.train, Fitting.of_epochs(3, len(splits.train), batch=32))
+
+    found = maxprune.compress(trained, data, layers=["fc1"], rounds=1, fit=fit, keep_accuracy=20.0)
+    titles = [(trial.title, trial.taken) for trial in found.trials]
+    assert titles[:2] == [("fc1 k=4", False), ("fc1 k=2", True)]
+    assert all(title != "fc1 k=4" for title, _ in titles[1:])
+
+
+def test_after_the_last_layer_comes_another_round(trained: nn.Module, data: Dataset) -> None:
+    found = maxprune.compress(
+        trained, data, layers=["fc1", "conv2"], k=2, epochs=0.1, keep_accuracy=100, rounds=2
+    )
+    assert [trial.title for trial in found.trials] == [
+        "fc1 k=2", "fc1 k=1", "conv2 k=2", "conv2 k=1"
+    ] * 2  # fmt: skip
+    assert found.model.get_submodule("fc1").out_features == 32 // 4
+    assert found.model.get_submodule("conv2").out_channels == 8 // 4
+    assert maxprune.lineage(found.model).kept()["conv2"][0] < 4
+
+
+def test_only_the_named_layers_are_cut_and_the_skipped_are_not(
+    trained: nn.Module, data: Dataset
+) -> None:
+    found = maxprune.compress(
+        trained, data, method="magnitude", layers=["conv2"], max_parameters=4000, epochs=0.1
+    )
+    assert found.model.get_submodule("conv2").out_channels < 8
+    assert found.model.get_submodule("fc1").out_features == 32
+    found = maxprune.compress(
+        trained, data, method="random", skip=["fc1", "conv1"], max_parameters=4000, epochs=0.1
+    )
+    assert found.model.get_submodule("fc1").out_features == 32
+    assert found.model.get_submodule("conv1").out_channels == 4
+
+
+def test_single_weights_go_at_the_end(trained: nn.Module, data: Dataset) -> None:
+    found = maxprune.compress(
+        trained,
+        data,
+        layers=["fc1"],
+        k=2,
+        rounds=1,
+        zero=0.5,
+        epochs=2,
+        batch=32,
+        keep_accuracy=100,
+    )
+    assert [type(plan) for plan in found.plans[:3]] == [MaxoutPlan, KeepPlan, ZeroPlan]
+    assert found.steps[-1].zeroed == pytest.approx(0.5, abs=0.01)
+    assert found.trials[-1].title == "weights 50%"
+    chosen = maxprune.compress(
+        trained, data, layers=["fc1"], k=2, rounds=1, zero="auto", epochs=0.5, keep_accuracy=100
+    )
+    assert chosen.trials[-1].title.startswith("weights ")
+
+
+def test_nothing_is_decided_on_the_test_set(trained: nn.Module, data: Dataset) -> None:
+    """Other test pictures, the same search."""
+    settings = Compression(method="magnitude", zero="auto", **QUICK)
+    one = maxprune.compress(trained, data, settings)
+    other = Dataset("digits", data.train, data.test.subset(torch.arange(20)))
+    two = maxprune.compress(trained, other, settings)
+    assert one.trials == two.trials
+    assert one.results.baseline.accuracy != two.results.baseline.accuracy
+
+
+def test_frozen_layers_stay_frozen_also_after_a_kill(data: Dataset, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = lenet5(fc=16, conv=(2, 4))
+    net.conv1.weight.requires_grad_(False)
+    settings = Compression(method="magnitude", layers=("fc1",), **QUICK | {"keep_accuracy": 100})
+    frozen = settings.model_copy(update={"max_parameters": 500})
+    whole = maxprune.compress(net, data, frozen)
+
+    def kill(trial: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        maxprune.compress(net, data, frozen, folder=tmp_path, run=Run(told=kill))
+    again = maxprune.compress(net, data, frozen, folder=tmp_path)
+    assert again.trials == whole.trials
+    assert torch.equal(again.model.conv1.weight, net.conv1.weight)
+
+
+class Unexported(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(5), nn.Flatten(), nn.Linear(200, 10)
+        )
+
+
+def test_a_network_that_cannot_be_exported_keeps_its_results(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = maxprune.factory(Unexported)()
+    monkeypatch.setattr("maxprune.store.build._found", lambda name: Unexported)
+    found = maxprune.compress(net, data, k=2, rounds=1, epochs=0.2, keep_accuracy=100)
+    found.write(tmp_path)
+    written = Results.read(tmp_path / "results.json")
+    assert written.steps == found.steps
+    if not (tmp_path / "model.onnx").exists():
+        assert written.details.notes[-1].startswith("There is no ONNX file: ")
+    assert (tmp_path / "report.html").exists()
+
+
+def test_the_network_is_trained_first_if_asked(data: Dataset) -> None:
+    torch.manual_seed(1)
+    net = lenet5(fc=16, conv=(2, 4))
+    first = Fitting.of_epochs(6, len(data.train), batch=32)
+    found = maxprune.compress(
+        net,
+        data,
+        layers=["fc1"],
+        k=2,
+        rounds=1,
+        run=Run(first=first),
+        epochs=0.5,
+        keep_accuracy=100,
+    )
+    assert found.results.baseline.accuracy > 70 > accuracy(net, data.test)
+
+
+def test_a_budget_takes_the_place_of_the_default_rule_and_both_may_stand() -> None:
+    from maxprune.compress import DEFAULT
+
+    assert settings_of(DEFAULT, {}).keep_accuracy == 0.5
+    assert settings_of(DEFAULT, {"max_macs": 5}).keep_accuracy is None
+    both = settings_of(DEFAULT, {"max_macs": 5, "keep_accuracy": 1})
+    assert both.goal() == (
+        "lose less than 1 points of accuracy with 95% confidence, at most 5 MACs"
+    )

@@ -1,0 +1,132 @@
+"""The user's own loaders and training function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from quick import QUICK
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import maxprune
+from maxprune.data import Dataset
+from maxprune.data.samples import Loaded, Splits
+from maxprune.errors import UsageError
+from maxprune.measure import accuracy
+from maxprune.networks import lenet5
+
+
+def own_splits(data: Dataset, test: bool = True) -> Splits:
+    def loader(images: Any, shuffle: bool) -> Loaded:
+        x, y = images.batch(torch.arange(len(images)))
+        return Loaded(DataLoader(TensorDataset(x, y), 64, shuffle=shuffle), "own", 10)
+
+    rest, validation = data.holdout(300, 0)
+    return Splits(
+        "own", loader(rest, True), loader(validation, False),
+        loader(data.test, False) if test else None, data.input_shape,
+    )  # fmt: skip
+
+
+def test_loaders_and_no_test_set(trained: nn.Module, data: Dataset) -> None:
+    splits = own_splits(data, test=False)
+    found = maxprune.compress(trained, splits, method="magnitude", **QUICK)
+    again = maxprune.compress(trained, splits, method="magnitude", **QUICK)
+    assert found.trials == again.trials
+    assert len(found.trials) > 2
+    search = found.results.details.search
+    assert search.test_loss_bound is None
+    assert search.samples == 300
+    assert "There is no test set" in found.results.details.notes[-1]
+    assert found.steps[-1].accuracy == accuracy(found.model, splits.validation)
+
+
+def ruin(model: nn.Module, splits: Splits) -> None:
+    model.get_submodule("conv1").weight.data.fill_(torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("fit", "error", "says"),
+    [
+        (lambda model, data: 1 / 0, UsageError, "your fit function failed: ZeroDivisionError"),
+        (lambda model, data: 3, UsageError, "your fit function gives a int"),
+        (lambda model, data: nn.Linear(2, 2), UsageError, "changed the shape of the network"),
+    ],
+)  # fmt: skip
+def test_a_fit_function_that_misbehaves(
+    trained: nn.Module, data: Dataset, fit: Callable[..., Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        maxprune.compress(trained, data, fit=fit, keep_accuracy=5.0)
+
+
+def test_a_retraining_that_breaks_off_is_a_trial_that_was_not_taken(
+    trained: nn.Module, data: Dataset
+) -> None:
+    calls = iter(range(99))
+
+    def fit(model: nn.Module, splits: Splits) -> None:
+        if next(calls) == 1:
+            ruin(model, splits)
+
+    found = maxprune.compress(
+        trained, data, method="magnitude", fit=fit, keep_accuracy=100, share=0.3, fails=2
+    )
+    broken = found.trials[1]
+    assert (broken.taken, broken.accuracy, broken.loss_bound) == (False, None, None)
+    assert "conv1.weight is not finite" in broken.reason
+    assert found.trials[0].taken
+    assert len(found.trials) > 2
+
+
+def test_the_epoch_is_chosen_on_other_samples_than_the_networks(data: Dataset) -> None:
+    splits = maxprune.data.spec.of_dataset(data)
+    sets = [splits.train, splits.validation, splits.stopping]
+    assert [len(s) for s in sets] == [1228, 144, 65]
+    pictures = [{bytes(p.numpy()) for p in s.images.pixels} for s in sets]
+    assert not pictures[1] & pictures[2]
+    judged = []
+
+    class Counted:
+        def __init__(self, samples: Any, name: str) -> None:
+            self.samples, self.name = samples, name
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.samples, name)
+
+        def __len__(self) -> int:
+            return len(self.samples)
+
+        def batches(self, *args: Any) -> Any:
+            judged.append(self.name)
+            return self.samples.batches(*args)
+
+    from dataclasses import replace
+
+    watched = replace(
+        splits, validation=Counted(splits.validation, "v"), stopping=Counted(splits.stopping, "s")
+    )
+    torch.manual_seed(0)
+    maxprune.compress(
+        lenet5(fc=8, conv=(2, 4)), watched, layers=["fc1"], k=2, rounds=1, epochs=3,
+        keep_accuracy=100,
+    )  # fmt: skip
+    assert judged.count("s") == 6
+    assert judged.count("v") <= 6  # before and after each of two steps, and the start
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_samples_whose_order_changes_are_refused(
+    trained: nn.Module, data: Dataset, part: str
+) -> None:
+    from dataclasses import replace
+
+    splits = own_splits(data)
+    shuffled = Loaded(
+        DataLoader(TensorDataset(*data.test.batch(torch.arange(300))), 64, shuffle=True), "x", 10
+    )
+    with pytest.raises(UsageError, match=f"the {part} data differ between two passes"):
+        maxprune.compress(trained, replace(splits, **{part: shuffled}), keep_accuracy=5.0)

@@ -1,0 +1,140 @@
+"""Networks made smaller by a score: shares, iterations, heads, what pls keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import maxprune
+from maxprune.compression.settings import METHODS
+from maxprune.data import Dataset
+from maxprune.errors import StructureError, UsageError
+from maxprune.networks import vgg_small
+from maxprune.plan import KeepPlan
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "maxout"])
+def test_a_score_takes_its_share_so_many_times(
+    method: str, trained: nn.Module, data: Dataset
+) -> None:
+    torch.manual_seed(0)
+    net = trained if method != "bn-scale" else vgg_small(size=28, colours=1)
+    found = maxprune.compress(net, data, method=method, share=0.1, iterations=2, epochs=0.05)
+    assert [trial.taken for trial in found.trials] == [True, True]
+    assert found.results.details.search.goal == "at most 2 iterations"
+    plans = [plan for plan in found.plans if isinstance(plan, KeepPlan)]
+    assert len(plans) == 2
+    assert {plan.method for plan in plans} == {method}
+    gone = sum(len(plans[0].removed(layer)) for layer in plans[0].keep)
+    # Of 36 channels without the last convolution, of 96, of 36 or 40 that are ever zero, of 44.
+    assert gone == {"pls": 3, "bn-scale": 9, "apoz": 3}.get(method, 4)
+
+
+def test_pls_leaves_the_last_convolution_of_a_vgg_like_network_whole(
+    trained: nn.Module, data: Dataset
+) -> None:
+    def cut(**changes: Any) -> set[str]:
+        found = maxprune.compress(trained, data, share=0.5, iterations=1, epochs=0.05, **changes)
+        return {layer for plan in found.plans for layer in plan.keep}
+
+    assert "conv2" not in cut(method="pls")
+    assert "conv2" in cut(method="pls", keep_last=False)
+    assert "conv2" in cut(method="pls", layers=["conv2", "fc1"])
+    assert "conv2" not in cut(method="magnitude", keep_last=True)
+    assert "conv2" in cut(method="magnitude")
+
+
+@pytest.mark.parametrize("method", ["pls", "apoz", "skeletonization", "magnitude"])
+def test_a_search_ends_where_nothing_is_left_to_cut(
+    method: str, trained: nn.Module, data: Dataset
+) -> None:
+    found = maxprune.compress(
+        trained, data, method=method, share=0.9, max_parameters=1, epochs=0.05, keep_last=False
+    )
+    assert found.results.details.search.missed == ["parameters"]
+    assert found.model.fc1.out_features == 1
+    assert found.model.conv1.out_channels == 1 or method == "apoz"  # none of it is ever zero
+
+
+def test_a_named_layer_may_be_used_up(trained: nn.Module, data: Dataset) -> None:
+    found = maxprune.compress(
+        trained, data, method="magnitude", layers=["conv1", "fc1"], share=0.5,
+        max_parameters=1, epochs=0.05,
+    )  # fmt: skip
+    assert (found.model.conv1.out_channels, found.model.conv2.out_channels) == (1, 8)
+    assert found.model.fc1.out_features == 1
+
+
+def test_a_score_that_has_nothing_to_say_is_refused(data: Dataset) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.GELU(), nn.Linear(8, 10))
+    with pytest.raises(StructureError, match="apoz has nothing to say of any channel"):
+        maxprune.compress(net, data, method="apoz", share=0.5, iterations=1)
+
+
+def test_milliseconds_are_not_searched_by(trained: nn.Module, data: Dataset) -> None:
+    """The budget of MACs is met at once; that of time never, and each step cuts its whole share."""
+    found = maxprune.compress(
+        trained, data, method="magnitude", share=0.3, max_macs=10**7, max_latency_ms=1e-9,
+        epochs=0.05, iterations=2,
+    )  # fmt: skip
+    assert [trial.title for trial in found.trials] == ["-13 channels", "-9 channels"]
+
+
+def test_what_pls_keeps_of_the_samples_has_a_limit(trained: nn.Module, data: Dataset) -> None:
+    how = {"method": "pls", "share": 0.3, "iterations": 1, "epochs": 0.05}
+    held = maxprune.compress(trained, data, **how)
+    kept = maxprune.compress(trained, data, memory=2**18, **how)
+    assert [p.keep for p in held.plans] == [p.keep for p in kept.plans]
+    with pytest.raises(UsageError, match="1,024 bytes of memory do not hold one batch of features"):
+        maxprune.compress(trained, data, memory=1024, **how)
+
+
+class Attending(nn.Module):
+    """Attention with its heads in an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_heads, self.size = 4, 3
+        self.qkv, self.out = nn.Linear(12, 36), nn.Linear(12, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, _ = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, self.size).permute(2, 0, 3, 1, 4)
+        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).reshape(b, n, -1))
+
+
+class Attentive(nn.Module):
+    """Attention over the rows of a digit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.attention = nn.Linear(28, 12), Attending()
+        self.last = nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.attention(self.into(x.flatten(1, 2))).mean(1))
+
+
+def test_heads_may_be_used_up(data: Dataset) -> None:
+    torch.manual_seed(0)
+    found = maxprune.compress(
+        Attentive(), data, method="magnitude", heads=["attention"], layers=["attention.qkv"],
+        share=0.5, max_parameters=1, epochs=0.05,
+    )  # fmt: skip
+    assert found.model.attention.num_heads == 1
+
+
+def test_heads_go_in_a_search() -> None:
+    found = maxprune.compress(
+        Attentive(), maxprune.data.load("digits"), method="random", heads=["attention"],
+        layers=["attention.qkv"], max_parameters=1000, epochs=0.1, share=0.3,
+    )  # fmt: skip
+    assert found.model.attention.num_heads == 3
+    with pytest.raises(UsageError, match="heads are cut by a score"):
+        maxprune.compress(
+            Attentive(), maxprune.data.load("digits"), heads=["attention"], keep_accuracy=5.0
+        )
