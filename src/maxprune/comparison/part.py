@@ -72,6 +72,11 @@ class Part:
         """Of the folder."""
         return f"{self.method or UNPRUNED}-seed{self.seed}"
 
+    @property
+    def after(self) -> str:
+        """The unpruned network of its seed."""
+        return replace(self, method="").name if self.method else ""
+
     def length(self) -> int:
         """The iterations of all trainings."""
         first, each = self.comparing.train_epochs, self.comparing.how.epochs
@@ -128,14 +133,14 @@ class Part:
 
         Its factory is known, since the network was opened here before.
         """
-        place = place_of(folder.with_name(replace(self, method="").name), UNPRUNED)
+        place = place_of(folder.with_name(self.after), UNPRUNED)
         return load(place).to(best_device())
 
 
 def run_parts(
     part: Part, seeds: int, folder: Path, jobs: int, heard: Callable[[Part, int], None]
 ) -> list[Rows]:
-    """Run all seeds and methods, `jobs` at a time: first the unpruned networks, then the rest.
+    """Run all seeds and methods, `jobs` at a time; each after the unpruned network of its seed.
 
     Args:
         part: what all parts share.
@@ -148,10 +153,7 @@ def run_parts(
         MaxpruneError: a part failed; what is finished is kept.
     """
     every = all_parts(part, seeds)
-    starts = [one for one in every if not one.method]
-    others = [one for one in every if one.method]
-    run_all(starts, folder, jobs, heard)
-    run_all(others, folder, jobs, heard)
+    run_all(every, folder, jobs, heard)
     return [_read(folder / one.name / ROWS) for one in every]
 
 

@@ -11,7 +11,7 @@ import os
 import queue
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -29,6 +29,10 @@ class Piece(Protocol):
     @property
     def name(self) -> str:
         """Of its folder, and in messages."""
+
+    @property
+    def after(self) -> str:
+        """The name of the piece that has to be done before this one is begun; "" for none."""
 
     def length(self) -> int:
         """The training iterations of the whole piece."""
@@ -55,7 +59,8 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
     """Do all pieces, `jobs` at a time; those done before are left as they are.
 
     Args:
-        pieces: in the order in which they are begun.
+        pieces: in the order in which they are begun, but that one waits for the piece it comes
+            after, which stands before it.
         folder: each piece has its own folder in it.
         jobs: processes side by side.
         heard: called with a piece and the training iterations it has done so far.
@@ -75,17 +80,24 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
     running: dict[str, tuple[P, Any]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                piece = waiting.pop(0)
-                work = (piece, folder / piece.name, messages)
-                process = context.Process(target=_process, args=work, name=piece.name)
+            while len(running) < jobs and (free := _next(waiting, running)) is not None:
+                waiting.remove(free)
+                work = (free, folder / free.name, messages)
+                process = context.Process(target=_process, args=work, name=free.name)
                 process.start()
-                running[piece.name] = piece, process
+                running[free.name] = free, process
             _listen(messages, running, heard)
     finally:
         for _, process in running.values():
             process.terminate()
             process.join()
+
+
+def _next(waiting: Sequence[P], running: Container[str]) -> P | None:
+    """The first piece that waits for no other."""
+    undone = {piece.name for piece in waiting}
+    free = (p for p in waiting if p.after not in undone and p.after not in running)
+    return next(free, None)
 
 
 def _listen(

@@ -30,6 +30,11 @@ class Filling:
         """The cell's."""
         return self.cell.name
 
+    @property
+    def after(self) -> str:
+        """It waits for no other."""
+        return ""
+
     def length(self) -> int:
         """The iterations of all its trainings."""
         return self.cell.recipe().trainings() * self.cell.training.iterations
