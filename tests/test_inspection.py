@@ -8,12 +8,12 @@ import json
 import pytest
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 from zoo import ZOO, Kind
 
 import maxprune
 from maxprune.errors import StructureError, UsageError
-from maxprune.inspection import Inspection, inspect
+from maxprune.inspection import Inspection, inspect, maxout_gains
 from maxprune.measure import macs, parameters
 from maxprune.plan import MaxoutPlan
 from maxprune.report.inspection import inspection_tables
@@ -126,3 +126,40 @@ def test_what_is_read_as_json_is_what_was_found() -> None:
     assert content["groups"][1]["members"][1] == {
         "name": "fc1", "side": "in", "start": 0, "each": 16
     }  # fmt: skip
+
+
+class Switching(nn.Module):
+    """Dropout as a function of its own mode, and a part that stands in a Sequential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = nn.Linear(6, 8)
+        self.part = nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.dropout(torch.relu(self.own(x)), training=self.training)
+        return self.part(x)
+
+
+def test_no_maxout_is_promised_where_none_can_be_put() -> None:
+    """A graph cannot switch between training and evaluation; a Sequential can."""
+    reasons = {gain.layer: gain.reason for gain in inspect(Switching(), (6,)).maxouts}
+    assert "does something else in training" in reasons["own"]
+    assert reasons["part.0"] == ""
+    wide = apply(Switching(), MaxoutPlan(layer="part.0", k=2))
+    assert [gain.layer for gain in maxout_gains(wide, torch.randn(2, 6), ks=[3])] == [
+        "own", "part.0", "part.2",
+    ]  # fmt: skip
+
+
+def test_a_network_that_cannot_be_traced_is_refused_without_another_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Dependent(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            h = self[0](x)
+            return self[1](h * 2 if h.sum() > 0 else h)
+
+    with pytest.raises(StructureError, match="cannot be traced"):
+        inspect(Dependent(nn.Linear(4, 8), nn.Linear(8, 2)), (4,))
+    assert capfd.readouterr() == ("", "")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from maxprune.compression.fit import Fit, Trainer
+from maxprune.compression.fit import Fit, Trainer, name_of
 from maxprune.compression.methods import make_method
 from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Report, Search, Told
 from maxprune.compression.settings import OWNERS, Compression
-from maxprune.data.images import Dataset
 from maxprune.data.samples import Splits, check_repeatable
-from maxprune.data.spec import DataOptions, of_dataset
+from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
 from maxprune.measure import correct, loss_bound, percent
@@ -37,7 +36,7 @@ DEFAULT = Compression(keep_accuracy=0.5)
 
 def compress(
     model: nn.Module,
-    data: Dataset | Splits,
+    data: Data,
     settings: Compression = DEFAULT,
     fit: Fit | Fitting | None = None,
     folder: str | Path | None = None,
@@ -51,8 +50,9 @@ def compress(
 
     Args:
         model: a trained classifier; it is not changed.
-        data: what to retrain on, judge by and test on; of a `Dataset` a tenth of the training
-            set is held out to judge by, and nothing is augmented.
+        data: what to retrain on, judge by and test on: (train, validation, test) loaders, a folder
+            of pictures or another name that the command takes, or a `Dataset`, of which a tenth of
+            the training set is held out to judge by, and nothing is augmented.
         settings: method, stop rule and retraining; without any, the maxout method, and less than
             0.5 points of accuracy lost with 95% confidence.
         fit: your own training, called with the network and the data for every retraining. It
@@ -73,11 +73,7 @@ def compress(
         OutputError: the folder holds another run or cannot be written.
     """
     asked = settings_of(settings, changes)
-    splits = (
-        data
-        if isinstance(data, Splits)
-        else of_dataset(data, DataOptions(augment=(), seed=asked.seed))
-    )
+    splits = as_splits(data, asked.seed)
     run = run or Run()
     check_settings(asked, splits, model)
     fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
@@ -91,7 +87,7 @@ def compress(
             "settings": asked.model_dump(mode="json"),
             "training": {"by": type(fitting).__name__, **fitting.model_dump()},
             "first": run.first.model_dump() if run.first else None,
-            "fit": _own(own),
+            "fit": None if own is None else name_of(own),
         }  # fmt: skip
         space = Workspace(Path(folder), identity, resume=run.resume)
     trainer = Trainer(splits, fitting, own)
@@ -146,12 +142,13 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     """Refuse what cannot work, before any training.
 
     Raises:
-        UsageError: so few validation samples cannot show so small a loss; a layer is not there; a
-            setting is that of another method.
+        UsageError: weights are not finite; so few validation samples cannot show so small a loss;
+            a layer is not there; a setting is that of another method.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
     for name in settings.without_effect():
         raise UsageError(f"{name} is a setting of {OWNERS[name]}, not of {settings.method}")
+    check_weights(model)
     check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)
@@ -165,6 +162,22 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
             f"points: even equal answers leave {least:.2f}; give more of them, or a larger "
             "keep_accuracy"
         )
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse a network whose state is not finite numbers alone.
+
+    Raises:
+        UsageError: it has other state, or a value is not finite.
+    """
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise UsageError(
+                f"the network keeps {name!r}, a {type(value).__name__}, in its state; only tensors "
+                "can be saved and checked"
+            )
+        if not is_lazy(value) and not bool(value.isfinite().all()):
+            raise UsageError(f"{name} of the network is not finite; train it again")
 
 
 def _finished(search: Search, last: str, command: str) -> Compressed:
@@ -184,7 +197,7 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
         else loss_bound(base.right(count), tested[last].right(count)),
         missed=search.sizes[last].over(settings.budgets()),
     )  # fmt: skip
-    training = {**search.trainer.fitting.about(), "test samples": count}
+    training = {**search.trainer.about(), "test samples": count}
     details = as_details(list(tested.values()), environment(torch.get_num_threads()), training)
     results = Results(
         study="compress", dataset=data.name, network=type(search.taken[UNPRUNED].model).__name__,
@@ -209,9 +222,3 @@ def _tested(search: Search, name: str) -> Measured:
             "wrong": (~right).nonzero().flatten().tolist(),
         }
     )  # fmt: skip
-
-
-def _own(fit: Callable[..., Any] | None) -> str | None:
-    if fit is None:
-        return None
-    return f"{getattr(fit, '__module__', '')}:{getattr(fit, '__qualname__', type(fit).__name__)}"

@@ -15,6 +15,7 @@ from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
 from maxprune.records import Settings
 from maxprune.surgery.chain import find_chain, trace
+from maxprune.surgery.insert import check_place, runs_alike
 from maxprune.surgery.members import chain_members, target
 from maxprune.surgery.narrow import width
 from maxprune.surgery.trial import channel_groups
@@ -127,7 +128,10 @@ def inspect(
     shape = tuple(input_shape)
     if not shape or any(type(size) is not int or size < 1 for size in shape):
         raise UsageError(f"an input shape is a row of numbers from 1, such as 3,32,32, not {shape}")
-    x = example_inputs(model, shape, kind)
+    try:
+        x = example_inputs(model, shape, kind)
+    except RuntimeError as error:
+        raise UsageError(f"an input of shape {shape} does not fit into memory") from error
     groups = channel_groups(model, x, skip, heads)
     costs = layer_costs(model, x)
     total = sum(cost.parameters for cost in costs)
@@ -138,7 +142,7 @@ def inspect(
         macs=sum(cost.macs for cost in costs),
         layers=tuple(_layer(cost, groups, total) for cost in costs),
         groups=groups,
-        maxouts=_gains(model, costs, total, set(skip)),
+        maxouts=_gains(model, costs, set(skip), KS),
     )
 
 
@@ -165,43 +169,65 @@ def _layer(cost: LayerCost, groups: Sequence[ChannelGroup], total: int) -> Layer
     )  # fmt: skip
 
 
-def _gains(
-    model: nn.Module, costs: Sequence[LayerCost], total: int, skip: set[str]
+def maxout_gains(
+    model: nn.Module, inputs: Tensor, skip: Collection[str] = (), ks: Sequence[int] = KS
 ) -> tuple[MaxoutGain, ...]:
-    """The gain of a maxout behind every layer, the largest first; then those that cannot be."""
+    """What a maxout would bring behind every layer, the largest first; then those that cannot be.
+
+    Args:
+        model: the network; it runs once in evaluation mode.
+        inputs: (batch, ...) that it takes.
+        skip: layers that are not to be cut.
+        ks: neurons per unit.
+    """
+    return _gains(model, layer_costs(model, inputs.to(device_of(model))), set(skip), ks)
+
+
+def _gains(
+    model: nn.Module, costs: Sequence[LayerCost], skip: set[str], ks: Sequence[int]
+) -> tuple[MaxoutGain, ...]:
     graph: fx.Graph | StructureError
+    alike = False
     try:
         graph = trace(model)
+        alike = runs_alike(model, graph)
     except StructureError as error:
         graph = error
-    named = {cost.name: cost for cost in costs}
-    gains = [
-        _gain(model, graph, layer, k, named, total, skip)
-        for layer in weighted_layers(model)
-        for k in KS
-    ]
+    named, gains = {cost.name: cost for cost in costs}, []
+    for layer in weighted_layers(model):
+        reason, members = _room(model, graph, alike, layer)
+        reason = "it is to be skipped" if layer in skip else reason
+        gains += [_gain(model, layer, k, named, reason, members) for k in ks]
     return tuple(sorted(gains, key=lambda gain: (bool(gain.reason), -gain.parameters)))
 
 
-def _gain(
-    model: nn.Module, graph: fx.Graph | StructureError, layer: str, k: int,
-    costs: dict[str, LayerCost], total: int, skip: set[str],
-) -> MaxoutGain:  # fmt: skip
-    before = neurons(weighted_layers(model)[layer])
-    reason = "it is to be skipped" if layer in skip else ""
+def _room(
+    model: nn.Module, graph: fx.Graph | StructureError, alike: bool, layer: str
+) -> tuple[str, tuple[Member, ...]]:
+    """Why no maxout can stand behind a layer, empty if one can; and what it would narrow."""
     try:
         if isinstance(graph, StructureError):
             raise graph
         chain = find_chain(model, layer, graph)
         if chain.maxout is not None:
-            reason = f"it feeds the maxout {chain.maxout!r} already"
-        members = chain_members(model, chain)
+            return f"it feeds the maxout {chain.maxout!r} already", ()
+        if not alike:
+            check_place(model, chain)
+        return "", chain_members(model, chain)
     except StructureError as error:
-        reason = str(error)
+        return str(error), ()
+
+
+def _gain(
+    model: nn.Module, layer: str, k: int, costs: dict[str, LayerCost], reason: str,
+    members: Sequence[Member],
+) -> MaxoutGain:  # fmt: skip
+    before = neurons(weighted_layers(model)[layer])
     reason = reason or (f"k = {k} does not divide its {before} neurons" if before % k else "")
     if reason:
         return MaxoutGain(layer=layer, neurons=before, k=k, reason=reason)
     gone = before - before // k
+    total = sum(cost.parameters for cost in costs.values())
     parameters = sum(_parameters(model, member, gone) for member in members)
     macs = sum(_macs(model, member, gone, costs) for member in members)
     return MaxoutGain(

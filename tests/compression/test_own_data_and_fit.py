@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from quick import QUICK
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import maxprune
+from maxprune.compress import Run
 from maxprune.data import Dataset
 from maxprune.data.samples import Loaded, Splits
 from maxprune.errors import UsageError
+from maxprune.lineage import lineage
 from maxprune.measure import accuracy
 from maxprune.networks import lenet5
+from maxprune.plan import KeepPlan
+from maxprune.train import Fitting
 
 
 def own_splits(data: Dataset, test: bool = True) -> Splits:
@@ -53,7 +58,9 @@ def ruin(model: nn.Module, splits: Splits) -> None:
     [
         (lambda model, data: 1 / 0, UsageError, "your fit function failed: ZeroDivisionError"),
         (lambda model, data: 3, UsageError, "your fit function gives a int"),
-        (lambda model, data: nn.Linear(2, 2), UsageError, "changed the shape of the network"),
+        (lambda model, data: nn.Linear(2, 2), UsageError, "changed the shape or the type"),
+        (lambda model, data: model.double(), UsageError, "changed the shape or the type"),
+        (lambda model, data: sys.exit("no"), UsageError, "fit function failed: SystemExit: no"),
     ],
 )  # fmt: skip
 def test_a_fit_function_that_misbehaves(
@@ -130,3 +137,61 @@ def test_samples_whose_order_changes_are_refused(
     )
     with pytest.raises(UsageError, match=f"the {part} data differ between two passes"):
         maxprune.compress(trained, replace(splits, **{part: shuffled}), keep_accuracy=5.0)
+
+
+def test_loaders_and_names_are_data(trained: nn.Module, data: Dataset) -> None:
+    own = own_splits(data)
+    loaders = own.train.loader, own.validation.loader, own.test.loader
+    how = {**QUICK, "method": "random", "iterations": 1, "keep_accuracy": None, "epochs": 0.1}
+    as_tuple = maxprune.compress(trained, loaders, **how)
+    named = dict(zip(("train", "val", "test"), loaders, strict=True))
+    assert maxprune.compress(trained, named, **how).trials == as_tuple.trials
+    assert "chosen on the validation loader" in as_tuple.results.details.notes[0]
+    assert maxprune.compress(trained, "digits", **how).results.dataset == "digits"
+    with pytest.raises(UsageError, match="the data: a Tensor is no"):
+        maxprune.compress(trained, torch.zeros(3), **how)
+
+
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.hidden, self.out = nn.Embedding(9, 8), nn.Linear(32, 12), nn.Linear(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.hidden(self.table(x).flatten(1))))
+
+
+@pytest.mark.parametrize("method", ["maxout", "magnitude", "pls"])
+def test_a_network_on_whole_numbers(method: str) -> None:
+    def words(count: int, seed: int) -> DataLoader:
+        x = torch.randint(0, 9, (count, 4), generator=torch.Generator().manual_seed(seed))
+        return DataLoader(TensorDataset(x, x[:, 0] % 3), 32)
+
+    loaders = words(128, 0), words(128, 1), words(64, 2)
+    found = maxprune.compress(Words(), loaders, method=method, keep_accuracy=100, epochs=0.5)
+    assert found.steps[-1].macs < found.results.baseline.macs == 32 * 12 + 12 * 3
+
+
+def test_what_an_own_training_gives_back_keeps_its_origin(data: Dataset) -> None:
+    """Results name the function, and no training that was not."""
+
+    def anew(model: nn.Module, splits: Splits) -> nn.Module | None:
+        if model.fc1.out_features < 16:
+            return None
+        other = lenet5.__wrapped__(fc=16, conv=(2, 4))  # as the user's own class has it
+        other.load_state_dict(model.state_dict())
+        return other
+
+    how = {"method": "random", "layers": ["fc1"], "share": 0.5, "iterations": 1}
+    found = maxprune.compress(lenet5(fc=16, conv=(2, 4)), data, fit=fits, **how)
+    assert [type(plan) for plan in found.plans] == [KeepPlan]
+    training = found.results.details.training
+    assert training.keys() == {"by", "test samples"}
+    assert training["by"].endswith("fits")
+    start = Run(first=Fitting.of_epochs(1, 10))
+    found = maxprune.compress(lenet5(fc=16, conv=(2, 4)), data, fit=anew, run=start, **how)
+    assert lineage(found.models["unpruned"]).factory == "maxprune.networks.lenet:lenet5"
+
+
+def fits(model: nn.Module, splits: Splits) -> None:
+    pass

@@ -118,3 +118,29 @@ def test_a_network_that_does_not_fit_the_images(data: Dataset) -> None:
         maxprune.compress(lenet5(classes=5), data, epochs=0.1, keep_accuracy=100)
     with pytest.raises(UsageError, match="does not fit the images: RuntimeError"):
         maxprune.compress(vgg(), data, keep_accuracy=5.0)
+
+
+class Extra(nn.Linear):
+    def get_extra_state(self) -> dict[str, int]:
+        return {"seen": 3}
+
+
+def test_a_state_that_is_not_finite_tensors_is_refused(data: Dataset) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Linear(10, 10))
+    net[1].weight.data[0, 0] = torch.nan
+    with pytest.raises(UsageError, match=r"1\.weight of the network is not finite"):
+        maxprune.compress(net, data, keep_accuracy=5.0)
+    net = nn.Sequential(nn.Flatten(), Extra(784, 10), nn.Linear(10, 10))
+    with pytest.raises(UsageError, match=r"keeps '1\._extra_state', a dict"):
+        maxprune.compress(net, data, keep_accuracy=5.0)
+
+
+def test_a_network_that_gives_more_in_training_is_for_an_own_function(data: Dataset) -> None:
+    class Aside(nn.Sequential):
+        def forward(self, x: Tensor) -> Any:
+            x = super().forward(x)
+            return (x, x) if self.training else x
+
+    net = Aside(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))
+    with pytest.raises(UsageError, match="in training the network gives a tuple"):
+        maxprune.compress(net, data, method="random", share=0.5, iterations=1)

@@ -167,6 +167,13 @@ def missing(): return part(9), part(6, classes=2)
 def shapes(): return part(9), part(6, size=5)
 def empty(): return part(9), []
 def fails(): raise OSError("no disk")
+def exits(): raise SystemExit("no data")
+def ragged(): return [*part(5), *part(5, size=5)], part(6)
+class Broken(list):
+    def __iter__(self):
+        yield from part(5)
+        raise ValueError("corrupt record")
+def broken(): return Broken(), part(6)
 def whole():
     import maxprune
     return maxprune.data.load("digits")
@@ -215,12 +222,15 @@ def test_functions_that_give_loaders(own: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("one", UsageError, "gives a DataLoader; it gives"),
+        ("one", UsageError, "a DataLoader is no"),
         ("once", UsageError, "cannot be gone through twice"),
         ("missing", DataError, "class 2 is in train or validation, not in both"),
         ("shapes", DataError, r"inputs of validation are \(1, 5, 5\), not \(1, 4, 4\)"),
         ("empty", DataError, "validation gives nothing"),
         ("fails", UsageError, "failed: OSError: no disk"),
+        ("exits", UsageError, "failed: SystemExit: no data"),
+        ("ragged", DataError, r"inputs of train are \(1, 5, 5\), not \(1, 4, 4\)"),
+        ("broken", DataError, "train failed: ValueError: corrupt record"),
     ],
 )
 def test_functions_that_give_something_else(own: Path, name: str, error: Any, says: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from small_networks import nested
-from torch import nn
+from torch import Tensor, nn
 
 from maxprune.measure import macs, nonzero, parameters
+from maxprune.measure.layers import layer_costs
 from maxprune.networks import lenet5
 from maxprune.plan import MaxoutPlan
 from maxprune.surgery import apply
@@ -62,3 +63,39 @@ def test_parameters_count_once_and_nonzero_without_the_zeros() -> None:
     assert (parameters(model), nonzero(model)) == (24, 21)
     model[1].weight = model[0].weight
     assert (parameters(model), nonzero(model)) == (15, 12)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_a_recurrent_layer_is_the_products_of_its_gates(kind: str, gates: int) -> None:
+    layer = getattr(nn, kind)(8, 16, batch_first=True)
+    assert macs(layer, (5, 8)) == 5 * gates * 16 * (8 + 16)
+    assert torch.backends.mkldnn.is_available() == torch.backends.mkldnn.enabled
+
+
+def test_attention_is_its_projections_and_its_two_products() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    projections, attention, after = 5 * 8 * (24 + 8), 2 * 5 * 5 * 8, 2 * 5 * 8 * 16
+    assert macs(layer, (5, 8)) == projections + attention + after
+    assert sum(c.macs for c in layer_costs(layer, torch.randn(3, 5, 8))) == macs(layer, (5, 8))
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_whole_numbers_go_in_as_samples() -> None:
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2))
+    assert macs(net, torch.zeros(7, 3, dtype=torch.long)) == 24
+
+
+class Listed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 6), nn.Linear(6, 3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_a_list_of_layers_costs_nothing_itself() -> None:
+    costs = layer_costs(Listed(), torch.randn(2, 4))
+    assert [(cost.name, cost.macs) for cost in costs] == [("layers.0", 24), ("layers.1", 18)]

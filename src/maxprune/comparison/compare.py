@@ -13,10 +13,9 @@ from maxprune.comparison.records import Compared, Comparison, Start
 from maxprune.comparison.settings import SCRATCH, Comparing, comparing_of
 from maxprune.comparison.ways import way
 from maxprune.compression.fit import Fit
-from maxprune.data.images import Dataset
 from maxprune.data.order import derive
 from maxprune.data.samples import Splits, check_repeatable
-from maxprune.data.spec import DataOptions, of_dataset
+from maxprune.data.spec import Data, as_splits
 from maxprune.errors import StructureError, UsageError
 from maxprune.modes import copied
 from maxprune.results import Details
@@ -27,7 +26,7 @@ from maxprune.train.loop import check_fits
 
 def compare(
     network: nn.Module | Callable[[], nn.Module],
-    data: Dataset | Splits,
+    data: Data,
     methods: Sequence[str] = Comparing.model_fields["methods"].default,
     sizes: Sequence[float] = Comparing.model_fields["sizes"].default,
     seeds: int = 1,
@@ -43,8 +42,7 @@ def compare(
     Args:
         network: a trained classifier; or a function that builds one, called for every seed, whose
             network is trained first (`train_epochs`).
-        data: what to retrain and score on, judge by and test on; of a `Dataset` a tenth of the
-            training set is held out, and nothing is augmented.
+        data: what to retrain and score on, judge by and test on, as `maxprune.compress` takes it.
         methods: see `Comparing`.
         sizes: shares of the network's size that stay.
         seeds: how many.
@@ -63,7 +61,7 @@ def compare(
     if not callable(network):
         raise UsageError(f"a network is a torch module or a function, not {network!r}")
     build = None if isinstance(network, nn.Module) else network
-    splits = data if isinstance(data, Splits) else of_dataset(data, DataOptions(augment=()))
+    splits = as_splits(data)
     starts: list[Start] = []
     rows: list[Compared] = []
     missing: dict[str, str] = {}

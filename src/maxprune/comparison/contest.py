@@ -137,8 +137,8 @@ class Contest:
         self, model: nn.Module, name: str, before: float | None, curve: Curve
     ) -> Measured:
         k = max((m.k for m in model.modules() if isinstance(m, Maxout)), default=1)
-        shape = self.data.input_shape
-        measured = measure_step(model, self.data.tested, shape, name, k, curve)
+        example = self.data.example
+        measured = measure_step(model, self.data.tested, example, name, k, curve)
         return measured.model_copy(update={"before": before})
 
     def _row(
@@ -160,7 +160,7 @@ class Contest:
 
     def _size(self, model: nn.Module) -> int:
         by_macs = self.comparing.by == "macs"
-        return macs(model, self.data.input_shape) if by_macs else parameters(model)
+        return macs(model, self.data.example) if by_macs else parameters(model)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from maxprune.compression.maxouts import MaxoutMethod, places
 from maxprune.compression.proposal import audited
 from maxprune.compression.scored import Ranked, check_score, chosen_groups, least
 from maxprune.compression.settings import Compression
-from maxprune.data.samples import Splits, first_inputs
+from maxprune.data.samples import Splits
 from maxprune.errors import StructureError
 from maxprune.modes import copied
 from maxprune.networks.weighted import neurons, weighted_layers
@@ -117,7 +117,7 @@ class Shares:
 def _pruner(
     method: str, settings: Compression, data: Splits, model: nn.Module
 ) -> Callable[[float], KeepPlan | None]:
-    groups = chosen_groups(settings, model, first_inputs(data.train, 2))
+    groups = chosen_groups(settings, model, data.example)
     return Pruner(method, model, groups, data, settings.seed).plan
 
 
@@ -137,7 +137,7 @@ class Scratch:
 
     def _smaller(self, fits: Fits) -> nn.Module:
         model = self.fresh()
-        groups = chosen_groups(self.settings, model, first_inputs(self.data.train, 2))
+        groups = chosen_groups(self.settings, model, self.data.example)
         ranked = Ranked(groups, random_scores(groups, self.settings.seed), SCRATCH, over="each")
         plan = least(ranked.plan, lambda plan: fits(apply(model, plan)), MOST)
         if plan is None:
@@ -155,7 +155,7 @@ class Maxouts:
     def __init__(self, settings: Compression, start: nn.Module, data: Splits) -> None:
         if settings.heads:
             raise StructureError("heads are cut by a score, not by a maxout")
-        found = places(settings, start, data.input_shape)
+        found = places(settings, start, data.example)
         self.method = MaxoutMethod(settings, data, found)
         self.dry, self.reached = _Uncounted(settings, data, found), start
         self.waiting = False

@@ -11,6 +11,7 @@ from torch import nn
 
 from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, TrainingDiverged, UsageError, first_line
+from maxprune.lineage import lineage, remember
 from maxprune.measure import accuracy
 from maxprune.results import NO_CURVE, Curve
 from maxprune.train import Checkpoints, Fitting, Watch, train
@@ -81,12 +82,12 @@ class Trainer:
 
     def _by_hand(self, model: nn.Module, tick: Tick) -> nn.Module:
         assert self.own is not None  # noqa: S101  (for the type checker)
-        before = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        before = _outline(model)
         try:
             found = self.own(model, self.data)
         except MaxpruneError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"your fit function failed: {type(error).__name__}: {first_line(error)}"
             ) from error
@@ -96,11 +97,28 @@ class Trainer:
                 f"your fit function gives a {type(trained).__name__}; it trains in place, or gives "
                 "the trained network"
             )
-        after = {name: tuple(value.shape) for name, value in trained.state_dict().items()}
-        if after != before:
-            raise UsageError("your fit function changed the shape of the network; it only trains")
+        if _outline(trained) != before:
+            raise UsageError(
+                "your fit function changed the shape or the type of the weights; it only trains"
+            )
         wrong = [n for n, v in trained.state_dict().items() if not bool(torch.isfinite(v).all())]
         if wrong:
             raise TrainingDiverged(f"{wrong[0]} is not finite after your fit function")
         tick(1, 1)
-        return trained.eval()
+        return remember(trained, lineage(model)).eval()
+
+    def about(self) -> dict[str, int | float | str]:
+        """How it trains, for the results."""
+        if self.own is None:
+            return self.fitting.about()
+        return {"by": name_of(self.own)}
+
+
+def name_of(own: Fit) -> str:
+    """The user's function by module and name."""
+    return f"{getattr(own, '__module__', '')}:{getattr(own, '__qualname__', type(own).__name__)}"
+
+
+def _outline(model: nn.Module) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and type of every tensor of a network."""
+    return {name: (tuple(t.shape), t.dtype) for name, t in model.state_dict().items()}

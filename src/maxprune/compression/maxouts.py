@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from maxprune.compression.proposal import Proposal, audited
 from maxprune.compression.settings import Compression
 from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, StructureError, UsageError
-from maxprune.inspection import inspect
+from maxprune.inspection import MaxoutGain, maxout_gains
 from maxprune.measure import parameters
-from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.networks.weighted import weighted_layers
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.scores import count_wins
 from maxprune.scores.named import every
 from maxprune.surgery import apply
-from maxprune.surgery.chain import find_chain
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,16 @@ class Place:
     ks: tuple[int, ...]
 
 
-def places(settings: Compression, model: nn.Module, shape: tuple[int, ...]) -> list[Place]:
+def places(settings: Compression, model: nn.Module, inputs: Tensor) -> list[Place]:
     """Where a maxout can stand, the largest gain first, or the named layers in their order.
 
+    Args:
+        settings: `layers`, `skip` and the largest `k`, which is halved while it is even.
+        model: the network.
+        inputs: (batch, ...) that it takes.
+
     Raises:
-        UsageError: a layer is named that is not there.
+        UsageError: a layer is named that is not there, or whose neurons no k divides.
         StructureError: no maxout can stand behind a named layer, or behind any.
     """
     known = weighted_layers(model)
@@ -43,28 +48,36 @@ def places(settings: Compression, model: nn.Module, shape: tuple[int, ...]) -> l
     ks = [settings.k]
     while ks[-1] % 2 == 0 and ks[-1] > 2:
         ks.append(ks[-1] // 2)
-    found = []
-    for layer in settings.layers:
-        find_chain(model, layer)
-        found.append(Place(layer, _dividing(ks, neurons(known[layer]))))
-        if not found[-1].ks:
-            raise UsageError(
-                f"k = {settings.k} does not divide the {neurons(known[layer])} neurons of {layer!r}"
-            )
-    if not settings.layers:
-        gains = [g for g in inspect(model, shape, settings.skip).maxouts if not g.reason]
-        order = dict.fromkeys(gain.layer for gain in gains)
-        found = [Place(name, _dividing(ks, neurons(known[name]))) for name in order]
+    gains = maxout_gains(model, inputs, settings.skip, ks)
+    if settings.layers:
+        return [_named(layer, settings.k, gains) for layer in settings.layers]
+    free = dict.fromkeys(gain.layer for gain in gains if not gain.reason)
+    found = [Place(layer, _possible(layer, gains)) for layer in free]
     found = [place for place in found if place.ks]
     if not found:
         raise StructureError(
-            "no layer is left behind which a maxout can stand; another --method may cut more"
+            f"no layer is left behind which a maxout over {' or '.join(map(str, ks))} neurons can "
+            "stand (inspect says why); another --method may cut more"
         )
     return found
 
 
-def _dividing(ks: Sequence[int], count: int) -> tuple[int, ...]:
-    return tuple(k for k in ks if count % k == 0 and count > k)
+def _named(layer: str, k: int, gains: Sequence[MaxoutGain]) -> Place:
+    """A layer that the user named."""
+    ks = _possible(layer, gains)
+    if not ks:
+        mine = [gain for gain in gains if gain.layer == layer]
+        count = mine[0].neurons
+        if all(count % gain.k or count == gain.k for gain in mine):
+            raise UsageError(f"k = {k} does not divide the {count} neurons of {layer!r}")
+        raise StructureError(next(gain.reason for gain in mine if gain.reason))
+    return Place(layer, ks)
+
+
+def _possible(layer: str, gains: Sequence[MaxoutGain]) -> tuple[int, ...]:
+    """The numbers of neurons a unit that leave more than one neuron, the most first."""
+    ks = (g.k for g in gains if g.layer == layer and not g.reason and g.k < g.neurons)
+    return tuple(sorted(ks, reverse=True))
 
 
 class MaxoutMethod:
@@ -119,11 +132,13 @@ class MaxoutMethod:
         return min(self.good, key=parameters)
 
     def _again(self, model: nn.Module) -> list[Place]:
-        """The places of another round."""
-        try:
-            found = places(self.settings, model, self.data.input_shape)
-        except MaxpruneError:
-            return []
+        """The places of another round: a named layer that has none left is passed over."""
+        found: list[Place] = []
+        named: list[tuple[str, ...]] = [(name,) for name in self.settings.layers]
+        for layers in named or [()]:
+            chosen = self.settings.model_copy(update={"layers": layers})
+            with contextlib.suppress(MaxpruneError):
+                found += places(chosen, model, self.data.example)
         return [place for place in found if place.layer not in self.failed]
 
     def _cut(self, model: nn.Module, layer: str) -> nn.Module:

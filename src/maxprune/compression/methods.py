@@ -9,7 +9,7 @@ from maxprune.compression.proposal import Method
 from maxprune.compression.scored import ScoreMethod, chosen_groups
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
-from maxprune.data.samples import Splits, first_inputs
+from maxprune.data.samples import Splits
 from maxprune.errors import UsageError
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.scores.named import SCORES
@@ -25,7 +25,7 @@ def make_method(settings: Compression, data: Splits, model: nn.Module) -> Method
     if settings.method == "maxout":
         if settings.heads:
             raise UsageError("heads are cut by a score, not by a maxout: name another method")
-        return MaxoutMethod(settings, data, places(settings, model, data.input_shape))
+        return MaxoutMethod(settings, data, places(settings, model, data.example))
     return ScoreMethod(settings, data, model)
 
 
@@ -36,16 +36,15 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
         UsageError: a layer is named that is not there or cannot be cut.
         StructureError: nothing can be cut.
     """
-    start = measure_sizes(model, data.input_shape)
+    start = measure_sizes(model, data.example)
     lines = [f"{start.parameters:,} parameters, {start.macs:,} MACs, {start.bytes:,} bytes"]
     if settings.method == "maxout":
-        for i, place in enumerate(places(settings, model, data.input_shape), 1):
+        for i, place in enumerate(places(settings, model, data.example), 1):
             count = neurons(weighted_layers(model)[place.layer])
             ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
             lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
         return lines
-    x = first_inputs(data.train, 2)
-    free = chosen_groups(settings, model, x)
+    free = chosen_groups(settings, model, data.example)
     channels = sum(group.channels for group in free)
     lines.append(
         f"{len(free)} groups of {channels:,} channels; a step removes up to "
@@ -55,7 +54,7 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
     with_last = settings.model_copy(update={"keep_last": False})
     lines += [
         f"{group.name}, the last convolution, is left whole (--cut-last cuts it)"
-        for group in chosen_groups(with_last, model, x)
+        for group in chosen_groups(with_last, model, data.example)
         if group not in free
     ]
     return lines

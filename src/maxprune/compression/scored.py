@@ -14,7 +14,7 @@ from maxprune.compression.proposal import Proposal, audited
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
 from maxprune.data.order import derive
-from maxprune.data.samples import Splits, first_inputs
+from maxprune.data.samples import Splits
 from maxprune.errors import StructureError, UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import NothingToCutError, lowest
@@ -79,7 +79,7 @@ class ScoreMethod:
         return found or plan
 
     def _over(self, model: nn.Module, plan: KeepPlan, budgets: dict[str, float]) -> bool:
-        return bool(measure_sizes(apply(model, plan), self.data.input_shape).over(budgets))
+        return bool(measure_sizes(apply(model, plan), self.data.example).over(budgets))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Ranked:
     @staticmethod
     def by(settings: Compression, model: nn.Module, data: Splits) -> Ranked:
         """The groups that the settings let be cut, scored by their method."""
-        groups = chosen_groups(settings, model, first_inputs(data.train, 2))
+        groups = chosen_groups(settings, model, data.example)
         if not groups:
             return Ranked([], {}, settings.method)
         with torch.random.fork_rng(devices=[]):
@@ -158,7 +158,7 @@ def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[C
         UsageError: a layer or attention is named that is not there or cannot be cut.
         StructureError: nothing can be cut, or the score has nothing to look at.
     """
-    x = first_inputs(data.train, 2)
+    x = data.example
     found = channel_groups(model, x, settings.skip, settings.heads)
     known = {layer for group in found if not group.reason for layer in group.layers}
     known |= {group.name for group in found if not group.reason}

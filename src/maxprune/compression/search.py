@@ -181,13 +181,13 @@ class Search:
     def _measured(
         self, model: nn.Module, name: str, k: int, before: float | None, curve: Curve
     ) -> Measured:
-        shape = self.data.input_shape
-        measured = measure_step(model, self.data.validation, shape, name, k, curve)
+        example = self.data.example
+        measured = measure_step(model, self.data.validation, example, name, k, curve)
         return measured.model_copy(update={"before": before})
 
     def _sizes(self, model: nn.Module) -> Sizes:
         latency = self.settings.max_latency_ms is not None
-        return measure_sizes(model, self.data.input_shape, latency)
+        return measure_sizes(model, self.data.example, latency)
 
     def _is_met(self, name: str) -> bool:
         """Whether there are budgets, and this network is within all of them."""

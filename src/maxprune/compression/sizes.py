@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from safetensors.torch import save as serialise
-from torch import nn
+from torch import Tensor, nn
 
-from maxprune.inspection import example_inputs
 from maxprune.measure import latency_ms, macs, parameters
+from maxprune.modes import device_of
 from maxprune.store.model import METADATA
 
 
@@ -30,10 +30,16 @@ class Sizes:
         return [name for name, most in budgets.items() if getattr(self, name) > most]
 
 
-def measure_sizes(model: nn.Module, shape: tuple[int, ...], latency: bool = False) -> Sizes:
-    """Measure a network; the latency only where it is asked for, since it takes a while."""
+def measure_sizes(model: nn.Module, sample: Tensor, latency: bool = False) -> Sizes:
+    """Measure a network; the latency only where it is asked for, since it takes a while.
+
+    Args:
+        model: the network.
+        sample: (1 or more, ...) of its inputs.
+        latency: whether the milliseconds are measured.
+    """
     tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
     size = len(serialise(tensors, METADATA))
-    one = example_inputs(model, shape)[:1]
+    one = sample[:1].to(device_of(model))
     taken = latency_ms(model, one) if latency else None
-    return Sizes(parameters(model), macs(model, shape), size, taken)
+    return Sizes(parameters(model), macs(model, one), size, taken)

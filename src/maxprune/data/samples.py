@@ -20,7 +20,7 @@ from torch import Tensor
 
 from maxprune.data.images import Images
 from maxprune.data.order import derive
-from maxprune.errors import DataError, UsageError
+from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
 
 Batch = tuple[Tensor, Int[Tensor, " b"]]
 
@@ -173,8 +173,22 @@ class Loaded:
         return self
 
     def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
-        """One pass; the size is the loader's own."""
-        for batch in self.loader:
+        """One pass; the size is the loader's own.
+
+        Raises:
+            DataError: the loader fails, or gives something else than batches.
+        """
+        batches = iter(self.loader)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except MaxpruneError:
+                raise
+            except Exception as error:
+                says = f"{type(error).__name__}: {first_line(error)}"
+                raise DataError(f"{self.name} failed: {says}") from error
             x, y = checked_batch(batch, self.name)
             yield x.to(device), y.to(device)
 
@@ -212,7 +226,7 @@ def fingerprint(samples: Samples) -> str:
     digest = hashlib.sha256()
     for x, y in samples.batches(1000):
         digest.update(y.cpu().contiguous().numpy().tobytes())
-        digest.update(x.cpu().contiguous().numpy().tobytes())
+        digest.update(x.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -264,6 +278,11 @@ class Splits:
     def classes(self) -> int:
         """How many classes there are."""
         return self.train.classes
+
+    @cached_property
+    def example(self) -> Tensor:
+        """(2, ...): the first inputs to train on, to run a network on."""
+        return first_inputs(self.train, 2)
 
     @property
     def tested(self) -> Samples:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from maxprune.data import NAMES, load
 from maxprune.data.folder import read_folder
 from maxprune.data.images import Dataset, Images
-from maxprune.data.samples import Loaded, Pictures, Splits, checked_batch
+from maxprune.data.samples import Loaded, Pictures, Splits
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
 from maxprune.store.source import find_function
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
 STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
 AUGMENTS = ("flip", "crop")
+NAMED = 20  # pictures that could not be read, in a note
 NOT_MIRRORED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 
 
@@ -80,6 +81,32 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
     return _from_folder(Path(spec), options)
 
 
+Data: TypeAlias = Dataset | Splits | str | Path | Sequence[Any] | Mapping[str, Any]
+"""What `as_splits` takes."""
+
+
+def as_splits(data: Data, seed: int = 0) -> Splits:
+    """Training, validation and test samples, in whatever form the data are given.
+
+    Args:
+        data: samples; a dataset, of which a tenth of the training set is held out and nothing is
+            augmented; what `open_data` opens; or (train, validation) or (train, validation, test)
+            loaders of batches (inputs, classes), also as a mapping with these names.
+        seed: of the validation split.
+
+    Raises:
+        UsageError: it is something else.
+        DataError: the data are missing, damaged, or not what is expected.
+    """
+    if isinstance(data, Splits):
+        return data
+    if isinstance(data, Dataset):
+        return of_dataset(data, DataOptions(augment=(), seed=seed))
+    if isinstance(data, str | Path):
+        return open_data(str(data), DataOptions(seed=seed))
+    return _of_loaders("the data", data)
+
+
 def of_dataset(data: Dataset, options: DataOptions = DEFAULT, mirrored: bool = False) -> Splits:
     """A dataset in memory, with a tenth of its training set held out to judge by.
 
@@ -138,7 +165,11 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
         train = rest
         notes.append("There is no val/: a tenth of train/ was held out to judge by.")
     if found.skipped:
-        notes.append(f"{len(found.skipped)} pictures could not be read: {found.skipped[0]}")
+        more = len(found.skipped) - NAMED
+        notes.append(
+            f"{len(found.skipped)} pictures could not be read: {'; '.join(found.skipped[:NAMED])}"
+            + (f"; and {more} more" if more > 0 else "")
+        )
     train, stopping = Dataset(found.name, train, train).holdout(STOPPING, options.seed)
     channels, height, width = (int(n) for n in train.pixels.shape[1:])
     return Splits(
@@ -154,7 +185,7 @@ def _from_function(spec: str, function: Callable[..., Any], options: DataOptions
         found = function()
     except MaxpruneError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{spec} failed: {type(error).__name__}: {first_line(error)}") from error
     if isinstance(found, Dataset):
         return of_dataset(found, options, mirrored=True)
@@ -163,15 +194,18 @@ def _from_function(spec: str, function: Callable[..., Any], options: DataOptions
             f"{spec} gives loaders, which do their own: no size, augmentation, mean, std or "
             "unreadable pictures can be set for them"
         )
-    if isinstance(found, Splits):
-        return found
+    return found if isinstance(found, Splits) else _of_loaders(spec, found)
+
+
+def _of_loaders(spec: str, found: Any) -> Splits:
+    """Two or three loaders."""
     if isinstance(found, Mapping):
         names = [("train",), ("validation", "val"), ("test",)]
         found = [next((found[n] for n in group if n in found), None) for group in names]
     if not isinstance(found, tuple | list) or len(found) not in (2, 3) or None in found[:2]:
         raise UsageError(
-            f"{spec} gives a {type(found).__name__}; it gives (train, validation) or (train, "
-            "validation, test), each a loader of batches (inputs, classes)"
+            f"{spec}: a {type(found).__name__} is no (train, validation) or (train, validation, "
+            "test), each a loader of batches (inputs, classes)"
         )
     loaders = dict(zip(("train", "validation", "test"), found, strict=False))
     return _loaded(spec, {name: part for name, part in loaders.items() if part is not None})
@@ -189,18 +223,23 @@ def _loaded(spec: str, loaders: dict[str, Any]) -> Splits:
                 "give a loader such as torch.utils.data.DataLoader"
             )
         labels: set[int] = set()
-        for batch in loader:
-            x, y = checked_batch(batch, f"{spec}: {name}")
-            shapes.setdefault(name, tuple(x.shape[1:]))
+        for x, y in Loaded(loader, f"{spec}: {name}", 0).batches(0):
+            first = shapes.setdefault("train", tuple(x.shape[1:]))
+            if x.shape[1:] != first:
+                raise DataError(f"{spec}: inputs of {name} are {tuple(x.shape[1:])}, not {first}")
             labels |= set(y.tolist())
         if not labels or min(labels) < 0:
             raise DataError(f"{spec}: {name} gives " + ("a class below 0" if labels else "nothing"))
         most, seen[name] = max(most, max(labels) + 1), labels
     for name, labels in seen.items():
-        if shapes[name] != shapes["train"]:
-            raise DataError(f"{spec}: inputs of {name} are {shapes[name]}, not {shapes['train']}")
         missing = seen["train"] ^ labels
         if missing:
             raise DataError(f"{spec}: class {min(missing)} is in train or {name}, not in both")
     made = {name: Loaded(part, f"{spec}: {name}", most) for name, part in loaders.items()}
-    return Splits(spec, made["train"], made["validation"], made.get("test"), shapes["train"])
+    notes = (
+        "The best epoch of every training was chosen on the validation loader, by which it was "
+        "judged, too.",
+    )
+    return Splits(
+        spec, made["train"], made["validation"], made.get("test"), shapes["train"], notes
+    )  # fmt: skip

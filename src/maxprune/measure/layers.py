@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from maxprune.modes import evaluating
+from maxprune.measure.counter import counted
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,8 @@ def layer_costs(model: nn.Module, inputs: Tensor) -> tuple[LayerCost, ...]:
         module.register_forward_hook(lambda _, __, out, name=name: note(name, out))
         for name, module in model.named_modules()
     ]
-    counter = FlopCounterMode(display=False)
     try:
-        with evaluating(model), torch.no_grad(), counter:
-            model(inputs)
+        counter = counted(model, inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -71,7 +69,7 @@ def layer_costs(model: nn.Module, inputs: Tensor) -> tuple[LayerCost, ...]:
 
 
 def _own_macs(model: nn.Module, counter: FlopCounterMode) -> Counter[str]:
-    """Multiply-adds of each module without those of its children."""
+    """Multiply-adds of each module without those of the modules inside it."""
     total = Counter[str]()
     root = type(model).__name__
     for name, counts in counter.get_flop_counts().items():
@@ -81,7 +79,14 @@ def _own_macs(model: nn.Module, counter: FlopCounterMode) -> Counter[str]:
             total[name.removeprefix(f"{root}.")] = sum(counts.values()) // 2
     own = Counter(total)
     for name in total:
-        parent = name.rpartition(".")[0]
         if name:
-            own[parent] -= total[name]
+            own[_around(name, total)] -= total[name]
     return own
+
+
+def _around(name: str, counted: Container[str]) -> str:
+    """The nearest module around this one that was called itself; a list of modules is not."""
+    parent = name.rpartition(".")[0]
+    while parent and parent not in counted:
+        parent = parent.rpartition(".")[0]
+    return parent

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
-from maxprune.modes import device_of, evaluating
+from maxprune.measure.counter import counted
+from maxprune.modes import device_of
 
 
 def parameters(model: nn.Module) -> int:
@@ -19,20 +19,21 @@ def nonzero(model: nn.Module) -> int:
     return sum(int(p.detach().count_nonzero()) for p in model.parameters())
 
 
-def macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
+def macs(model: nn.Module, sample: Tensor | tuple[int, ...]) -> int:
     """Multiply-adds of one sample through convolutions and matrix products.
 
-    Counted by torch's own counter, which counts two operations for each multiply-add; additions
-    of biases, activations and pooling are not counted.
+    Those of attention and of recurrent layers are counted; additions of biases, activations and
+    pooling are not.
 
     Args:
         model: the network; it runs once in evaluation mode.
-        input_shape: shape of one sample, without the batch.
+        sample: shape of one sample, without the batch, or samples (batch, ...) for a network that
+            does not take zeros of its own type, such as one that begins with an embedding.
     """
-    first = next(model.parameters(), None)
-    kind = torch.float32 if first is None else first.dtype
-    x = torch.zeros(1, *input_shape, dtype=kind, device=device_of(model))
-    counter = FlopCounterMode(display=False)
-    with evaluating(model), torch.no_grad(), counter:
-        model(x)
-    return int(counter.get_total_flops()) // 2
+    if isinstance(sample, Tensor):
+        x = sample[:1].to(device_of(model))
+    else:
+        first = next(model.parameters(), None)
+        kind = torch.float32 if first is None else first.dtype
+        x = torch.zeros(1, *sample, dtype=kind, device=device_of(model))
+    return int(counted(model, x).get_total_flops()) // 2

@@ -63,8 +63,9 @@ def step_name(share: float) -> str:
 
 
 def measure_step(
-    model: nn.Module, samples: Samples, shape: tuple[int, ...], name: str, k: int, curve: Curve
-) -> Measured:
+    model: nn.Module, samples: Samples, sample: Tensor | tuple[int, ...], name: str, k: int,
+    curve: Curve,
+) -> Measured:  # fmt: skip
     """Measure a network of a step.
 
     The accuracy before retraining, that of the last iteration, win counts and seconds are filled
@@ -73,7 +74,7 @@ def measure_step(
     Args:
         model: the network.
         samples: what it is tested on.
-        shape: of one input, without the batch.
+        sample: shape of one input, without the batch, or inputs: what `macs` takes.
         name: of the step.
         k: inputs of a maxout unit, 1 without maxout.
         curve: of its training.
@@ -81,7 +82,7 @@ def measure_step(
     right = correct(model, samples)
     return Measured(
         name=name, k=k, parameters=parameters(model), nonzero=nonzero(model),
-        macs=macs(model, shape), before=None, accuracy=percent(right), last=percent(right),
+        macs=macs(model, sample), before=None, accuracy=percent(right), last=percent(right),
         wrong=(~right).nonzero().flatten().tolist(), seconds=0.0, wins=None,
         layers=layer_states(model, name),
         curve=curve.model_copy(update={"step": name}),

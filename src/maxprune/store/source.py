@@ -197,12 +197,17 @@ def _fill(model: nn.Module, path: Path) -> None:
                 f"{path} does not fit: {key!r} is {tuple(tensors[key].shape)} there and "
                 f"{tuple(value.shape)} in the network"
             )
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UsageError(f"{path} does not fit: {first_line(error)}") from error
 
 
 def _state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UsageError(f"{path} does not exist")
+        raise UsageError(
+            f"{path} is a folder, no file" if path.is_dir() else f"{path} does not exist"
+        )
     if path.suffix == ".safetensors":
         try:
             return parse(read_bytes(path))
@@ -218,6 +223,8 @@ def _state(path: Path) -> dict[str, Tensor]:
     for key in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
+    ):
         raise StoreError(f"{path} holds no state dict: save model.state_dict()")
     return dict(found)

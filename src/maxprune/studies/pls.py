@@ -215,7 +215,7 @@ def _beside(
     """One of them."""
     network = read_author(iteration, root, dataset).to(best_device())
     right = correct(network, ours.samples)
-    size = macs(network, ours.data.input_shape)
+    size = macs(network, ours.data.example)
     steps = ours.results.steps
     place = next((i for i, step in enumerate(steps) if step.macs <= size), None)
     match = None if place is None or iteration == 0 else steps[place]
@@ -261,6 +261,6 @@ def _retrained(
         seed = derive(study.seed, name)
         tick = partial(run.report, name)
         trained, curve = Trainer(data, fitting).fit(network, seed, place, tick)
-        return trained, measure_step(trained, data.tested, data.input_shape, name, 1, curve)
+        return trained, measure_step(trained, data.tested, data.example, name, 1, curve)
 
     return space.step(name, timed(make))[0].to(best_device())

@@ -8,7 +8,6 @@ something that mixes neurons is refused, with the reason.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from maxprune.errors import StructureError, first_line
-from maxprune.modes import device_of, evaluating
+from maxprune.modes import device_of, evaluating, silent
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
 
@@ -131,8 +130,7 @@ def check_traceable(model: nn.Module, inputs: Tensor) -> None:
         trace(model)
     except StructureError as refused:
         try:
-            with evaluating(model), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with evaluating(model), silent():
                 torch.export.export(model, (inputs.to(device_of(model)),), strict=False)
         except Exception:
             raise refused from None

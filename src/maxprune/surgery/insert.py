@@ -7,6 +7,7 @@ Where the neighbours stand in an `nn.Sequential`, so does the maxout; any other 
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import takewhile
 
 from torch import Tensor, fx, nn
 
@@ -44,12 +45,10 @@ def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
         raise StructureError(f"layer {plan.layer!r} feeds the maxout {chain.maxout!r} already")
     if before % plan.k:
         raise UsageError(f"k = {plan.k} does not divide the {before} neurons of {plan.layer!r}")
-    leading: list[Link] = []
-    for link in chain.links:
-        if not issubclass(link.kind, (*ACTIVATIONS, *BATCH_NORMS, *DROPOUTS)):
-            break
-        leading.append(link)
-    anchor = leading[-1].node if leading else chain.node
+    if not runs_alike(model, chain.graph):
+        check_place(model, chain)
+    leading = _leading(chain)
+    anchor = _anchor(chain)
     for link in chain.links[len(leading) :]:
         _merge_batch_norm(model, link, before, plan.k)
     _merge_inputs(find_layer(model, chain.reader), before, plan.k)
@@ -59,10 +58,55 @@ def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
     return _place(model, chain, anchor, name, maxout.train(model.training))
 
 
+def runs_alike(model: nn.Module, graph: fx.Graph) -> bool:
+    """Whether a network does the same in training as in evaluation, its modules' modes aside.
+
+    Args:
+        model: the network.
+        graph: as `trace` gives it in evaluation mode.
+    """
+    try:
+        return str(graph) == str(trace(model, training=True))
+    except StructureError:
+        return False
+
+
+def check_place(model: nn.Module, chain: Chain) -> None:
+    """Refuse a maxout that needs a graph of a network that `runs_alike` says no of.
+
+    Raises:
+        StructureError: it would not stand in an `nn.Sequential`.
+    """
+    if not _in_sequential(model, _anchor(chain)):
+        raise StructureError(
+            f"{type(model).__name__} itself does something else in training than in evaluation, "
+            "which a traced graph cannot switch; make it a module, for example nn.Dropout"
+        )
+
+
+def _leading(chain: Chain) -> list[Link]:
+    """The links in front of the place of a maxout."""
+    kinds = (*ACTIVATIONS, *BATCH_NORMS, *DROPOUTS)
+    return list(takewhile(lambda link: issubclass(link.kind, kinds), chain.links))
+
+
+def _anchor(chain: Chain) -> fx.Node:
+    """The node behind which the maxout stands."""
+    leading = _leading(chain)
+    return leading[-1].node if leading else chain.node
+
+
+def _in_sequential(model: nn.Module, anchor: fx.Node) -> bool:
+    """Whether the maxout can be a child of the Sequential that runs the anchor."""
+    name = str(anchor.target).rpartition(".")[0]
+    parent = model.get_submodule(name) if anchor.op == "call_module" else model
+    return _runs_as_sequential(parent, name, anchor)
+
+
 def _place(model: nn.Module, chain: Chain, anchor: fx.Node, name: str, maxout: Maxout) -> nn.Module:
-    parent_name, _, leaf = str(anchor.target).rpartition(".")
-    parent = model.get_submodule(parent_name) if anchor.op == "call_module" else model
-    if _runs_as_sequential(parent, parent_name, anchor):
+    if _in_sequential(model, anchor):
+        parent_name, _, leaf = str(anchor.target).rpartition(".")
+        parent = model.get_submodule(parent_name)
         children = OrderedDict[str, nn.Module]()
         name = _free_name(parent, name)
         for key, child in parent.named_children():
@@ -71,11 +115,6 @@ def _place(model: nn.Module, chain: Chain, anchor: fx.Node, name: str, maxout: M
                 children[name] = maxout
         parent._modules = dict(children)
         return model
-    if str(chain.graph) != str(trace(model, training=True)):
-        raise StructureError(
-            f"{type(model).__name__} itself does something else in training than in evaluation, "
-            "which a traced graph cannot switch; make it a module, for example nn.Dropout"
-        )
     name = _free_name(model, name)
     model.add_module(name, maxout)
     with chain.graph.inserting_after(anchor):

@@ -61,6 +61,10 @@ class Fitting(Training):
         batch = int(settings.get("batch", cls.model_fields["batch"].default))
         return cls.of_epochs(epochs, samples.iterations(batch) * batch, **settings)
 
+    def about(self) -> dict[str, int | float | str]:
+        """The settings that are in force, for the results; the rate falls by a cosine alone."""
+        return {n: value for n, value in super().about().items() if n not in ("gamma", "power")}
+
     def rate_at(self, iteration: int) -> float:
         """The learning rate at an iteration, counted from 0."""
         rise = round(self.warmup * self.iterations)

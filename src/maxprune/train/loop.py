@@ -326,6 +326,11 @@ def _outputs(model: nn.Module, x: Tensor) -> Tensor:
             f"the network cannot be trained on a batch of {len(x)}: {first_line(error)}; a loader "
             "may drop its last batch (drop_last=True)"
         ) from error
+    if not isinstance(out, Tensor):
+        raise UsageError(
+            f"in training the network gives a {type(out).__name__}, not a row of outputs for each "
+            "sample; train it by your own function (fit)"
+        )
     return out
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from maxprune.train.fitting import Fitting
 
-UNUSED = ("momentum", "warmup", "gamma", "power", "clip")
+UNUSED = ("momentum", "warmup", "clip")
 
 
 class RMSprop(Fitting):
