@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from maxprune._version import __version__
 from maxprune.commands.compare import compare_command
@@ -17,7 +16,7 @@ from maxprune.commands.compress import compress_command
 from maxprune.commands.diff import diff_command
 from maxprune.commands.inspect import inspect_command
 from maxprune.commands.reproduce import reproduce_app
-from maxprune.commands.shared import command_line, percentage
+from maxprune.commands.shared import command_line, percentage, terminal
 from maxprune.errors import MaxpruneError, UsageError
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
@@ -87,7 +86,7 @@ def demo(
     from maxprune.report.progress import Steps
     from maxprune.studies.demo import Demo, run_demo
 
-    console = Console()
+    console = terminal()
     share = percentage("weights", weights)
     share = None if share == "auto" else share
     plan = Demo(fc, layer, k, share, _positive("iterations", iterations), seed)
@@ -96,10 +95,9 @@ def demo(
     with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
         finished = run_demo(plan, out, resume, command_line(), steps.report, steps.finished)
     console.print(steps_table(finished.results))
-    console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
     console.print(
         f"The network: maxprune.load({str(out / 'model')!r}), or {out / 'model.onnx'} anywhere",
-        highlight=False,
         soft_wrap=True,
     )
 

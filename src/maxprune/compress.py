@@ -20,7 +20,7 @@ from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
 from maxprune.measure import correct, loss_bound, percent
-from maxprune.results import Results
+from maxprune.results import Budget, Results
 from maxprune.results import Search as Found
 from maxprune.runs.environment import environment
 from maxprune.runs.identity import of_data, of_network
@@ -196,6 +196,13 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
         test_loss_bound=None if data.test is None
         else loss_bound(base.right(count), tested[last].right(count)),
         missed=search.sizes[last].over(settings.budgets()),
+        budgets=[
+            Budget(
+                name=name, most=most, start=getattr(search.sizes[UNPRUNED], name),
+                reached=getattr(search.sizes[last], name),
+            )
+            for name, most in settings.budgets().items()
+        ],
     )  # fmt: skip
     training = {**search.trainer.about(), "test samples": count}
     details = as_details(list(tested.values()), environment(torch.get_num_threads()), training)

@@ -126,6 +126,19 @@ class Trial(Record):
     reason: str = ""
 
 
+class Budget(Record):
+    """The most of one thing that a network may have, and what it had and has.
+
+    `name` is "parameters", "macs", "bytes" or "latency_ms"; `start` is of the unpruned network,
+    `reached` of the last one.
+    """
+
+    name: str
+    most: Finite
+    start: Finite
+    reached: Finite
+
+
 class Search(Record):
     """How the last network was found: the stop rule, and every trial in its order.
 
@@ -142,6 +155,7 @@ class Search(Record):
     trials: list[Trial]
     test_loss_bound: Finite | None
     missed: list[str] = []
+    budgets: list[Budget] = []
 
 
 class Details(Record):

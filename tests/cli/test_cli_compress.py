@@ -170,6 +170,12 @@ def test_compress_shows_its_plan_and_trains_nothing(
             ("--data", "digits", "--method", "bn-scale", "--iterations", "1"),
             "there is no batch norm in the network for bn-scale to look at",
         ),
+        (("--data", "digits", "--dry-run", "--json"), "--dry-run shows its plan in words"),
+        (("--data", "digits", "--factory", "no.py:x"), "is built anew; a factory is named for a"),
+        (
+            ("--data", "digits", "--fit", "a.py:f", "--rate", "1"),
+            "--rate does nothing beside --fit",
+        ),
         (("--data", "digits", "--zero", "0.7"), "--zero is a percentage: 70, not 0.7"),
         (("--data", "digits", "--augment", "turn"), "no augmentation 'turn'; there are flip, crop"),
         (("--data", "digits", "--mean", "a"), "--mean is a row of numbers"),

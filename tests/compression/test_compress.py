@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from quick import QUICK
+from safetensors.torch import save as save_bytes
 from torch import nn
 
 import maxprune
@@ -19,7 +20,9 @@ from maxprune.errors import OutputError
 from maxprune.measure import accuracy, correct, loss_bound, macs, parameters
 from maxprune.networks import Maxout, lenet5
 from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan
+from maxprune.report.trials import conclusion, trial_cells, trial_headers
 from maxprune.results import Results
+from maxprune.store.model import METADATA
 from maxprune.train import Fitting
 
 
@@ -136,6 +139,9 @@ def test_a_network_within_its_budget_is_left_alone(trained: nn.Module, data: Dat
     assert found.trials == []
     assert found.steps == []
     assert parameters(found.model) == parameters(trained)
+    assert conclusion(found.results)[0] == (
+        "The network is within its budget as it was: nothing was cut."
+    )
 
 
 def test_a_budget_that_cannot_be_met_gives_the_smallest(trained: nn.Module, data: Dataset) -> None:
@@ -145,6 +151,11 @@ def test_a_budget_that_cannot_be_met_gives_the_smallest(trained: nn.Module, data
     search = found.results.details.search
     assert search is not None
     assert search.missed == ["bytes"]
+    size = len(save_bytes(found.model.state_dict(), METADATA))
+    start = len(save_bytes(trained.state_dict(), METADATA))
+    says = conclusion(found.results)
+    assert any(f"bytes: {size:,} of at most 100, {start:,} at the start" in s for s in says)
+    assert says[-1] == "The budget could not be met (bytes); this is the smallest reached."
     assert found.model.get_submodule("fc1").out_features == 16
 
 
@@ -155,7 +166,12 @@ def test_a_latency_is_measured_here(trained: nn.Module, data: Dataset) -> None:
         trained, data, max_latency_ms=1e-6, layers=["fc1"], k=2, rounds=1, epochs=0.1
     )
     assert all(trial.latency_ms > 0 for trial in tight.trials)
-    assert tight.results.details.search.missed == ["latency_ms"]
+    search = tight.results.details.search
+    assert search.missed == ["latency_ms"]
+    assert trial_headers(search)[3] == "ms"
+    assert {float(trial_cells(trial, search)[3]) > 0 for trial in search.trials} == {True}
+    fastest = min(search.trials, key=lambda trial: trial.latency_ms)
+    assert search.budgets[0].reached <= fastest.latency_ms
 
 
 def test_a_maxout_that_fails_is_tried_with_a_smaller_k(trained: nn.Module, data: Dataset) -> None:
@@ -309,3 +325,13 @@ def test_a_budget_takes_the_place_of_the_default_rule_and_both_may_stand() -> No
     assert both.goal() == (
         "lose less than 1 points of accuracy with 95% confidence, at most 5 MACs"
     )
+
+
+def test_a_test_set_that_is_too_small_is_not_blamed_on_the_network(
+    trained: nn.Module, data: Dataset
+) -> None:
+    few = Dataset("digits", data.train, data.test.subset(torch.arange(20)))
+    found = maxprune.compress(
+        trained, few, method="random", share=0.05, iterations=1, epochs=1, keep_accuracy=8.0
+    )
+    assert "20 test samples are too few to show less than 11.9" in conclusion(found.results)[0]

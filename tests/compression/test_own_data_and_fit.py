@@ -21,6 +21,7 @@ from maxprune.lineage import lineage
 from maxprune.measure import accuracy
 from maxprune.networks import lenet5
 from maxprune.plan import KeepPlan
+from maxprune.report.trials import conclusion
 from maxprune.train import Fitting
 
 
@@ -85,6 +86,7 @@ def test_a_retraining_that_breaks_off_is_a_trial_that_was_not_taken(
     broken = found.trials[1]
     assert (broken.taken, broken.accuracy, broken.loss_bound) == (False, None, None)
     assert "conv1.weight is not finite" in broken.reason
+    assert f"Broke off: {broken.step}: {broken.reason}." in conclusion(found.results)
     assert found.trials[0].taken
     assert len(found.trials) > 2
 

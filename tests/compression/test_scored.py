@@ -43,6 +43,7 @@ def test_pls_leaves_the_last_convolution_of_a_vgg_like_network_whole(
     assert "conv2" not in cut(method="pls")
     assert "conv2" in cut(method="pls", keep_last=False)
     assert "conv2" in cut(method="pls", layers=["conv2", "fc1"])
+    assert "conv2" not in cut(method="pls", layers=["conv2", "fc1"], keep_last=True)
     assert "conv2" not in cut(method="magnitude", keep_last=True)
     assert "conv2" in cut(method="magnitude")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from maxprune.commands.on_data import OnData
-from maxprune.commands.shared import AsJson, command_line, names, numbers, takes
+from maxprune.commands.shared import AsJson, command_line, names, numbers, takes, terminal
 
 if TYPE_CHECKING:
     from maxprune.comparison.part import Part
@@ -108,7 +108,7 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     claim(asked.out, part.identity(), asked.resume)
     parts = all_parts(part, asked.seeds)
     totals = {one.name: one.length() for one in parts}
-    with Steps(Console(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
+    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
         found = run_parts(
             part,
             asked.seeds,
@@ -143,7 +143,7 @@ def _show(found: Comparison, out: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
-    console = Console(highlight=False)
+    console = terminal()
     for part in parts:
         console.print(part)
-    console.print(f"\nWritten: {out / 'comparison'}.json, .txt and .svg", highlight=False)
+    console.print(f"\nWritten: {out / 'comparison'}.json, .txt and .svg")

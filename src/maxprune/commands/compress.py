@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from maxprune.commands.on_data import OnData
-from maxprune.commands.shared import AsJson, command_line, percentage, takes
+from maxprune.commands.shared import AsJson, command_line, percentage, takes, terminal
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ class Asked(OnData):
 
         if self.method not in METHODS:
             raise UsageError(f"--method is one of {', '.join(METHODS)}, not {self.method!r}")
+        for name in ("epochs", "rate", "batch", "train_rate") if self.fit else ():
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise UsageError(f"--{name.replace('_', '-')} does nothing beside --fit")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
         budgets = {
@@ -124,42 +127,45 @@ def compress_command(
 
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
-    import torch
-
     from maxprune.compress import Run, check_settings, compress
+    from maxprune.data.order import sow
     from maxprune.data.spec import open_data
     from maxprune.report.progress import Steps
     from maxprune.report.trials import trial_line
     from maxprune.store.source import find_named, open_network
     from maxprune.train import Fitting
 
-    console = Console(stderr=as_json)
+    if dry_run and as_json:
+        raise UsageError("--dry-run shows its plan in words; leave out --json")
+    console = terminal(stderr=as_json)
     settings, epochs = asked.settings(), asked.first_epochs()
-    torch.manual_seed(asked.seed)
+    sow(asked.seed)
     model = open_network(asked.network, asked.weights, asked.factory)
     fit = None if asked.fit is None else find_named(asked.fit)
     data = open_data(asked.data, asked.data_options(asked.seed))
     check_settings(settings, data, model)
-    if dry_run:
-        _show_plan(console, settings, data, model)
-        return
     first = None
     if epochs:
         first = Fitting.of_passes(epochs, data.train, batch=asked.batch, rate=asked.train_rate)
+    if dry_run:
+        _show_plan(console, settings, data, model, asked, epochs)
+        return
     with Steps(console, None, "the search") as steps:
         run = Run(
             report=steps.report,
-            told=lambda trial: console.print(trial_line(trial), highlight=False, soft_wrap=True),
+            told=lambda trial: console.print(trial_line(trial), soft_wrap=True),
             first=first, resume=asked.resume, command=command_line(),
         )  # fmt: skip
         found = compress(model, data, settings, fit=fit, folder=asked.out, run=run)
-    found.write(asked.out)
+    results = found.write(asked.out)
     if as_json:
-        typer.echo(found.results.model_dump_json(indent=1))
-    _show(console, found, asked.out)
+        typer.echo(results.model_dump_json(indent=1))
+    _show(console, replace(found, results=results), asked.out)
 
 
-def _show_plan(console: Console, settings: Compression, data: Splits, model: Any) -> None:
+def _show_plan(
+    console: Console, settings: Compression, data: Splits, model: Any, asked: Asked, epochs: float
+) -> None:
     """What would be tried."""
     from maxprune.compression.methods import planned
 
@@ -169,11 +175,16 @@ def _show_plan(console: Console, settings: Compression, data: Splits, model: Any
     console.print(
         f"{data.name}: {len(data.train):,} samples to train, {len(data.validation):,} to judge by, "
         f"{test}; inputs of {data.input_shape}",
-        highlight=False,
     )
-    console.print(f"until: {settings.goal()}", highlight=False)
+    console.print(f"until: {settings.goal()}")
     for line in planned(settings, data, model):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
+
+    how = f"by {asked.fit}" if asked.fit else f"for up to {settings.epochs:g} epochs"
+    first = f", and first of all for up to {epochs:g} epochs" if epochs and not asked.fit else ""
+    console.print(f"retrained {how} after each step{first}")
+    for note in data.notes:
+        console.print(note)
 
 
 def _show(console: Console, found: Compressed, out: Path) -> None:
@@ -188,14 +199,13 @@ def _show(console: Console, found: Compressed, out: Path) -> None:
         console.print()
     console.print(steps_table(found.results))
     for note in (*conclusion(found.results), *found.results.details.notes):
-        console.print(note, highlight=False)
-    console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(note)
+    console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
     build = lineage(found.model).factory.rpartition(":")[2]
     given = "" if is_marked(found.model) else f", factory={build}"
     console.print(
         f"The network: maxprune.load({str(out / 'model')!r}{given})"
         + (f", or {out / 'model.onnx'} anywhere" if (out / "model.onnx").exists() else ""),
-        highlight=False,
         soft_wrap=True,
     )
     if search is not None and search.missed:

@@ -61,8 +61,10 @@ class OnData:
     fit: Annotated[
         str | None,
         typer.Option(
-            help="my_fit.py:fit, your own training, for every retraining and the first: called "
-            "with the network and the data, it trains in place."
+            help="my_fit.py:fit, your own training, for every retraining and the first: "
+            "fit(network, data) trains in place; data.train.stream(batch, seed) gives batches "
+            "without end, data.validation.batches(size) one pass. --epochs, --rate and --batch "
+            "are not for it."
         ),
     ] = None
     input_shape: Annotated[

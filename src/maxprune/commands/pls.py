@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from maxprune.commands.shared import command_line
+from maxprune.commands.shared import command_line, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json
 
@@ -47,13 +46,13 @@ def cifar10_command(
     from maxprune.studies.pls import Example, run_example
 
     _check(epochs, share)
-    console = Console()
-    with Steps(Console(stderr=True), None, "all iterations") as steps:
+    console = terminal()
+    with Steps(terminal(stderr=True), None, "all iterations") as steps:
         example = Example(epochs, iterations, share, seed)
         found = run_example(example, data, out, _run(steps, resume))
     found.write(out)
     console.print(steps_table(found.results))
-    console.print(f"\nThe page: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
 
 
 def resnet56_command(
@@ -103,9 +102,9 @@ def resnet56_command(
     if epochs is None:
         epochs = FULL if best_device().type == "cuda" else SHORT
     _check(epochs, share)
-    console = Console()
+    console = terminal()
     study = ResNet56(epochs, rate, iterations, share, seed, retrain_authors)
-    with Steps(Console(stderr=True), None, "all iterations") as steps:
+    with Steps(terminal(stderr=True), None, "all iterations") as steps:
         run = _run(steps, resume)
         found = run_resnet56(study, data, out, run)
         found.write(out / "ours")
@@ -118,8 +117,8 @@ def resnet56_command(
     console.print()
     console.print(authors_table(authors))
     for note in found.results.details.notes:
-        console.print(note, highlight=False)
-    console.print(f"\nThe page: {out / 'ours' / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(note)
+    console.print(f"\nThe page: {out / 'ours' / 'report.html'}", soft_wrap=True)
 
 
 def _check(epochs: float, share: float) -> None:

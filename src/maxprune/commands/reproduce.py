@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from maxprune.commands.grid_options import Grid
 from maxprune.commands.pls import cifar10_command, resnet56_command
-from maxprune.commands.shared import AsJson, command_line, takes
+from maxprune.commands.shared import AsJson, command_line, takes, terminal
 from maxprune.files import write_json, write_text
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting
@@ -105,14 +104,14 @@ def figure1_command(
     ]
     _write(grid, "figure1", found)
     write_text(grid.out / "figure1.svg", alive_plot(found))
-    console = Console()
+    console = terminal()
     for curve in found:
         first = next((z for z, a in zip(curve.zeroed, curve.alive, strict=True) if a < 1), None)
         kind = "retrained" if curve.retrained else "thresholds alone"
         says = "none dies" if first is None else f"the first neurons die at {first:.1%} zeroed"
         name = f"{curve.network}-{curve.fc} seed {curve.seed} {curve.step}"
-        console.print(f"{name} ({kind}): {says}", highlight=False)
-    console.print(f"The plot: {grid.out / 'figure1.svg'}", highlight=False, soft_wrap=True)
+        console.print(f"{name} ({kind}): {says}")
+    console.print(f"The plot: {grid.out / 'figure1.svg'}", soft_wrap=True)
 
 
 def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
@@ -129,7 +128,7 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     claim(grid.out, identity, grid.resume)
     jobs = grid.jobs or usual_jobs()
     totals = {c.name: c.recipe().trainings() * grid.iterations for c in cells}
-    with Steps(Console(stderr=True), sum(totals.values()), f"{len(cells)} cells") as steps:
+    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(cells)} cells") as steps:
         return run_grid(
             cells, grid.out, grid.data, jobs, lambda cell, done: steps.of(totals, cell.name, done)
         )
@@ -146,11 +145,9 @@ def _show(grid: Grid, name: str, title: str, cells: Sequence[TableCell], as_json
         return
     table = grid_table(cells, f"{title}, LeNet-5 on {grid.dataset}")
     write_text(grid.out / f"{name}.txt", as_text(table))
-    console = Console()
+    console = terminal()
     console.print(table)
-    console.print(
-        f"Written: {grid.out / name}.json, .txt and .svg", highlight=False, soft_wrap=True
-    )
+    console.print(f"Written: {grid.out / name}.json, .txt and .svg", soft_wrap=True)
 
 
 def _write(grid: Grid, name: str, records: Sequence[Record]) -> None:
@@ -176,4 +173,4 @@ def _print_accounting(rows: list[Row], as_json: bool) -> None:
             row["network"], str(row["fc"]), str(row["k"]), f"{row['baseline']:,}",
             f"{row['parameters']:,}", f"{100 * (1 - row['parameters'] / row['baseline']):.2f}",
         )  # fmt: skip
-    Console().print(table)
+    terminal().print(table)

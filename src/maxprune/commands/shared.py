@@ -106,12 +106,21 @@ def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
     return percent / 100
 
 
+def terminal(stderr: bool = False) -> Console:
+    """The terminal, which shows names and messages as they are.
+
+    Args:
+        stderr: the error stream, for what is no result.
+    """
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
 def show(found: Settings, parts: Callable[[], Iterable[RenderableType]], as_json: bool) -> None:
     """Print what was found: as JSON, or its tables."""
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
-    console = Console()
+    console = terminal()
     for part in parts():
         console.print(part)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import nn
 
@@ -15,7 +14,7 @@ from maxprune.comparison.contest import Contest
 from maxprune.comparison.records import Compared, Start
 from maxprune.comparison.settings import SCRATCH, Comparing
 from maxprune.compression.search import UNPRUNED
-from maxprune.data.order import derive
+from maxprune.data.order import derive, sow
 from maxprune.data.spec import DEFAULT, DataOptions, open_data
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
@@ -108,7 +107,7 @@ class Part:
             done[step] = iterations
             report(sum(done.values()))
 
-        torch.manual_seed(derive(self.seed, "initial"))
+        sow(derive(self.seed, "initial"))
         network = open_network(self.network, self.weights, self.factory)
         data = open_data(self.data, self.options)
         own = None if self.fit is None else find_named(self.fit)

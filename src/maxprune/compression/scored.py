@@ -182,11 +182,12 @@ def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[Ch
     if settings.method == "bn-scale":
         scored = bn_scale(model, groups)
         groups = [group for group in groups if group.name in scored]
-    if settings.layers:
-        return [group for group in groups if set(group.layers) & set(settings.layers)]
-    keep_last = settings.method == "pls" if settings.keep_last is None else settings.keep_last
+    keep_last = settings.keep_last
+    if keep_last is None:
+        keep_last = settings.method == "pls" and not settings.layers
     last = last_convolution(model, groups) if keep_last else None
-    return [group for group in groups if group is not last]
+    named = set(settings.layers)
+    return [g for g in groups if g is not last and (not named or named & set(g.layers))]
 
 
 def last_convolution(model: nn.Module, groups: Sequence[ChannelGroup]) -> ChannelGroup | None:

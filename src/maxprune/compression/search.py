@@ -195,7 +195,15 @@ class Search:
         return bool(budgets) and not self.sizes[name].over(budgets)
 
     def _smallest(self) -> str:
-        return min(self.taken, key=lambda name: self.taken[name].measured.parameters)
+        """The taken network with the fewest parameters, or the least above its budgets."""
+        budgets = self.settings.budgets()
+
+        def size(name: str) -> tuple[float, int]:
+            sizes = self.sizes[name]
+            above = max((getattr(sizes, n) / most for n, most in budgets.items()), default=0.0)
+            return above, sizes.parameters
+
+        return min(self.taken, key=size)
 
     def _name(self, model: nn.Module) -> str:
         return next(name for name, taken in self.taken.items() if taken.model is model)

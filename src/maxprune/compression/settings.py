@@ -50,7 +50,8 @@ class Compression(Settings):
             `share` halved once less often.
         iterations: steps of a score at most; None as many as it takes.
         keep_last: leave the last convolution of a VGG-like network whole; None does so for "pls",
-            as published. Its filters are few, and each feeds many inputs of the next layer.
+            as published, unless layers are named. Its filters are few, and each feeds many inputs
+            of the next layer.
         components: of Partial Least Squares.
         representation: of a filter for it: the maximum or the mean of its map.
         memory: bytes for what it keeps of the samples; more goes to disk.
@@ -138,5 +139,6 @@ class Compression(Settings):
         names = {"macs": "MACs", "latency_ms": "ms for one sample"}
         parts += [f"at most {v:,} {names.get(n, n)}" for n, v in self.budgets().items()]
         if self.iterations:
-            parts.append(f"at most {self.iterations} iterations")
+            plural = "s" if self.iterations > 1 else ""
+            parts.append(f"at most {self.iterations} iteration{plural}")
         return ", ".join(parts)

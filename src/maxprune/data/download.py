@@ -184,7 +184,7 @@ def _alone(target: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Tick]:
     """A progress bar on standard error; nothing where that is not a terminal."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     off = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=off) as progress:

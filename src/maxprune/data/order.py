@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -21,6 +23,13 @@ def derive(seed: int, *names: object) -> int:
     """
     text = ":".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def sow(seed: int) -> None:
+    """Seed what somebody's own function may draw its weights by: Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
 def batches(count: int, batch: int, seed: int, start: int = 0) -> Iterator[Int[Tensor, " batch"]]:

@@ -18,7 +18,7 @@ from maxprune.measure.significance import SIGNIFICANT
 from maxprune.report.cuts import Cut, layers_plot, ranked, wins_plot
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
 from maxprune.report.rows import Row, rows
-from maxprune.report.trials import conclusion, trial_cells
+from maxprune.report.trials import conclusion, trial_cells, trial_headers
 from maxprune.report.words import count, percent, probability, verdict
 from maxprune.results import LayerState, Results, Trial
 
@@ -90,6 +90,7 @@ def render_page(results: Results) -> str:
         rows=[(row, [_cell(row, column) for column in _COLUMNS]) for row in found],
         conclusion=conclusion(results),
         trials=_trials(results),
+        trial_headers=trial_headers(results.details.search) if results.details.search else [],
         samples=count(results.details.search.samples) if results.details.search else "",
         plots=_plots(results),
         layers=_layers(results.details.layers),
@@ -110,10 +111,10 @@ def _cell(row: Row, column: _Column) -> tuple[str, str, str]:
     return column.field, repr(value), column.text(value)
 
 
-def _trials(results: Results) -> list[tuple[Trial, tuple[str, ...]]]:
+def _trials(results: Results) -> list[tuple[Trial, list[str]]]:
     """Every trial of a search with the cells of its row."""
     search = results.details.search
-    return [(trial, trial_cells(trial)) for trial in search.trials] if search else []
+    return [(trial, trial_cells(trial, search)) for trial in search.trials] if search else []
 
 
 def _plots(results: Results) -> dict[str, str]:

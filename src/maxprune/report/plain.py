@@ -34,7 +34,9 @@ def figures(table: Table, *headers: str) -> None:
 
 def as_text(*parts: RenderableType, width: int = 100) -> str:
     """What a terminal of so many columns would show, without colours: for a file."""
-    console = Console(width=width, record=True, file=io.StringIO(), highlight=False)
+    console = Console(
+        width=width, record=True, file=io.StringIO(), markup=False, emoji=False, highlight=False
+    )
     for part in parts:
         console.print(part)
     return console.export_text()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from rich.table import Table
 
+from maxprune.measure import loss_bound
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count, percent
-from maxprune.results import Results, Search, Trial
+from maxprune.results import Budget, Results, Search, Trial
 
+NAMES = {"macs": "MACs", "latency_ms": "latency"}
 EXPLANATION = (
     "loss: the largest loss of accuracy, in points, that Tango's paired test of non-inferiority "
     "(1998) does not refute with 95% confidence"
@@ -31,23 +34,35 @@ def trials_table(found: Search) -> Table:
         f"How it was found: {found.goal}",
         f"on {count(found.samples)} validation samples; {EXPLANATION}",
     )
-    table.add_column("trial", overflow="fold")
-    figures(table, "params", "MACs", "before\n%", "after\n%", "loss\n<=", "taken")
+    headers = trial_headers(found)
+    table.add_column(headers[0], overflow="fold")
+    figures(table, *headers[1:])
     for trial in found.trials:
-        table.add_row(*trial_cells(trial))
+        table.add_row(*trial_cells(trial, found))
     return table
 
 
-def trial_cells(trial: Trial) -> tuple[str, ...]:
+def trial_headers(found: Search) -> list[str]:
+    """The columns; milliseconds only where they were measured."""
+    ms = ["ms"] if _timed(found) else []
+    return ["trial", "params", "MACs", *ms, "before\n%", "after\n%", "loss\n<=", "taken"]
+
+
+def trial_cells(trial: Trial, found: Search) -> list[str]:
     """The cells of one trial."""
-    before = trial.accuracy_before_retraining
-    return (
-        trial.step, count(trial.parameters), count(trial.macs),
+    before, ms = trial.accuracy_before_retraining, trial.latency_ms
+    timed = [] if not _timed(found) else ["-" if ms is None else f"{ms:.3g}"]
+    return [
+        trial.step, count(trial.parameters), count(trial.macs), *timed,
         "-" if before is None else percent(before),
         "-" if trial.accuracy is None else percent(trial.accuracy),
         "-" if trial.loss_bound is None else points(trial.loss_bound),
         "yes" if trial.taken else "no",
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def _timed(found: Search) -> bool:
+    return any(trial.latency_ms is not None for trial in found.trials)
 
 
 def points(value: float) -> str:
@@ -64,22 +79,56 @@ def conclusion(results: Results) -> list[str]:
     found = results.details.search
     if found is None:
         return []
-    sentences = []
+    samples = int(results.details.training.get("test samples", 0))
+    return [*_ending(results, found, samples), *_broken(found), *_budgets(found)]
+
+
+def _ending(results: Results, found: Search, samples: int) -> list[str]:
+    """What became of the network."""
+    if not results.steps and found.budgets and not found.missed:
+        return ["The network is within its budget as it was: nothing was cut."]
     if not results.steps:
-        sentences.append("No step passed: the network is as it was.")
-    elif found.test_loss_bound is not None:
-        sentences.append(
-            "On the test set, looked at once, it loses at most "
-            f"{points(found.test_loss_bound)} points with 95% confidence"
-            + (
-                "."
-                if found.keep_accuracy is None
-                else f", {'below' if found.test_loss_bound < found.keep_accuracy else 'ABOVE'} the "
-                f"{found.keep_accuracy:g} that may be lost."
-            )
-        )
+        return ["No step passed: the network is as it was."]
+    bound = found.test_loss_bound
+    if bound is None:
+        return []
+    says = f"On the test set, looked at once, it loses at most {points(bound)} points with 95% "
+    if found.keep_accuracy is None:
+        return [f"{says}confidence."]
+    if bound < found.keep_accuracy:
+        return [f"{says}confidence, below the {found.keep_accuracy:g} that may be lost."]
+    same = torch.ones(samples, dtype=torch.bool)
+    least = loss_bound(same, same)
+    if least >= found.keep_accuracy:
+        return [
+            f"{says}confidence; {count(samples)} test samples are too few to show less than "
+            f"{points(least)}, and so not the {found.keep_accuracy:g} that may be lost."
+        ]
+    return [f"{says}confidence, ABOVE the {found.keep_accuracy:g} that may be lost."]
+
+
+def _broken(found: Search) -> list[str]:
+    """Why trials broke off; the same reason once."""
+    reasons: dict[str, list[str]] = {}
+    for trial in found.trials:
+        if trial.reason:
+            reasons.setdefault(trial.reason, []).append(trial.step)
+    return [f"Broke off: {', '.join(steps)}: {reason}." for reason, steps in reasons.items()]
+
+
+def _budgets(found: Search) -> list[str]:
+    """What was reached of every budget."""
+    says = [
+        f"{NAMES.get(b.name, b.name)}: {_size(b, b.reached)} of at most {_size(b, b.most)}, "
+        f"{_size(b, b.start)} at the start"
+        for b in found.budgets
+    ]
+    sentences = [f"Budget: {'; '.join(says)}."] if says else []
     if found.missed:
-        names = {"macs": "MACs", "latency_ms": "latency"}
-        missed = ", ".join(names.get(name, name) for name in found.missed)
+        missed = ", ".join(NAMES.get(name, name) for name in found.missed)
         sentences.append(f"The budget could not be met ({missed}); this is the smallest reached.")
     return sentences
+
+
+def _size(budget: Budget, value: float) -> str:
+    return f"{value:.3g} ms" if budget.name == "latency_ms" else count(round(value))

@@ -46,10 +46,13 @@ class Finished:
         """Write the page with tables and plots: one file that opens offline."""
         _write_page(self.results, Path(path))
 
-    def write(self, folder: str | Path) -> None:
+    def write(self, folder: str | Path) -> Results:
         """Write results.json, report.html, the saved model and the ONNX file into a folder.
 
         A network that cannot be exported is no reason to lose the rest: a note says why.
+
+        Returns:
+            The results as they were written, with that note.
 
         Raises:
             OutputError: something cannot be written.
@@ -66,6 +69,7 @@ class Finished:
             results = results.model_copy(update={"details": details})
         results.write(folder / "results.json")
         _write_page(results, folder / "report.html")
+        return results
 
 
 def _write_page(results: Results, path: Path) -> None:

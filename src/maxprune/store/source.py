@@ -53,6 +53,8 @@ def open_network(
             )
         model = open_saved(name, factory)
     else:
+        if factory is not None:
+            raise UsageError(f"{name} is built anew; a factory is named for a saved model alone")
         module = Path(source).stem if source.endswith(".py") else source
         model = _built(name, module, path, find_function(source, path))
     if weights is not None:
@@ -111,7 +113,7 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
         raise UsageError(
             f"{source} has no {path!r}; it has {', '.join(known) or 'no function'}"
         ) from None
-    if not callable(function):
+    if not callable(function) or isinstance(function, nn.Module):
         raise UsageError(f"{path!r} in {source} is a {type(function).__name__}, not a function")
     return function
 
