@@ -38,7 +38,8 @@ WHOLE: dict[str, Any] = {
             "budgets": [{"name": "macs", "most": 5.0, "start": 90.0, "reached": 70.0}],
             "trials": [{"step": "1: fc1 k=2", "title": "fc1 k=2", "parameters": 80, "macs": 70,
                         "bytes": 500, "latency_ms": 0.5, "accuracy_before_retraining": None,
-                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True, "reason": ""}],
+                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True, "reason": "",
+                        "remark": "r"}],
         },
     },
 }  # fmt: skip

@@ -210,7 +210,7 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
         study="compress", dataset=data.name, network=type(search.taken[UNPRUNED].model).__name__,
         seed=settings.seed, baseline=as_baseline(base, search.taken[UNPRUNED].bytes), steps=steps,
         details=details.model_copy(
-            update={"command": command, "search": found, "notes": data.remarks()}
+            update={"command": command, "search": found, "notes": [*data.remarks(), *search.notes]}
         ),
     )  # fmt: skip
     models = {name: search.taken[name].model for name in names}

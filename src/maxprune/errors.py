@@ -39,6 +39,10 @@ class TrainingDiverged(MaxpruneError):  # noqa: N818  (what happened, not what t
     """The loss is no longer a finite number."""
 
 
+class Remark(UserWarning):
+    """No error, but something that the user has to know of a result."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of another library's error, or its kind where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

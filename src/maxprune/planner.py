@@ -59,6 +59,36 @@ def half_plan(groups: Sequence[ChannelGroup]) -> KeepPlan:
     return cut_plan(groups, keep, "every other")
 
 
+def tie(
+    groups: Sequence[ChannelGroup], scores: Mapping[str, Float[Tensor, " channels"]], plan: KeepPlan
+) -> str:
+    """What has to be said of a plan that `lowest` made among equal scores; empty if nothing.
+
+    Args:
+        groups: that were ranked together; those with parts are not looked at.
+        scores: theirs.
+        plan: what stays of them.
+    """
+    goes, stays = [], []
+    for group in groups:
+        if group.parts == 1 and group.name in plan.keep:
+            stay = torch.zeros(group.channels, dtype=torch.bool)
+            stay[list(plan.keep[group.name])] = True
+            goes.append(scores[group.name][~stay])
+            stays.append(scores[group.name][stay])
+    gone = torch.cat(goes) if goes else torch.zeros(0)
+    if not len(gone):
+        return ""
+    last = gone.max()
+    went, stayed = int((gone == last).sum()), int((torch.cat(stays) == last).sum())
+    if not stayed:
+        return ""
+    return (
+        f"{went:,} of {went + stayed:,} channels with the same score, {float(last):.3g}, went: the "
+        "first of them"
+    )
+
+
 def lowest(
     groups: Sequence[ChannelGroup],
     scores: Mapping[str, Float[Tensor, " channels"]],

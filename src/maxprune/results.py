@@ -110,7 +110,8 @@ class Trial(Record):
 
     `loss_bound` is the largest loss of accuracy, in points, that Tango's paired test does not
     refute with 95% confidence; `taken` says whether the search went on from it. A trial that broke
-    off has a `reason`, the sizes of the network it was to cut, and no accuracy.
+    off has a `reason`, the sizes of the network it was to cut, and no accuracy. `remark` is what
+    has to be known of the cut: equal scores, for example.
     """
 
     step: str
@@ -124,6 +125,7 @@ class Trial(Record):
     loss_bound: Finite | None
     taken: bool
     reason: str = ""
+    remark: str = ""
 
 
 class Budget(Record):

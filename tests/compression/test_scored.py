@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 import maxprune
+from maxprune.compress import Run
 from maxprune.compression.settings import METHODS
 from maxprune.data import Dataset
 from maxprune.errors import StructureError, UsageError
 from maxprune.networks import vgg_small
 from maxprune.plan import KeepPlan
+from maxprune.report.trials import conclusion
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "maxout"])
@@ -89,8 +91,8 @@ def test_what_pls_keeps_of_the_samples_has_a_limit(trained: nn.Module, data: Dat
     held = maxprune.compress(trained, data, **how)
     kept = maxprune.compress(trained, data, memory=2**18, **how)
     assert [p.keep for p in held.plans] == [p.keep for p in kept.plans]
-    with pytest.raises(UsageError, match="1,024 bytes of memory do not hold one batch of features"):
-        maxprune.compress(trained, data, memory=1024, **how)
+    with pytest.raises(UsageError, match="100 bytes of memory do not hold the features of one"):
+        maxprune.compress(trained, data, memory=100, run=Run(lambda *_: pytest.fail("late")), **how)
 
 
 class Attending(nn.Module):
@@ -139,3 +141,18 @@ def test_heads_go_in_a_search() -> None:
         maxprune.compress(
             Attentive(), maxprune.data.load("digits"), heads=["attention"], keep_accuracy=5.0
         )
+
+
+def test_equal_scores_and_fewer_iterations_are_said(data: Dataset) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+    for parameter in net[1].parameters():
+        nn.init.constant_(parameter, 0.01)
+    found = maxprune.compress(
+        net, data, method="magnitude", share=0.25, iterations=9, fit=lambda m, d: None
+    )
+    says = [*conclusion(found.results), *found.results.details.notes]
+    assert found.plans[0].keep == {"1": (2, 3, 4, 5, 6, 7)}
+    first = "1: -2 channels: 2 of 8 channels with the same score, 1, went: the first of them."
+    assert first in says
+    assert "There are 4 of 9 iterations: a share of 0.25 of the channels that are left" in says[-1]

@@ -208,3 +208,12 @@ def test_rows_that_are_gone_in_another_pass_are_noticed() -> None:
     passes = iter([[(X, Y)] * 2, [(X, Y)] * 2, []])
     with pytest.raises(UsageError, match="a pass has 0 rows, where the first had 20"):
         fit_pls(lambda: next(passes), 2)
+
+
+def test_a_constant_column_is_nothing_among_more_targets_than_columns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(300, 30, generator=generator), torch.randint(0, 100, (300,))
+    x[:, [4, 20]] = 3.0
+    found = fit_pls(lambda: [(x, torch.nn.functional.one_hot(y, 100))], 2).vip
+    assert found[[4, 20]].tolist() == [0.0, 0.0]
+    assert int((found == 0).sum()) == 2

@@ -89,9 +89,33 @@ def test_apoz_is_the_share_of_zeros(net: nn.Module, batches: Batches, groups: Gr
     assert found["conv1_1"].tolist() == pytest.approx(
         (read(net, "conv1_2", x) != 0).double().mean((0, 2, 3)).tolist()
     )
-    flat = (read(net, "fc1", x) != 0).double().view(32, 32, 4)
-    assert found["conv2_2"].tolist() == pytest.approx(flat.mean((0, 2)).tolist())
-    assert float(found["conv2_2"].min()) < 0.1 < 0.9 < float(found["conv2_2"].max())
+    behind_relu = net[: [*dict(net.named_children())].index("pool2")](x)  # before pool and flatten
+    assert found["conv2_2"].tolist() == pytest.approx(
+        (behind_relu != 0).double().mean((0, 2, 3)).tolist()
+    )
+    assert float(found["conv2_2"].min()) < 0.1 < 0.8 < float(found["conv2_2"].max())
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AdaptiveAvgPool2d(1), nn.MaxPool2d(6), nn.AvgPool2d(6),
+        nn.Sequential(nn.Dropout(), nn.MaxPool2d(2), nn.Dropout2d(), nn.AdaptiveMaxPool2d(1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("inplace", [False, True])
+def test_apoz_looks_behind_the_relu_and_in_front_of_the_pooling(
+    pool: nn.Module, inplace: bool
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 5, 3), nn.ReLU(inplace), pool, nn.Flatten(), nn.Linear(5, 2))
+    x = torch.randn(9, 1, 8, 8)
+    found = apoz(net.eval(), channel_groups(net, x), [(x, torch.zeros(9, dtype=torch.long))])["0"]
+    assert found.tolist() == pytest.approx((net[0](x) > 0).double().mean((0, 2, 3)).tolist())
+    first = nn.Sequential(net[0], nn.MaxPool2d(2), nn.ReLU(inplace), nn.Flatten(), nn.Linear(45, 2))
+    found = apoz(first.eval(), channel_groups(first, x), [(x, torch.zeros(9, dtype=torch.long))])
+    behind = (nn.MaxPool2d(2)(net[0](x)) > 0).double().mean((0, 2, 3))
+    assert found["0"].tolist() == pytest.approx(behind.tolist())
 
 
 def loss_with(
@@ -214,8 +238,16 @@ def test_what_torch_pruning_says_is_the_same_over_our_groups(
 def test_bn_scale_says_nothing_where_there_is_no_batch_norm(net: nn.Module, groups: Groups) -> None:
     found = bn_scale(net, groups)
     assert found.keys() == {"conv1_1", "conv1_2", "conv2_1", "conv2_2"}
-    weight = net.norm2_1.weight.detach().abs()
-    torch.testing.assert_close(found["conv2_1"].float(), weight / weight.mean())
+    torch.testing.assert_close(found["conv2_1"].float(), net.norm2_1.weight.detach().abs())
+
+
+def test_bn_scale_is_compared_over_layers_as_it_is(net: nn.Module, groups: Groups) -> None:
+    """Liu et al. 2017: one threshold for the whole network."""
+    with torch.no_grad():
+        net.norm1_2.weight.mul_(0.001)
+    scored = bn_scale(net, groups)
+    free = [group for group in groups if group.name in scored]
+    assert lowest(free, scored, 0.15).keep.keys() == {"conv1_2"}
 
 
 def test_bn_scale_of_a_norm_behind_a_flattening_is_a_mean_of_its_factors() -> None:
@@ -225,7 +257,7 @@ def test_bn_scale_of_a_norm_behind_a_flattening_is_a_mean_of_its_factors() -> No
     with torch.no_grad():
         net[3].weight[:] = torch.arange(12.0)
     found = bn_scale(net, channel_groups(net.eval(), torch.randn(2, 1, 3, 3)))["0"]
-    assert found.tolist() == pytest.approx([1.5 / 5.5, 5.5 / 5.5, 9.5 / 5.5])
+    assert found.tolist() == pytest.approx([1.5, 5.5, 9.5])
 
 
 def test_any_importance_of_torch_pruning_can_be_asked(
@@ -253,7 +285,12 @@ def test_no_samples_are_refused(score: Score, net: nn.Module, groups: Groups) ->
 def test_nan_is_refused(score: Score, net: nn.Module, batches: Batches, groups: Groups) -> None:
     with torch.no_grad():
         net.norm1_1.weight[3] = torch.nan
-    with pytest.raises(StructureError, match=r"NaN|not finite"):
+    with pytest.raises(StructureError, match="layer 'norm1_1' gives NaN or infinity"):
+        score(net, groups, batches)
+    with torch.no_grad():
+        net.norm1_1.weight[3] = 1.0
+    batches[0][0][0, 0, 0, 0] = torch.nan
+    with pytest.raises(StructureError, match="an input has NaN or infinity"):
         score(net, groups, batches)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maxprune.errors import OutputError, StructureError, UsageError
+from maxprune.errors import OutputError, Remark, StructureError, UsageError
 from maxprune.networks import resnet56, vgg_small
 from maxprune.plan import ChannelGroup
 from maxprune.planner import lowest
@@ -205,6 +206,49 @@ def test_features_come_back_in_their_order_from_memory_and_disk() -> None:
     assert torch.equal(kept.take(torch.tensor([33, 2])), blocks[[33, 2]])
 
 
+@pytest.mark.parametrize("kind", ["almost constant", "dead first", "tiny", "far", "ordinary"])
+def test_no_column_is_lost_on_disk(kind: str) -> None:
+    """What the first rows are like says nothing of the others."""
+    first, later = {
+        "almost constant": (torch.full((40,), 0.1), torch.linspace(0, 4, 40)),
+        "dead first": (torch.zeros(40), torch.linspace(0, 4, 40)),
+        "tiny": (torch.zeros(40), torch.linspace(0, 1e-9, 40)),
+        "far": (torch.full((40,), 5.0), torch.linspace(0, 9e5, 40)),
+        "ordinary": (torch.randn(40), torch.randn(40)),
+    }[kind]
+    features = Features(3, memory=150)
+    column = torch.cat([first, later])
+    for part in column[:, None].expand(-1, 3).split(7):
+        features.append(part)
+    back = torch.cat(list(features.blocks()))
+    assert features._file is not None
+    spread = float(later.max() - later.min())
+    assert float((back[:, 1] - column).abs().max()) <= spread / 1000
+    assert torch.equal(features.take(torch.arange(80)), back)
+
+
+def test_the_budget_of_memory_is_kept() -> None:
+    held = 0
+    for budget in (4_000, 40_000):
+        features = Features(10, memory=budget)
+        for _ in range(50):
+            features.append(torch.randn(100, 10))
+            held = sum(part.nbytes for part in features._held)
+            assert held <= budget
+    assert held < 40_000
+
+
+def test_fewer_components_are_said() -> None:
+    x, y = inputs()
+    with pytest.warns(Remark, match="found 2 of 5 components"):
+        vip(Concatenated(), groups_of(Concatenated(), x), [(x, y % 2)], 5, one_number)
+
+
+def one_number(maps: Tensor) -> Tensor:
+    """The same number for every channel."""
+    return maps[:, :1].mean((2, 3)).expand(-1, maps.shape[1])
+
+
 def test_pairs_are_represented_by_their_distance() -> None:
     torch.manual_seed(0)
     net = Concatenated()
@@ -220,6 +264,8 @@ def test_pairs_are_represented_by_their_distance() -> None:
     torch.testing.assert_close(joined(scores), expected)
     with pytest.raises(UsageError, match="outside 0 to 59"):
         found.of_pairs(torch.tensor([[0, 60]]), torch.tensor([True]))
+    with pytest.raises(UsageError, match="so whole numbers"):
+        found.of_pairs(pairs.float(), same)
     with pytest.raises(UsageError, match=r"pairs are \(pairs, 2\)"):
         found.of_pairs(pairs, same[:3])
 
@@ -258,11 +304,21 @@ def test_what_cannot_be_scored() -> None:
     refused(UsageError, "no samples", batches=[])
     refused(UsageError, "max or average, or a function, not 'min'", representation="min")
     refused(UsageError, "has to keep the first two sides", representation=lambda maps: maps.sum())
-    refused(UsageError, "100 bytes of memory do not hold one batch of features, 60 x 5", memory=100)
+    refused(UsageError, "16 bytes of memory do not hold the features of one sample, 5", memory=16)
+    refused(UsageError, "a name or a function, not 5", representation=5)
+    refused(UsageError, "the representation gives a list", representation=lambda maps: [])
+    fails = r"fails on maps \(60, 3, 2, 2\) of what 'out' reads: RuntimeError"
+    refused(UsageError, fails, representation=lambda maps: F.max_pool2d(maps, 99))
+    refused(UsageError, "a batch has 60 inputs and 59 targets", batches=[(x, y[1:])])
+    mixed = [(x, y.float()), (x, y.float()[:, None].expand(60, 2))]
+    refused(UsageError, "the targets of two batches are not of one kind", batches=mixed)
     refused(UsageError, r"one whole number a sample, not \(60, 1\)", batches=[(x, y[:, None])])
     refused(UsageError, "classes are numbered from 0; there is a -1", batches=[(x, y - 1)])
     nan = x.where(x != x[3, 0, 0, 0], torch.nan)
-    refused(StructureError, "layer 'out' reads NaN", batches=[(nan, y)])
+    refused(StructureError, "an input has NaN or infinity", batches=[(nan, y)])
+    broken = Concatenated()
+    broken.right.bias.data[0] = torch.inf
+    refused(StructureError, "layer 'right' gives NaN or infinity", broken)
     idle = Idle()
     groups = groups_of(idle, x)
     idle.lazy = True

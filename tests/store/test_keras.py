@@ -296,3 +296,36 @@ def test_the_networks_of_the_authors_of_pls_pruning(iteration: int) -> None:
     groups = maxprune.channel_groups(net, torch.rand(2, 3, 32, 32))
     inner = [group for group in groups if len(group.layers) == 1 and not group.reason]
     assert len(inner) == 27
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("config", "layers"), []),
+        (("config",), []),
+        (("config", "layers", 1, "config", "strides"), [0, 0]),
+        (("config", "layers", 1, "config", "filters"), -1),
+        (("config", "layers", 1, "config", "name"), "out"),
+        (("config", "layers", 1, "config"), None),
+    ],
+)
+def test_a_damaged_description_is_refused(
+    tmp_path: Path, where: tuple[str | int, ...], value: Any
+) -> None:
+    text, weights = written(tmp_path, LAYERS, VALUES)
+    model = json.loads(text.read_text())
+    part = model
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = value
+    text.write_text(json.dumps(model))
+    with pytest.raises(StoreError, match=r"net\.json|layer 'norm'"):
+        read_keras(text, weights)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    kernel = VALUES["out"]["kernel"].copy()
+    kernel[0] = np.nan
+    values = {**VALUES, "out": {**VALUES["out"], "kernel": kernel}}
+    with pytest.raises(StoreError, match=r"out\.weight is not finite"):
+        read_keras(*written(tmp_path, LAYERS, values))

@@ -33,8 +33,13 @@ class Asked(OnData):
         ),
     ] = None
     sizes: Annotated[
-        str, typer.Option(help="Shares of the network's size that stay, each cut from the last.")
-    ] = "0.75,0.5,0.25"
+        list[str] | None,
+        typer.Option(
+            help="Shares of the network's size that stay, each cut from the last; joined by commas "
+            "(0.75,0.5,0.25).",
+            show_default=False,
+        ),
+    ] = None
     by: Annotated[str, typer.Option(help="The size is counted in parameters or macs.")] = (
         "parameters"
     )
@@ -55,10 +60,11 @@ class Asked(OnData):
 
         epochs = self.first_epochs()
         able = self.builds() and epochs and self.fit is None
-        methods = names(self.methods) or tuple(m for m in COMPARED if able or m != SCRATCH)
+        methods = tuple(m for m in COMPARED if able or m != SCRATCH)
+        methods = methods if self.methods is None else names(self.methods)
         return comparing_of(
             **self.shared(), methods=methods, by=self.by,
-            sizes=numbers("sizes", self.sizes, "0.75,0.5,0.25"),
+            sizes=numbers("sizes", ",".join(self.sizes or ["0.75,0.5,0.25"]), "0.75,0.5,0.25"),
             train_epochs=epochs, train_rate=self.train_rate,
         )  # fmt: skip
 
@@ -85,10 +91,9 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
 
     maxprune compare my_net.py:build --data pictures --methods pls,taylor --sizes 0.5,0.25
     """
-    import torch
-
     from maxprune.comparison.compare import as_comparison, check_comparison
     from maxprune.comparison.part import all_parts, run_parts
+    from maxprune.data.order import sow
     from maxprune.data.spec import open_data
     from maxprune.report.progress import Steps
     from maxprune.runs.identity import of_data, of_network
@@ -97,7 +102,7 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     from maxprune.store.source import find_named, open_network
 
     comparing = asked.comparing()
-    torch.manual_seed(0)
+    sow(0)
     network = open_network(asked.network, asked.weights, asked.factory)
     fit = None if asked.fit is None else find_named(asked.fit)
     data = open_data(asked.data, asked.data_options())

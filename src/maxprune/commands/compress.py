@@ -64,14 +64,6 @@ class Asked(OnData):
             show_default=False,
         ),
     ] = None
-    keep_last: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-last/--cut-last",
-            help="Leave the last convolution of a VGG-like network whole (pls does).",
-            show_default=False,
-        ),
-    ] = None
     zero: Annotated[
         str | None,
         typer.Option(
@@ -101,7 +93,7 @@ class Asked(OnData):
             keep = KEEP_ACCURACY
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("method", "rounds", "share", "iterations", "keep_last", "seed")
+            for name in ("method", "rounds", "share", "iterations", "seed")
         }
         return Compression(
             **self.shared(), **values, **budgets, keep_accuracy=keep,

@@ -46,6 +46,15 @@ class OnData:
     memory: Annotated[
         int, typer.Option(help="pls: MiB of memory for the features; more goes to disk.")
     ] = 1024
+    keep_last: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-last/--cut-last",
+            help="Leave the last convolution of a VGG-like network whole (compress --method pls "
+            "does, unless --layers names it; compare does not).",
+            show_default=False,
+        ),
+    ] = None
     train_epochs: Annotated[
         float | None,
         typer.Option(
@@ -99,6 +108,8 @@ class OnData:
             name: getattr(self, name)
             for name in ("k", "components", "representation", "epochs", "rate", "batch")
         }
+        if self.keep_last is not None:
+            values["keep_last"] = self.keep_last
         return values | {
             "memory": self.memory * 2**20, "layers": names(self.layers), "skip": names(self.skip),
             "heads": names(self.heads),

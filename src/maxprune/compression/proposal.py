@@ -27,6 +27,7 @@ class Proposal:
         make: cuts the network and gives it back, not yet retrained.
         k: inputs of a maxout unit that is left; 1 where there is none.
         zero: share of the parameters that go to zero while it is retrained; None for none.
+        remark: what the reader has to know of it; empty for nothing.
     """
 
     title: str
@@ -34,10 +35,17 @@ class Proposal:
     make: Callable[[], nn.Module]
     k: int = 1
     zero: float | None = None
+    remark: str = ""
 
 
 class Method(Protocol):
-    """Proposes one smaller network after the other."""
+    """Proposes one smaller network after the other.
+
+    Attributes:
+        why: why there is nothing left to try, once that is so and not what was asked for.
+    """
+
+    why: str
 
     def propose(self, model: nn.Module) -> Proposal | None:
         """What to try next on the network so far; None when there is nothing left to try."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +16,11 @@ from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
 from maxprune.data.order import derive
 from maxprune.data.samples import Splits
-from maxprune.errors import StructureError, UsageError
+from maxprune.errors import Remark, StructureError, UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
-from maxprune.planner import NothingToCutError, lowest
+from maxprune.planner import NothingToCutError, lowest, tie
 from maxprune.scores.bn_scale import bn_scale
+from maxprune.scores.features import too_small
 from maxprune.scores.named import SCORES
 from maxprune.scores.readers import Scores, readers
 from maxprune.surgery import apply, channel_groups
@@ -33,7 +35,7 @@ class ScoreMethod:
         self.settings, self.data = settings, data
         self.share, self.failed, self.left = settings.share, 0, settings.iterations
         self.ranked: tuple[nn.Module, Ranked] | None = None
-        self.proposed = False
+        self.proposed, self.why = False, ""
         free = check_score(settings, model, data)
         channels = sum(group.channels for group in free)
         if settings.share * channels < 1:
@@ -55,11 +57,14 @@ class ScoreMethod:
         self.proposed = True
         plan = ranked.plan(self.share)
         if plan is None:
+            self.why = f"a share of {self.share:g} of the channels that are left is less than one"
             return None
         plan = self._no_further(model, ranked, plan)
         gone = sum(len(plan.removed(name)) for name in plan.keep)
         title = f"-{gone} channels"
-        return Proposal(title, model, lambda: audited(model, plan, self.data.train))
+        said = [*ranked.remarks, tie(ranked.groups, ranked.scores, plan)]
+        remark = "; ".join(filter(None, said))
+        return Proposal(title, model, lambda: audited(model, plan, self.data.train), remark=remark)
 
     def answer(self, model: nn.Module, good: bool) -> nn.Module:
         """Halve the share after a failure."""
@@ -91,12 +96,14 @@ class Ranked:
         scores: low for what matters little.
         method: whose scores.
         over: "all" ranks the channels of all groups together, "each" takes the share of every one.
+        remarks: what the score said of itself.
     """
 
     groups: Sequence[ChannelGroup]
     scores: Scores
     method: str
     over: Literal["all", "each"] = "all"
+    remarks: tuple[str, ...] = ()
 
     @staticmethod
     def by(settings: Compression, model: nn.Module, data: Splits) -> Ranked:
@@ -104,10 +111,13 @@ class Ranked:
         groups = chosen_groups(settings, model, data.example)
         if not groups:
             return Ranked([], {}, settings.method)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", Remark)
             torch.manual_seed(derive(settings.seed, "scores"))  # a loader may draw by it
             scores = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
-        return Ranked([g for g in groups if g.name in scores], scores, settings.method)
+        remarks = tuple(str(one.message) for one in said if one.category is Remark)
+        ranked = [group for group in groups if group.name in scores]
+        return Ranked(ranked, scores, settings.method, remarks=remarks)
 
     def plan(self, share: float) -> KeepPlan | None:
         """Remove the share of the channels with the lowest scores; None if that is less than one.
@@ -172,6 +182,9 @@ def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[C
         raise StructureError("there is no batch norm in the network for bn-scale to look at")
     if not free:
         raise StructureError("nothing in the network can be cut; see maxprune inspect")
+    numbers = sum(len(readers(group)) * group.channels for group in free)
+    if settings.method == "pls" and 4 * numbers > settings.memory:
+        raise UsageError(too_small(numbers, settings.memory))
     return free
 
 

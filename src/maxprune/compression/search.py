@@ -64,6 +64,7 @@ class Search:
     trials: list[Trial] = field(default_factory=list)
     sizes: dict[str, Sizes] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
 
     def run(self, model: nn.Module, first: Trainer | None = None) -> str:
         """Search until the budgets are met or nothing is left to try.
@@ -83,6 +84,9 @@ class Search:
         while not self._is_met(name):
             proposal = method.propose(current)
             if proposal is None:
+                if self.settings.iterations and method.why:
+                    asked = self.settings.iterations
+                    self.notes.append(f"There are {number} of {asked} iterations: {method.why}.")
                 break
             number += 1
             trial, tried = self._try(f"{number}: {proposal.title}", proposal)
@@ -150,7 +154,7 @@ class Search:
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
-            accuracy=measured.accuracy, loss_bound=bound, taken=taken,
+            accuracy=measured.accuracy, loss_bound=bound, taken=taken, remark=proposal.remark,
         )  # fmt: skip
         if taken:
             self.taken[name] = Taken(measured, size, network, self._name(proposal.base))
@@ -166,7 +170,7 @@ class Search:
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=None,
-            accuracy=None, loss_bound=None, taken=False, reason=reason,
+            accuracy=None, loss_bound=None, taken=False, reason=reason, remark=proposal.remark,
         )  # fmt: skip
         self.trials.append(trial)
         self.told(trial)

@@ -24,6 +24,7 @@ def comparison_table(found: Comparison) -> Table:
         f"means over {seeds} seed{'s' if seeds != 1 else ''}"
         + (", ± standard deviation" if seeds > 1 else "")
         + f"; before, after: {found.tested} accuracy before and after retraining\n"
+        "params, MACs: what is left; a maxout may fall far below the size at once\n"
         "worse: in how many seeds significantly worse than unpruned (randomization test)\n"
         "order: validation accuracy over all sizes, then the controls; nothing is chosen on "
         "the test set",
@@ -85,15 +86,14 @@ def comparison_plot(found: Comparison) -> str:
             own = [s for s in found.summaries() if s.method == method]
             if not own:
                 continue
-            if method == UNCUT:
-                axes.axhline(own[-1].accuracy, color=GREY, lw=0.9, ls="--", label=UNCUT)
-                continue
             left = [100 * (s.macs_left if found.by == "macs" else s.left) for s in own]
-            colour = GREY if method == "random" else CYCLE[i % len(CYCLE)]
+            if method == UNCUT:  # whole, but retrained as often as the others of that size
+                left = [100 * s.size for s in own]
+            colour = GREY if method in ("random", UNCUT) else CYCLE[i % len(CYCLE)]
             axes.errorbar(
                 left, [s.accuracy for s in own], [s.spread or 0 for s in own], label=method,
                 color=colour, marker=MARKERS[i % len(MARKERS)], ms=4.5, lw=1.1, capsize=2,
-                ls="-" if i < len(CYCLE) else ":",
+                ls="--" if method == UNCUT else "-" if i < len(CYCLE) else ":",
             )  # fmt: skip
         axes.xaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.invert_xaxis()

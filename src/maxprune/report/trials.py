@@ -80,7 +80,8 @@ def conclusion(results: Results) -> list[str]:
     if found is None:
         return []
     samples = int(results.details.training.get("test samples", 0))
-    return [*_ending(results, found, samples), *_broken(found), *_budgets(found)]
+    remarks = [f"{trial.step}: {trial.remark}." for trial in found.trials if trial.remark]
+    return [*_ending(results, found, samples), *_broken(found), *remarks, *_budgets(found)]
 
 
 def _ending(results: Results, found: Search, samples: int) -> list[str]:

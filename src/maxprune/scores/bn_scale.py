@@ -9,15 +9,16 @@ from torch import nn
 
 from maxprune.plan import ChannelGroup
 from maxprune.scores.readers import Scores, cuttable
-from maxprune.scores.rows import over_mean, pieces
+from maxprune.scores.rows import pieces
 from maxprune.surgery.chain import BATCH_NORMS
 
 
 def bn_scale(model: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
     """The magnitude of the factor of batch norm; its mean, where a channel has several.
 
-    Each group's scores are divided by their mean. It is meant for networks that were trained with
-    a penalty on these factors (section 3 there).
+    As it is, over all layers (section 3 there: one threshold for the whole network); Torch-Pruning
+    divides each layer's factors by their mean. It is meant for networks that were trained with a
+    penalty on these factors.
 
     Args:
         model: the network.
@@ -39,7 +40,7 @@ def bn_scale(model: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
         parts = pieces(model, group, norms, lambda _, p: p.abs())
         factors = [factor for leaf, factor in parts if leaf == "weight"]
         if factors:
-            found[group.name] = over_mean(torch.cat(factors, 1).mean(1))
+            found[group.name] = torch.cat(factors, 1).mean(1)
     return found
 
 

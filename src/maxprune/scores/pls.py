@@ -114,6 +114,7 @@ def _leading(s: Float[Tensor, "features targets"]) -> Float[Tensor, " features"]
         w = s @ torch.linalg.eigh(s.T @ s).eigenvectors[:, -1]
     else:
         w = torch.linalg.eigh(s @ s.T).eigenvectors[:, -1]
+        w = w.where(s.abs().amax(1) > 0, 0.0)  # a column without covariance has no part in it
     unit: Tensor = w / w.norm()
     return unit
 

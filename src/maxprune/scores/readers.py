@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from maxprune.errors import StructureError, UsageError
 from maxprune.modes import copied, device_of, evaluating
@@ -29,6 +30,11 @@ Maps: TypeAlias = Float[Tensor, "batch channels height width"]
 See: TypeAlias = Callable[[ChannelGroup, Member, Maps], None]
 Batches: TypeAlias = Iterable[tuple[Tensor, Tensor]]
 
+ORIGIN = "_maxprune_origin"
+SHRINKING = (
+    "max_pool", "avg_pool", "adaptive_", "mean", "amax", "flatten", "view", "reshape", "squeeze",
+    "dropout",
+)  # fmt: skip
 FLAT = (nn.Conv2d, nn.ConvTranspose2d)  # their maps have a height and a width
 
 
@@ -89,7 +95,47 @@ def _show(
     module: nn.Module, args: tuple[Any, ...], group: ChannelGroup, member: Member, see: See,
     flat: bool,
 ) -> None:  # fmt: skip
-    see(group, member, maps(module, first_of(args, member), member, group.channels, flat))
+    x = first_of(args, member)
+    origin = getattr(x, ORIGIN, None)
+    if origin is not None and origin.shape == x.shape:
+        x = origin
+    elif (
+        origin is not None
+        and origin.dim() > 2
+        and origin.shape[1] * member.each == _entries(module, x)
+    ):
+        alone = member.model_copy(update={"start": member.start // member.each, "each": 1})
+        see(group, member, maps(nn.Identity(), origin, alone, group.channels))
+        return
+    see(group, member, maps(module, x, member, group.channels, flat))
+
+
+def _entries(module: nn.Module, x: Tensor) -> int:
+    """How many inputs a layer has."""
+    return x.shape[-1 if isinstance(module, nn.Linear) else 1]
+
+
+@contextlib.contextmanager
+def unpooled() -> Iterator[None]:
+    """While this is open, `watched` shows what is read as it was in front of any pooling."""
+    with _Origins():
+        yield
+
+
+class _Origins(TorchFunctionMode):
+    """Writes on what a pooling or a change of shape gives what it was made of."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not isinstance(out, Tensor):
+            return out
+        if getattr(func, "__name__", "").startswith(SHRINKING) and isinstance(args[0], Tensor):
+            setattr(out, ORIGIN, getattr(args[0], ORIGIN, args[0]))
+        elif ORIGIN in getattr(out, "__dict__", ()):  # changed in place
+            delattr(out, ORIGIN)
+        return out
 
 
 def first_of(args: tuple[Any, ...], member: Member) -> Tensor:
@@ -181,11 +227,60 @@ def losses(network: nn.Module, batches: Batches) -> Iterator[tuple[Float[Tensor,
                 raise UsageError(f"a class is outside 0 to {classes - 1}")
             loss = F.cross_entropy(out, y.to(out.device).long(), reduction="sum")
             if not bool(loss.isfinite()):
-                raise StructureError("the loss is not finite; train the network again")
+                raise not_finite(network, x, "the loss")
             samples += len(y)
             yield loss, len(y)
     if not samples:
         raise no_samples()
+
+
+class NotFiniteError(StructureError):
+    """NaN or infinity was seen; it says where."""
+
+
+@contextlib.contextmanager
+def naming(model: nn.Module, inputs: list[Tensor]) -> Iterator[None]:
+    """Say in the place of a `NotFiniteError` which layer it comes from.
+
+    Args:
+        model: the network.
+        inputs: whose last are those that it ran on.
+    """
+    try:
+        yield
+    except NotFiniteError as error:
+        raise not_finite(model, inputs[-1], str(error)) from None
+
+
+def not_finite(model: nn.Module, x: Tensor, seen: str) -> StructureError:
+    """What is said where NaN or infinity was seen: the layer that it comes from.
+
+    Args:
+        model: the network.
+        x: the inputs that lead to it.
+        seen: where it was seen.
+    """
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        return StructureError("an input has NaN or infinity; the data are damaged")
+    guilty: list[str] = []
+
+    def look(name: str, out: Any) -> None:
+        if isinstance(out, Tensor) and not bool(out.isfinite().all()):
+            guilty.append(name)
+
+    leaves = [(n, m) for n, m in model.named_modules() if n and not list(m.children())]
+    handles = [
+        module.register_forward_hook(lambda _, __, out, name=name: look(name, out))
+        for name, module in leaves
+    ]
+    try:
+        with evaluating(model), torch.no_grad():
+            run(model, x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    where = f"layer {guilty[0]!r} gives NaN or infinity" if guilty else f"{seen} is not finite"
+    return StructureError(f"{where}; train the network again")
 
 
 def no_samples() -> UsageError:

@@ -7,16 +7,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup, Member
-from maxprune.scores.readers import Batches, Scores, cuttable, no_samples, run, watched
+from maxprune.scores.readers import (
+    Batches,
+    NotFiniteError,
+    Scores,
+    cuttable,
+    naming,
+    no_samples,
+    run,
+    unpooled,
+    watched,
+)
 
 
 def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
     """The share of values that are not zero, so 1 - APoZ: what is silent most goes first.
 
-    Counted are all samples and positions (Hu et al. 2016, eq. 1) of what the next layers read:
-    behind the ReLU, as in the paper, and also behind a pooling.
+    Counted are all samples and positions (Hu et al. 2016, eq. 1) of what the next layers read, in
+    front of any pooling: behind the ReLU, as in the paper.
 
     Args:
         model: the network; it is left as it was.
@@ -24,7 +33,7 @@ def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> 
         batches: inputs and classes; these are not looked at.
 
     Returns:
-        A score for each channel of each group that has a zero anywhere; of the others, as of all
+        A score for each channel of each group that has a zero anywhere; of one that has none, as
         in a network without ReLU, it has nothing to say.
 
     Raises:
@@ -37,14 +46,15 @@ def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> 
 
     def see(group: ChannelGroup, member: Member, maps: Tensor) -> None:
         if not bool(maps.isfinite().all()):
-            raise StructureError(f"layer {member.name!r} reads NaN or infinity; train it again")
+            raise NotFiniteError(f"what layer {member.name!r} reads")
         counts = maps.count_nonzero((0, 2, 3)).cpu()
         fired[group.name] = fired.get(group.name, 0) + counts
         seen[group.name] = seen.get(group.name, 0) + maps.numel() // group.channels
 
-    samples = 0
-    with watched(model, free, see), torch.inference_mode():
+    samples, inputs = 0, list[Tensor]()
+    with naming(model, inputs), watched(model, free, see), unpooled(), torch.inference_mode():
         for x, _ in batches:
+            inputs[:] = [x]
             run(model, x)
             samples += len(x)
     if not samples:

@@ -16,6 +16,7 @@ Where we are more exact than the published code:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,11 +27,21 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from maxprune.errors import StructureError, UsageError
+from maxprune.errors import Remark, StructureError, UsageError, first_line
 from maxprune.plan import ChannelGroup, Member
 from maxprune.scores.features import MEMORY, Features
 from maxprune.scores.pls import Block, Pls, Reduce, fit_pls
-from maxprune.scores.readers import Maps, Scores, cuttable, no_samples, readers, run, watched
+from maxprune.scores.readers import (
+    Maps,
+    NotFiniteError,
+    Scores,
+    cuttable,
+    naming,
+    no_samples,
+    readers,
+    run,
+    watched,
+)
 
 Pool: TypeAlias = Callable[[Maps], Tensor]
 Representation: TypeAlias = Literal["max", "average"] | Pool
@@ -131,6 +142,8 @@ class Represented:
                 f"pairs are (pairs, 2) and as many answers, not {tuple(pairs.shape)} "
                 f"and {len(same)}"
             )
+        if pairs.is_floating_point():
+            raise UsageError("pairs are places, so whole numbers")
         count = len(self.targets)
         if pairs.numel() and not 0 <= int(pairs.min()) <= int(pairs.max()) < count:
             raise UsageError(f"a pair names a sample outside 0 to {count - 1}")
@@ -153,6 +166,14 @@ class Represented:
 
     def _by_channel(self, found: Pls) -> Scores:
         """The mean of the VIPs of the numbers of every channel."""
+        count = len(found.squares)
+        if count < found.asked:
+            warnings.warn(
+                f"Partial Least Squares found {count} of {found.asked} components: no more is left "
+                "of the features or of what they are to explain",
+                Remark,
+                stacklevel=3,
+            )
         parts: dict[str, list[Tensor]] = {}
         for group, start, count in self.columns:
             own = found.vip[start : start + count].unflatten(0, (group.channels, -1))
@@ -176,21 +197,30 @@ def represent(
             f"a representation is {' or '.join(POOLS)}, or a function, not {representation!r}"
         )
     pool = POOLS[representation] if isinstance(representation, str) else representation
+    if not callable(pool):
+        raise UsageError(f"a representation is a name or a function, not {representation!r}")
     seen: dict[tuple[str, Member], Tensor] = {}
 
     def see(group: ChannelGroup, member: Member, maps: Tensor) -> None:
-        seen[group.name, member] = _pooled(pool, maps, member.name)
+        found = _pooled(pool, maps, member.name)
+        if not bool(found.isfinite().all()):
+            raise NotFiniteError(f"what layer {member.name!r} reads")
+        seen[group.name, member] = found
 
     kept: Features | None = None
+    inputs: list[Tensor] = []
     free = cuttable(model, groups)
     wanted = [(group, member) for group in free for member in readers(group)]
     if not wanted:
         raise UsageError("there is no group to represent")
     columns: list[tuple[ChannelGroup, int, int]] = []
     targets: list[Tensor] = []
-    with watched(model, free, see), torch.inference_mode():
+    with naming(model, inputs), watched(model, free, see), torch.inference_mode():
         for x, y in batches:
+            if len(x) != len(y):
+                raise UsageError(f"a batch has {len(x)} inputs and {len(y)} targets")
             seen.clear()
+            inputs[:] = [x]
             run(model, x)
             for group, member in wanted:
                 if (group.name, member) not in seen:
@@ -202,6 +232,8 @@ def represent(
                 columns = _columns(wanted, seen)
             kept.append(torch.cat([seen[group.name, member] for group, member in wanted], 1))
             targets.append(_target(y))
+            if targets[-1].shape[1:] != targets[0].shape[1:]:
+                raise UsageError("the targets of two batches are not of one kind")
     if kept is None:
         raise no_samples()
     return Represented(kept, tuple(columns), torch.cat(targets).cpu().clone())
@@ -209,14 +241,20 @@ def represent(
 
 def _pooled(pool: Pool, maps: Tensor, reader: str) -> Float[Tensor, "batch numbers"]:
     """The numbers of all channels, those of one channel side by side."""
-    found = pool(maps.float())
+    try:
+        found = pool(maps.float())
+    except Exception as error:
+        raise UsageError(
+            f"the representation fails on maps {tuple(maps.shape)} of what {reader!r} reads: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(found, Tensor):
+        raise UsageError(f"the representation gives a {type(found).__name__}, not a tensor")
     if found.dim() < 2 or found.shape[:2] != maps.shape[:2]:
         raise UsageError(
             f"the representation makes {tuple(found.shape)} of maps {tuple(maps.shape)}; it has to "
             "keep the first two sides: (batch, channels) or (batch, channels, ...)"
         )
-    if not bool(found.isfinite().all()):
-        raise StructureError(f"layer {reader!r} reads NaN or infinity; train the network again")
     return found.flatten(1)
 
 

@@ -47,6 +47,22 @@ def read_keras(
         StoreError: a file is damaged, has a layer that is not known here, or they do not fit.
         UsageError: the package h5py is not installed.
     """
+    try:
+        return _converted(architecture, weights, mean)
+    except StoreError:
+        raise
+    except UsageError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise
+        raise StoreError(f"{architecture.name} is no network of Keras: {error}") from error
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{architecture.name} is no network of Keras: {first_line(error)}"
+        ) from error
+
+
+def _converted(architecture: Path, weights: Path, mean: Float[Tensor, "c h w"] | None) -> nn.Module:
+    """The network, without a guard against damaged files."""
     found = _Converted(_layers(architecture), mean)
     network = described(found.layers)
     state = network.state_dict()
@@ -60,6 +76,9 @@ def read_keras(
     given |= {name: state[name] for name in state if name.endswith("num_batches_tracked")}
     try:
         given |= {name: _turned(*array) for name, array in arrays_of.items()}
+        wrong = [name for name, value in given.items() if not bool(value.isfinite().all())]
+        if wrong:
+            raise StoreError(f"{weights.name}: {wrong[0]} is not finite")
         network.load_state_dict(given)
     except RuntimeError as error:
         why = str(error).splitlines()[-1].strip()
@@ -96,6 +115,8 @@ def _layers(path: Path) -> list[dict[str, Any]]:
         raise StoreError(f"{path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise StoreError(f"{path.name} is no network of Keras: {first_line(error)}") from error
+    if len(found) < 2:
+        raise StoreError(f"{path.name} has no layers")
     return found
 
 
