@@ -31,8 +31,8 @@ class Compared(Record):
 
     `size` is the share of the unpruned network that was asked for, at most; `cuts` how many led
     there, each followed by its part of the retraining; `before` the accuracy before retraining,
-    None where there were several cuts, and of the control from random weights; `p_value` that of the paired
-    randomization test against the unpruned network of the seed.
+    None where there were several cuts, and of the control from random weights; `p_value` that of
+    the paired randomization test against the unpruned network of the seed.
     """
 
     method: str
