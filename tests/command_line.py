@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +20,12 @@ def call(
         main()
     said = capsys.readouterr()
     return int(end.value.code or 0), said.out, said.err
+
+
+def run(out: Path, *arguments: object) -> Path:
+    """The command in a process of its own, with `--out`; what it printed is in said.txt there."""
+    command = [sys.executable, "-m", "maxprune", *map(str, arguments), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (out / "said.txt").write_text(done.stdout)
+    return out

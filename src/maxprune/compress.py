@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import nn
 
 from maxprune.compression.fit import Fit, Trainer, name_of
 from maxprune.compression.methods import make_method
@@ -148,7 +147,6 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     """
     for name in settings.without_effect():
         raise UsageError(f"{name} is a setting of {OWNERS[name]}, not of {settings.method}")
-    check_weights(model)
     check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)
@@ -162,22 +160,6 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
             f"points: even equal answers leave {least:.2f}; give more of them, or a larger "
             "keep_accuracy"
         )
-
-
-def check_weights(model: nn.Module) -> None:
-    """Refuse a network whose state is not finite numbers alone.
-
-    Raises:
-        UsageError: it has other state, or a value is not finite.
-    """
-    for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor):
-            raise UsageError(
-                f"the network keeps {name!r}, a {type(value).__name__}, in its state; only tensors "
-                "can be saved and checked"
-            )
-        if not is_lazy(value) and not bool(value.isfinite().all()):
-            raise UsageError(f"{name} of the network is not finite; train it again")
 
 
 def _finished(search: Search, last: str, command: str) -> Compressed:

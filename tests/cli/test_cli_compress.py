@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from command_line import call
+from command_line import call, run
 
 import maxprune
 from maxprune.results import Results
@@ -25,16 +25,10 @@ def compressed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "nn.Conv2d(4, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 16), "
         "nn.ReLU(), nn.Linear(16, 10))\n"
     )
-    out = folder / "out"
-    command = [
-        sys.executable, "-m", "maxprune", "compress", str(folder / "cli_net.py:build"),
-        "--data", "digits", "--method", "magnitude", "--keep-accuracy", "9", "--out", str(out),
-        *map(str, QUICK),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (out / "said.txt").write_text(done.stdout)
-    return out
+    return run(
+        folder / "out", "compress", folder / "cli_net.py:build", "--data", "digits",
+        "--method", "magnitude", "--keep-accuracy", 9, *QUICK,
+    )  # fmt: skip
 
 
 def test_compress_prints_and_writes_what_it_found(compressed: Path) -> None:

@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from command_line import call
+from command_line import call, run
 
 import maxprune
 from maxprune.results import Results
@@ -33,12 +33,7 @@ def timeless(path: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "out"
-    command = [sys.executable, "-m", "maxprune", "demo", "--out", str(out), *TINY]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (out / "said.txt").write_text(done.stdout)
-    return out
+    return run(tmp_path_factory.mktemp("demo") / "out", "demo", *TINY)
 
 
 def test_demo_prints_its_table(demo: Path) -> None:

@@ -318,3 +318,10 @@ def test_data_that_differ_between_two_passes_are_refused(data: Dataset) -> None:
     splits = Splits("mine", train, same, shuffled, (1, 28, 28))
     with pytest.raises(UsageError, match="the test data differ between two passes"):
         compare(little(), splits, ["pls"])
+
+
+def test_weights_that_are_not_finite_are_refused(data: Dataset) -> None:
+    net = lenet5(fc=8, conv=(2, 4))
+    net.conv1.weight.data[0] = torch.nan
+    with pytest.raises(UsageError, match=r"conv1\.weight of the network is not finite"):
+        compare(net, data, ["random"])

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.order import derive
@@ -140,12 +141,30 @@ def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
         model.eval()
 
 
+def _check_state(model: nn.Module) -> None:
+    """Refuse a network whose state is not finite numbers alone.
+
+    Raises:
+        UsageError: it has other state, or a value is not finite.
+    """
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise UsageError(
+                f"the network keeps {name!r}, a {type(value).__name__}, in its state; only tensors "
+                "can be saved and checked"
+            )
+        if not is_lazy(value) and not bool(value.isfinite().all()):
+            raise UsageError(f"{name} of the network is not finite; train it again")
+
+
 def check_fits(model: nn.Module, images: Samples) -> None:
     """Refuse a network that does not give one row of outputs, one a class, for each sample.
 
     Raises:
-        UsageError: it does not take these samples, or gives something else.
+        UsageError: it does not take these samples, gives something else, or has a state that is not
+            finite numbers alone.
     """
+    _check_state(model)
     refusal = _refusal(model, images)
     if refusal is not None:
         raise UsageError(f"the network does not fit the images: {refusal}")
