@@ -115,7 +115,7 @@ def test_compress_by_loaders_and_an_own_fit_to_a_budget_that_is_missed(
     code, out, err = call(
         monkeypatch, capsys, "compress", f"{own}:net", "--data", f"{own}:loaders",
         "--fit", f"{own}:fit", "--train-epochs", 0, "--max-bytes", 10, "--layers", "fc1",
-        "--rounds", 1, "--out", tmp_path / "out",
+        "--method", "maxout", "--rounds", 1, "--out", tmp_path / "out",
     )  # fmt: skip
     assert code == 2
     assert "the budget could not be met (bytes); the smallest network that was reached is" in err
@@ -129,7 +129,7 @@ def test_compress_shows_its_plan_and_trains_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ("compress", "maxprune.networks:lenet5", "--data", "digits", "--dry-run")
-    code, out, _ = call(monkeypatch, capsys, *arguments, "--keep-accuracy", 3)
+    code, out, _ = call(monkeypatch, capsys, *arguments, "--method", "maxout", "--keep-accuracy", 3)
     assert code == 0
     assert "1. a maxout behind fc1, 512 neurons: k = 4 (to 128) or k = 2 (to 256)" in out
     assert "1,228 samples to train, 144 to judge by, 65 to choose" in out
@@ -151,7 +151,11 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "digits"), "144 validation samples cannot show a loss below 0.5 points"),
         (("--data", "digits", "--method", "best"), "--method is one of maxout, pls, magnitude"),
         (("--data", "digits", "--share", "20"), "--share is between 0 and 1 (0.2 for 20%), not 20"),
-        (("--data", "digits", "--iterations", "5"), "iterations is a setting of a score"),
+        (
+            ("--data", "digits", "--method", "maxout", "--iterations", "5"),
+            "iterations is a setting of a score",
+        ),
+        (("--data", "digits", "--k", "2"), "k is a setting of maxout, not of taylor"),
         (
             ("--data", "digits", "--method", "pls", "--iterations", "0"),
             "iterations: Input should be greater than or equal to 1",

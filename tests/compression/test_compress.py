@@ -146,7 +146,15 @@ def test_a_network_within_its_budget_is_left_alone(trained: nn.Module, data: Dat
 
 def test_a_budget_that_cannot_be_met_gives_the_smallest(trained: nn.Module, data: Dataset) -> None:
     found = maxprune.compress(
-        trained, data, max_bytes=100, max_macs=10**9, layers=["fc1"], k=2, rounds=1, epochs=0.1
+        trained,
+        data,
+        max_bytes=100,
+        max_macs=10**9,
+        layers=["fc1"],
+        method="maxout",
+        k=2,
+        rounds=1,
+        epochs=0.1,
     )
     search = found.results.details.search
     assert search is not None
@@ -163,7 +171,14 @@ def test_a_latency_is_measured_here(trained: nn.Module, data: Dataset) -> None:
     found = maxprune.compress(trained, data, max_latency_ms=1e4)
     assert found.trials == []
     tight = maxprune.compress(
-        trained, data, max_latency_ms=1e-6, layers=["fc1"], k=2, rounds=1, epochs=0.1
+        trained,
+        data,
+        max_latency_ms=1e-6,
+        layers=["fc1"],
+        method="maxout",
+        k=2,
+        rounds=1,
+        epochs=0.1,
     )
     assert all(trial.latency_ms > 0 for trial in tight.trials)
     search = tight.results.details.search
@@ -184,7 +199,9 @@ def test_a_maxout_that_fails_is_tried_with_a_smaller_k(trained: nn.Module, data:
         else:
             maxprune.train(model, splits.train, Fitting.of_epochs(3, len(splits.train), batch=32))
 
-    found = maxprune.compress(trained, data, layers=["fc1"], rounds=1, fit=fit, keep_accuracy=20.0)
+    found = maxprune.compress(
+        trained, data, method="maxout", layers=["fc1"], rounds=1, fit=fit, keep_accuracy=20.0
+    )
     titles = [(trial.title, trial.taken) for trial in found.trials]
     assert titles[:2] == [("fc1 k=4", False), ("fc1 k=2", True)]
     assert all(title != "fc1 k=4" for title, _ in titles[1:])
@@ -195,7 +212,7 @@ def test_a_named_layer_that_is_used_up_ends_no_other(data: Dataset) -> None:
     net = nn.Sequential(
         nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 6), nn.ReLU(), nn.Linear(6, 10)
     )
-    how = {"epochs": 0.05, "keep_accuracy": 100}
+    how = {"method": "maxout", "epochs": 0.05, "keep_accuracy": 100}
     named = maxprune.compress(net, data, k=2, layers=["1", "3"], **how)
     assert (named.model[1].out_features, named.model[3].out_features) == (2, 3)
     found = maxprune.compress(net, data, k=3, rounds=1, **how)
@@ -204,7 +221,14 @@ def test_a_named_layer_that_is_used_up_ends_no_other(data: Dataset) -> None:
 
 def test_after_the_last_layer_comes_another_round(trained: nn.Module, data: Dataset) -> None:
     found = maxprune.compress(
-        trained, data, layers=["fc1", "conv2"], k=2, epochs=0.1, keep_accuracy=100, rounds=2
+        trained,
+        data,
+        method="maxout",
+        layers=["fc1", "conv2"],
+        k=2,
+        epochs=0.1,
+        keep_accuracy=100,
+        rounds=2,
     )
     assert [trial.title for trial in found.trials] == [
         "fc1 k=2", "fc1 k=1", "conv2 k=2", "conv2 k=1"
@@ -234,6 +258,7 @@ def test_single_weights_go_at_the_end(trained: nn.Module, data: Dataset) -> None
         trained,
         data,
         layers=["fc1"],
+        method="maxout",
         k=2,
         rounds=1,
         zero=0.5,
@@ -245,7 +270,15 @@ def test_single_weights_go_at_the_end(trained: nn.Module, data: Dataset) -> None
     assert found.steps[-1].zeroed == pytest.approx(0.5, abs=0.01)
     assert found.trials[-1].title == "weights 50%"
     chosen = maxprune.compress(
-        trained, data, layers=["fc1"], k=2, rounds=1, zero="auto", epochs=0.5, keep_accuracy=100
+        trained,
+        data,
+        layers=["fc1"],
+        method="maxout",
+        k=2,
+        rounds=1,
+        zero="auto",
+        epochs=0.5,
+        keep_accuracy=100,
     )
     assert chosen.trials[-1].title.startswith("weights ")
 
@@ -290,7 +323,9 @@ def test_a_network_that_cannot_be_exported_keeps_its_results(
 ) -> None:
     net = maxprune.factory(Unexported)()
     monkeypatch.setattr("maxprune.store.build._found", lambda name: Unexported)
-    found = maxprune.compress(net, data, k=2, rounds=1, epochs=0.2, keep_accuracy=100)
+    found = maxprune.compress(
+        net, data, method="maxout", k=2, rounds=1, epochs=0.2, keep_accuracy=100
+    )
     found.write(tmp_path)
     written = Results.read(tmp_path / "results.json")
     assert written.steps == found.steps
@@ -307,6 +342,7 @@ def test_the_network_is_trained_first_if_asked(data: Dataset) -> None:
         net,
         data,
         layers=["fc1"],
+        method="maxout",
         k=2,
         rounds=1,
         run=Run(first=first),

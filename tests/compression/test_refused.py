@@ -15,6 +15,8 @@ from maxprune.data import Dataset
 from maxprune.errors import StructureError, UsageError
 from maxprune.networks import lenet5, vgg
 
+MAXOUT = {"method": "maxout"}
+
 
 class Tuple(nn.Module):
     def __init__(self) -> None:
@@ -68,14 +70,17 @@ def test_settings_that_are_none_are_refused(
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"layers": ["x"]}, UsageError, "no layer 'x'; it has conv1, conv2, fc1, fc2"),
-        ({"layers": ["x"], "method": "random"}, UsageError, "'x' is not there or cannot be cut"),
-        ({"skip": ["x"]}, UsageError, "no layer 'x'"),
-        ({"layers": ["fc2"]}, StructureError, "'fc2' is an output layer"),
-        ({"layers": ["fc1"], "k": 5}, UsageError, "k = 5 does not divide the 32 neurons"),
-        ({"skip": ["fc1", "conv1", "conv2"]}, StructureError, "no layer is left"),
+        ({"layers": ["x"]}, UsageError, "no layer 'x' to cut; there are conv1, conv2, fc1"),
+        (MAXOUT | {"layers": ["x"]}, UsageError, "no layer 'x'; it has conv1, conv2, fc1, fc2"),
+        ({"skip": ["x"]}, UsageError, "no layer 'x' to skip"),
+        (MAXOUT | {"skip": ["x"]}, UsageError, "no layer 'x'"),
+        ({"layers": ["fc2"]}, StructureError, "'fc2' cannot be cut: it is an output"),
+        (MAXOUT | {"layers": ["fc2"]}, StructureError, "'fc2' is an output layer"),
+        (MAXOUT | {"layers": ["fc1"], "k": 5}, UsageError, "5 does not divide the 32 neurons"),
+        ({"skip": ["fc1", "conv1", "conv2"]}, StructureError, "nothing in the network can be cut"),
+        (MAXOUT | {"skip": ["fc1", "conv1", "conv2"]}, StructureError, "no layer is left"),
         ({"share": 0.01, "method": "random"}, UsageError, "share of 0.01 of 44 channels"),
-        ({"share": 0.1}, UsageError, "share is a setting of a score, not of maxout"),
+        (MAXOUT | {"share": 0.1}, UsageError, "share is a setting of a score, not of maxout"),
         ({"method": "fpgm", "k": 2}, UsageError, "k is a setting of maxout, not of fpgm"),
         ({"method": "apoz", "components": 3}, UsageError, "components is a setting of pls"),
         ({"keep_accuracy": 0.5}, UsageError, "144 validation samples cannot show a loss below 0.5"),
@@ -103,7 +108,9 @@ class Own(nn.Module):
 
 
 def test_a_network_without_a_factory_stays_in_memory(data: Dataset, tmp_path: Path) -> None:
-    found = maxprune.compress(Own(), data, k=2, rounds=1, epochs=0.1, keep_accuracy=100)
+    found = maxprune.compress(
+        Own(), data, method="maxout", k=2, rounds=1, epochs=0.1, keep_accuracy=100
+    )
     assert found.model.get_submodule("conv").out_channels == 4
     found.export_onnx(tmp_path / "own.onnx")
     with pytest.raises(UsageError, match="factory"):

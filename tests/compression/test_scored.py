@@ -139,7 +139,11 @@ def test_heads_go_in_a_search() -> None:
     assert found.model.attention.num_heads == 3
     with pytest.raises(UsageError, match="heads are cut by a score"):
         maxprune.compress(
-            Attentive(), maxprune.data.load("digits"), heads=["attention"], keep_accuracy=5.0
+            Attentive(),
+            maxprune.data.load("digits"),
+            method="maxout",
+            heads=["attention"],
+            keep_accuracy=5.0,
         )
 
 

@@ -33,7 +33,7 @@ class Asked(OnData):
             "has the lowest score: pls, magnitude, magnitude-l2, bn-scale, fpgm, taylor, apoz, "
             "obd, skeletonization, random."
         ),
-    ] = "maxout"
+    ] = "taylor"
     keep_accuracy: Annotated[
         float | None,
         typer.Option(

@@ -165,18 +165,18 @@ def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[C
     """The groups that can be cut, or why there are none.
 
     Raises:
-        UsageError: a layer or attention is named that is not there or cannot be cut.
-        StructureError: nothing can be cut, or the score has nothing to look at.
+        UsageError: a layer or attention is named that is not there.
+        StructureError: it cannot be cut, nothing can, or the score has nothing to look at.
     """
     x = data.example
     found = channel_groups(model, x, settings.skip, settings.heads)
-    known = {layer for group in found if not group.reason for layer in group.layers}
-    known |= {group.name for group in found if not group.reason}
-    unknown = [name for name in (*settings.layers, *settings.heads) if name not in known]
-    if unknown:
-        raise UsageError(
-            f"layer {unknown[0]!r} is not there or cannot be cut: see maxprune inspect"
-        )
+    known = {name: group for group in found for name in (group.name, *group.layers)}
+    for name in (*settings.layers, *settings.heads):
+        if name not in known:
+            cut = [layer for layer, group in known.items() if not group.reason]
+            raise UsageError(f"no layer {name!r} to cut; there are {', '.join(cut)}")
+        if known[name].reason:
+            raise StructureError(f"{name!r} cannot be cut: {known[name].reason}")
     free = chosen_groups(settings, model, x)
     if not free and settings.method == "bn-scale":
         raise StructureError("there is no batch norm in the network for bn-scale to look at")

@@ -36,9 +36,10 @@ class Compression(Settings):
     are met; without `keep_accuracy` every step is taken until then.
 
     Args:
-        method: "maxout" puts a maxout over k neurons behind a layer and removes the least winning
-            ones (Moya Rueda et al. 2017); the others remove the channels with the lowest score, for
-            example "pls" (Jordao et al. 2019); `scores.named.SCORES` says what each looks at.
+        method: "taylor", "pls" (Jordao et al. 2019) and others remove the channels with the lowest
+            score, wherever they are; `scores.named.SCORES` says what each looks at. "maxout" puts
+            a maxout over k neurons behind a layer and removes the least winning ones (Moya Rueda
+            et al. 2017). The default is the best of all in results/compare-cifar10.
         layers: only these, in this order for "maxout"; () for all that can be cut, the largest
             gain first.
         skip: layers that are never cut; nor is what hangs together with them.
@@ -69,7 +70,7 @@ class Compression(Settings):
         seed: of order, augmentation, dropout and what a score draws by lot.
     """
 
-    method: MethodName = "maxout"
+    method: MethodName = "taylor"
     layers: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
