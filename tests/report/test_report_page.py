@@ -35,6 +35,19 @@ def test_sections_without_details_vanish() -> None:
     assert found == {"steps", "words", "plot-accuracy", "plot-sizes"}
 
 
+def test_columns_that_say_nothing_vanish_with_what_is_said_of_them(page: str) -> None:
+    fields = {"k", "nonzero", "zeroed", "accuracy_before_retraining"}
+    step = sample_step("1", 129_388, accuracy_before_retraining=None)
+    less = render_page(sample_results(steps=[step], control=None, details=Details()))
+    for text, seen in ((page, True), (less, False)):
+        found = set(re.findall(r'<td data-step="[^"]*" data-field="([^"]*)"', text))
+        assert found >= {"parameters", "macs", "bytes", "accuracy", "p_value"}
+        assert (found & fields == fields) is seen
+        assert ("“Before” is the accuracy" in text) is seen
+        assert ("Above, the test accuracy" in text) is seen
+    assert not set(re.findall(r'data-field="([^"]*)"', less)) & fields
+
+
 def test_no_steps_is_a_page_too() -> None:
     page = render_page(sample_results(steps=[], control=None, details=Details()))
     assert "Nothing was pruned" in page

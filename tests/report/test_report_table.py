@@ -62,7 +62,19 @@ def test_large_networks_have_one_unit_a_column() -> None:
     lines = printed(sample_results(baseline=base, steps=[step], control=None))
     assert max(map(len, lines)) <= 80
     assert "…" not in "\n".join(lines)
-    assert cells(lines, "no maxout")[:5] == ["145,002.9", "0.00", "-", "15,470.3", "580,011.5"]
+    assert cells(lines, "no maxout")[:4] == ["145,002.9", "0.00", "15,470.3", "580,011.5"]
+
+
+def test_a_column_that_says_nothing_is_left_out() -> None:
+    whole = "\n".join(printed(sample_results()))
+    assert "zeroed" in whole
+    assert "before retraining" not in whole
+    assert "before and after retraining" in whole
+    step = sample_step("1", 129_388, accuracy_before_retraining=None)
+    less = "\n".join(printed(sample_results(steps=[step], control=None)))
+    assert "zeroed" not in less
+    assert "before" not in less
+    assert "after: test accuracy after retraining" in less
 
 
 @pytest.mark.parametrize("name", ["[bold]x[/bold]", "<script>", "$x_1$"])

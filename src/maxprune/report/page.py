@@ -17,7 +17,7 @@ from maxprune.files import write_text
 from maxprune.measure.significance import SIGNIFICANT
 from maxprune.report.cuts import Cut, layers_plot, ranked, wins_plot
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
-from maxprune.report.rows import Row, rows
+from maxprune.report.rows import Row, rows, silent
 from maxprune.report.trials import conclusion, trial_cells, trial_headers
 from maxprune.report.words import count, percent, probability, verdict
 from maxprune.results import LayerState, Results, Trial
@@ -71,7 +71,7 @@ def render_page(results: Results) -> str:
     """The page of `results` as HTML: no script, and nothing that is fetched from anywhere.
 
     Every figure has its field and its exact value beside it: `<td data-step="maxout k=3"
-    data-field="removed" data-value="0.24130">24.13</td>`. Sections without details vanish.
+    data-field="removed" data-value="0.24130">24.13</td>`. Sections without details and columns that say nothing vanish.
 
     Raises:
         StoreError: the details of the results contradict each other.
@@ -81,13 +81,16 @@ def render_page(results: Results) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found = rows(results)
+    unsaid = silent(found)
+    columns = [column for column in _COLUMNS if column.field not in unsaid]
     return environment.from_string(template).render(
         results=results,
         details=results.details,
         verdict=verdict(results),
         tiles=_tiles(results),
-        columns=_COLUMNS,
-        rows=[(row, [_cell(row, column) for column in _COLUMNS]) for row in found],
+        columns=columns,
+        with_before="accuracy_before_retraining" not in unsaid,
+        rows=[(row, [_cell(row, column) for column in columns]) for row in found],
         conclusion=conclusion(results),
         trials=_trials(results),
         trial_headers=trial_headers(results.details.search) if results.details.search else [],

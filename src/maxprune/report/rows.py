@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from maxprune.results import Results, Step
@@ -52,6 +53,16 @@ def rows(results: Results) -> list[Row]:
     if results.control is not None:
         found.append(_row("control", results.control))
     return found
+
+
+def silent(found: Sequence[Row]) -> set[str]:
+    """The fields that say nothing: unknown in every row, no zeros, no unit of several neurons."""
+    names = {f.name for f in fields(Row) if all(getattr(row, f.name) is None for row in found)}
+    if not any(row.zeroed for row in found):
+        names |= {"zeroed", "nonzero"}
+    if all(row.k in (None, 1) for row in found):
+        names.add("k")
+    return names
 
 
 def _row(kind: Literal["step", "control"], step: Step) -> Row:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maxprune.report.plain import plain_table
-from maxprune.report.rows import Row, rows
+from maxprune.report.rows import Row, rows, silent
 from maxprune.report.words import percent, probability
 from maxprune.results import Results
 
@@ -19,20 +19,26 @@ def steps_table(results: Results) -> Table:
     """The baseline, every step and the control, a row each; 80 columns are enough.
 
     A column of large figures has one unit for all of them, k (thousand) or M (million), named in
-    its header. Without a terminal behind it, rich prints the table without colour.
+    its header; one that says nothing is left out. Without a terminal behind it, rich prints the table without colour.
     """
     found = rows(results)
+    unsaid = silent(found)
     columns = [
         _counts("params", [row.parameters for row in found]),
         ("removed\n%", [percent(100 * row.removed) for row in found]),
-        ("zeroed\n%", [_share(row.zeroed) for row in found]),
-        _counts("MACs", [row.macs for row in found]),
-        _counts("bytes", [row.bytes for row in found]),
-        ("before\n%", [_or_none(row.accuracy_before_retraining) for row in found]),
-        ("after\n%", [percent(row.accuracy) for row in found]),
-        ("p", [NONE if row.p_value is None else probability(row.p_value) for row in found]),
     ]
-    table = _empty(results)
+    if "zeroed" not in unsaid:
+        columns.append(("zeroed\n%", [_share(row.zeroed) for row in found]))
+    columns.append(_counts("MACs", [row.macs for row in found]))
+    columns.append(_counts("bytes", [row.bytes for row in found]))
+    if "accuracy_before_retraining" not in unsaid:
+        before = [_or_none(row.accuracy_before_retraining) for row in found]
+        columns.append(("before\n%", before))
+    columns.append(("after\n%", [percent(row.accuracy) for row in found]))
+    if "p_value" not in unsaid:
+        ps = [NONE if row.p_value is None else probability(row.p_value) for row in found]
+        columns.append(("p", ps))
+    table = _empty(results, unsaid)
     for header, _ in columns:
         table.add_column(header, justify="right", no_wrap=True)
     for index, row in enumerate(found):
@@ -41,14 +47,15 @@ def steps_table(results: Results) -> Table:
     return table
 
 
-def _empty(results: Results) -> Table:
+def _empty(results: Results, unsaid: set[str]) -> Table:
     """The table with its title, its caption and the column of names, which alone may wrap."""
-    table = plain_table(
-        f"{results.study}: {results.network} on {results.dataset}",
-        "before, after: test accuracy before and after retraining\n"
-        "p: randomization test against the unpruned network",
-        between=0,
-    )
+    captions = ["before, after: test accuracy before and after retraining"]
+    if "accuracy_before_retraining" in unsaid:
+        captions = ["after: test accuracy after retraining"]
+    if "p_value" not in unsaid:
+        captions.append("p: randomization test against the unpruned network")
+    title = f"{results.study}: {results.network} on {results.dataset}"
+    table = plain_table(title, "\n".join(captions), between=0)
     table.add_column("step", min_width=8, overflow="fold")
     return table
 
