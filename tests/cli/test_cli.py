@@ -30,6 +30,8 @@ from command_line import call
         (("reproduce", "table1", "--dataset", "imagenet"), "imagenet"),
         (("reproduce", "table1", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("reproduce", "table1", "--accounting", "--network", "vgg"), "mfc, mc"),
+        (("reproduce", "table3", "--accounting", "--network", "vgg"), "mfc, mc"),
+        (("reproduce", "table3"), "table3 knows --accounting alone"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -120,8 +120,8 @@ def test_the_epoch_is_chosen_on_other_samples_than_the_networks(data: Dataset) -
     )
     torch.manual_seed(0)
     maxprune.compress(
-        lenet5(fc=8, conv=(2, 4)), watched, layers=["fc1"], method="maxout", k=2, rounds=1, epochs=3,
-        keep_accuracy=100,
+        lenet5(fc=8, conv=(2, 4)), watched, layers=["fc1"], method="maxout", k=2, rounds=1,
+        epochs=3, keep_accuracy=100,
     )  # fmt: skip
     assert judged.count("s") == 6
     assert judged.count("v") <= 6  # before and after each of two steps, and the start

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from maxprune.studies.accounting import accounting
+from maxprune.studies.accounting import accounting, faces_accounting
 
 # network, fc, baseline, then parameters at k = 4, 3, 2, 1 and percent removed with two digits
 ROWS = [
@@ -30,6 +30,20 @@ def test_all_24_rows() -> None:
         for r in rows
     ]  # fmt: skip
     assert found == expected
+
+
+def test_the_8_rows_of_table_3() -> None:
+    found = [
+        (r["network"], r["k"], r["parameters"], r["removed"])
+        for r in faces_accounting(["mfc", "mc"])
+    ]
+    assert found == [
+        ("vgg16-mfc", 4, 132_419_966, 0.0868), ("vgg16-mfc", 3, 106_728_830, 0.2640),
+        ("vgg16-mfc", 2, 81_037_694, 0.4411), ("vgg16-mfc", 1, 55_346_558, 0.6183),
+        ("vgg16-mc", 4, 67_932_542, 0.5315), ("vgg16-mc", 3, 67_342_590, 0.5356),
+        ("vgg16-mc", 2, 66_752_638, 0.5396), ("vgg16-mc", 1, 66_162_686, 0.5437),
+    ]  # fmt: skip
+    assert {r["baseline"] for r in faces_accounting(["mfc", "mc"])} == {145_002_878}
 
 
 def test_json_on_the_command_line() -> None:

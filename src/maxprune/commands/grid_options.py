@@ -16,6 +16,14 @@ from maxprune.studies.recipe import OURS
 from maxprune.train import PAPER, Training
 
 
+def chosen_networks(names: Sequence[str] | None) -> list[Network]:
+    """The networks that were named, or both."""
+    for name in names or ():
+        if name not in NETWORKS:
+            raise UsageError(f"--network is one of {', '.join(NETWORKS)}, not {name!r}")
+    return [network for network in NETWORKS if not names or network in names]
+
+
 @dataclass(frozen=True)
 class Grid:
     """Which cells of the paper's tables, how they are trained, and where they are kept."""
@@ -54,10 +62,7 @@ class Grid:
 
     def networks(self) -> list[Network]:
         """The networks that were named, or both."""
-        for name in self.network or ():
-            if name not in NETWORKS:
-                raise UsageError(f"--network is one of {', '.join(NETWORKS)}, not {name!r}")
-        return [n for n in NETWORKS if not self.network or n in self.network]
+        return chosen_networks(self.network)
 
     def sizes(self) -> list[int]:
         """The numbers of neurons that were named, or all of the paper's; each once."""

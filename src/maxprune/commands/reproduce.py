@@ -9,19 +9,20 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from maxprune.commands.grid_options import Grid
+from maxprune.commands.grid_options import Grid, chosen_networks
 from maxprune.commands.pls import cifar10_command, resnet56_command
 from maxprune.commands.shared import AsJson, command_line, takes, terminal
+from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
 from maxprune.results import Record, Results, TableCell
-from maxprune.studies.accounting import Row, accounting
+from maxprune.studies.accounting import Row, accounting, faces_accounting
 from maxprune.studies.lenet import Cell
 from maxprune.studies.published import SHARES, SIZES
 
 reproduce_app = typer.Typer(
     help="Reproduce the papers beside their published figures: table1, table2 and figure1 of Moya "
-    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST); filter pruning with Partial Least Squares, "
-    "Jordao et al. 2019 (CIFAR-10).",
+    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), the parameters of table3 (VGG16 on faces); "
+    "filter pruning with Partial Least Squares, Jordao et al. 2019 (CIFAR-10).",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -112,6 +113,26 @@ def figure1_command(
         name = f"{curve.network}-{curve.fc} seed {curve.seed} {curve.step}"
         console.print(f"{name} ({kind}): {says}")
     console.print(f"The plot: {grid.out / 'figure1.svg'}", soft_wrap=True)
+
+
+@reproduce_app.command("table3")
+def table3_command(
+    network: Annotated[
+        list[str] | None, typer.Option(help="mfc or mc; may be given twice. Default: both.")
+    ] = None,
+    accounts: Annotated[
+        bool, typer.Option("--accounting", help="Print the parameters alone; trains nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters of VGG16-MFC and VGG16-MC for faces at k = 4, 3, 2, 1 (Table 3).
+
+    Only with --accounting: the training is not there yet.
+    """
+    networks = chosen_networks(network)
+    if not accounts:
+        raise UsageError("table3 knows --accounting alone; it does not train VGG16 yet")
+    _print_accounting(faces_accounting(networks), as_json)
 
 
 def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:

@@ -4,7 +4,7 @@ from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.resnet import resnet18, resnet56
-from maxprune.networks.vgg import vgg, vgg_small
+from maxprune.networks.vgg import vgg, vgg_face, vgg_small
 
 __all__ = [
     "Maxout",
@@ -13,6 +13,7 @@ __all__ = [
     "resnet18",
     "resnet56",
     "vgg",
+    "vgg_face",
     "vgg_small",
     "xavier_uniform",
 ]

@@ -71,7 +71,8 @@ def render_page(results: Results) -> str:
     """The page of `results` as HTML: no script, and nothing that is fetched from anywhere.
 
     Every figure has its field and its exact value beside it: `<td data-step="maxout k=3"
-    data-field="removed" data-value="0.24130">24.13</td>`. Sections without details and columns that say nothing vanish.
+    data-field="removed" data-value="0.24130">24.13</td>`. Sections without details vanish, and
+    so do columns that say nothing.
 
     Raises:
         StoreError: the details of the results contradict each other.

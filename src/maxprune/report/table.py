@@ -19,7 +19,8 @@ def steps_table(results: Results) -> Table:
     """The baseline, every step and the control, a row each; 80 columns are enough.
 
     A column of large figures has one unit for all of them, k (thousand) or M (million), named in
-    its header; one that says nothing is left out. Without a terminal behind it, rich prints the table without colour.
+    its header; one that says nothing is left out. Without a terminal behind it, rich prints the
+    table without colour.
     """
     found = rows(results)
     unsaid = silent(found)
