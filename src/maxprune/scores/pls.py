@@ -27,7 +27,7 @@ Block: TypeAlias = tuple[Tensor, Tensor]  # (rows, features) and (rows, targets)
 Blocks: TypeAlias = Callable[[], Iterable[Block]]
 Reduce: TypeAlias = Callable[[Tensor], Tensor]
 
-PIECE = 2**17  # values that are in double precision at once
+PIECE = 2**18  # values that are in double precision at once: 2 MiB
 ENDED = 1e-11  # of the first component's covariance, or of the scores' length: nothing is left
 CONSTANT = 2.0**-48  # of a column's size: a spread that is only rounding
 
@@ -244,7 +244,7 @@ def _pieces(
     """All rows less a shift, in double precision, as many as stay in the processor's cache.
 
     The targets are those of the rows less theirs; as they are where none is given. Every piece lies
-    where the one before lay, which is worth four fifths of the time: new memory has to be mapped.
+    where the one before lay, so none of them waits for new memory to be mapped.
     """
     rows = max(1, PIECE // len(shift))
     piece = shift.new_empty(rows, len(shift))
