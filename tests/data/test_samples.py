@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from maxprune.data.images import Dataset, Images
-from maxprune.data.samples import Loaded, Pictures, Splits, flipped, shifted
+from maxprune.data.samples import Loaded, Pictures, Splits
 from maxprune.data.spec import DataOptions, of_dataset, open_data
 from maxprune.errors import DataError, UsageError
 from maxprune.train import Fitting
@@ -29,33 +30,9 @@ def first(stream: Any, count: int) -> list[tuple[Tensor, Tensor]]:
     return list(islice(stream, count))
 
 
-def test_a_mirrored_picture_is_itself_or_its_mirror_image() -> None:
-    x = torch.rand(200, 1, 2, 5)
-    y = flipped(x, torch.Generator().manual_seed(1))
-    mirrored = (y == x.flip(3)).flatten(1).all(1)
-    assert bool((mirrored ^ (y == x).flatten(1).all(1)).all())
-    assert 70 < int(mirrored.sum()) < 130
-
-
-def test_a_shifted_picture_is_a_window_of_the_padded_one() -> None:
-    x = torch.rand(300, 2, 4, 6) + 1
-    y = shifted(x, 2, torch.Generator().manual_seed(1))
-    padded = torch.nn.functional.pad(x, (2, 2, 2, 2))
-    seen = set()
-    for i in range(300):
-        found = [
-            (down, right)
-            for down in range(5)
-            for right in range(5)
-            if torch.equal(y[i], padded[i, :, down : down + 4, right : right + 6])
-        ]
-        assert len(found) == 1
-        seen.add(found[0])
-    assert len(seen) == 25
-
-
 def test_a_stream_depends_on_seed_and_iteration_alone() -> None:
     pictures = Pictures(images(), flip=True, crop=1, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
+    pictures = replace(pictures, turn=10.0, zoom=0.1, light=0.2, noise=0.02)
     whole = first(pictures.stream(4, seed=3), 12)
     later = first(pictures.stream(4, seed=3, start=7), 5)
     for (x, y), (again, labels) in zip(whole[7:], later, strict=True):
@@ -74,6 +51,20 @@ def test_what_is_judged_is_normalised_and_not_augmented() -> None:
     )[:, None, None]
     assert torch.allclose(x, expected, atol=1e-6)
     assert (len(pictures), pictures.classes, pictures.about()) == (20, 4, [20, 3, 8, 8, 1, 2])
+
+
+def test_what_is_done_to_pictures_is_known_to_checkpoints() -> None:
+    plain = Pictures(images())
+    changes = [
+        {"flip": True}, {"crop": 1}, {"turn": 5.0}, {"zoom": 0.1}, {"light": 0.1}, {"noise": 0.01},
+    ]  # fmt: skip
+    known = [tuple(replace(plain, **change).about()) for change in changes]
+    assert len({*known, tuple(plain.about())}) == 7
+    for change in changes:
+        x, _ = next(replace(plain, **change).stream(20, seed=0))
+        y, _ = next(plain.stream(20, seed=0))
+        assert x.shape == y.shape
+        assert not torch.equal(x, y)
 
 
 def loader(n: int = 20, batch: int = 6, shuffle: bool = False) -> DataLoader:
@@ -123,6 +114,9 @@ def test_digits_are_never_mirrored_by_default() -> None:
     splits = open_data("digits")
     assert (splits.train.flip, splits.train.crop) == (False, 3)
     assert open_data("digits", DataOptions(augment=("flip",))).train.flip
+    more = open_data("digits", DataOptions(augment=("turn", "zoom", "light", "noise"))).train
+    assert (more.turn, more.zoom, more.light, more.noise) == (10.0, 0.1, 0.2, 0.02)
+    assert (more.flip, more.crop) == (False, 0)
 
 
 def write(folder: Path, split: str, count: int) -> None:

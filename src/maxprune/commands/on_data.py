@@ -83,8 +83,8 @@ class OnData:
     augment: Annotated[
         str | None,
         typer.Option(
-            help="flip,crop or one of them or none (default for digits and mnist: crop, for "
-            "others: both).",
+            help="What is done to training pictures: some of flip,crop,turn,zoom,light,noise, or "
+            "none (default for digits and mnist: crop, for others: flip,crop).",
             show_default=False,
         ),
     ] = None

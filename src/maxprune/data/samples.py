@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, islice
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from maxprune.data.augment import flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
 from maxprune.data.order import derive
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
@@ -61,6 +61,10 @@ class Pictures:
         images: bytes and classes.
         flip: mirror half of the pictures from left to right.
         crop: pixels by which a picture is shifted at most, each way; what comes in is black.
+        turn: degrees by which it is turned at most, either way.
+        zoom: it is made larger or smaller by a factor of at most 1 + zoom.
+        light: largest change of contrast (1 ± light) and, twice over, of brightness.
+        noise: largest standard deviation of noise, where white is 1.
         mean: of each channel, in [0, 1], taken away before the network; () for none.
         std: of each channel, by which is divided then; () for none.
     """
@@ -68,6 +72,10 @@ class Pictures:
     images: Images
     flip: bool = False
     crop: int = 0
+    turn: float = 0.0
+    zoom: float = 0.0
+    light: float = 0.0
+    noise: float = 0.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -81,7 +89,8 @@ class Pictures:
 
     def about(self) -> list[int]:
         """The shape of the pictures, and how they are augmented."""
-        return [*self.images.about(), int(self.flip), self.crop]
+        more = [round(1000 * value) for value in (self.turn, self.zoom, self.light, self.noise)]
+        return [*self.images.about(), int(self.flip), self.crop, *(more if any(more) else [])]
 
     def iterations(self, size: int) -> int:
         """Batches of this size in one pass of training."""
@@ -89,7 +98,7 @@ class Pictures:
 
     def to(self, device: torch.device | str) -> Pictures:
         """The same pictures with their bytes on `device`."""
-        return Pictures(self.images.to(device), self.flip, self.crop, self.mean, self.std)
+        return replace(self, images=self.images.to(device))
 
     def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
         """All pictures in their order, not augmented."""
@@ -105,32 +114,15 @@ class Pictures:
             generator = torch.Generator().manual_seed(derive(seed, "augment", iteration))
             x = flipped(x, generator) if self.flip else x
             x = shifted(x, self.crop, generator) if self.crop else x
+            x = turned(x, self.turn, self.zoom, generator) if self.turn or self.zoom else x
+            x = lit(x, self.light, generator) if self.light else x
+            x = noisy(x, self.noise, generator) if self.noise else x
             yield self._normalised(x), y
 
     def _normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.mean:
             x = x - x.new_tensor(self.mean)[:, None, None]
         return x / x.new_tensor(self.std)[:, None, None] if self.std else x
-
-
-def flipped(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
-    """Each picture mirrored from left to right with probability one half."""
-    mirror = torch.rand(len(x), generator=generator) < 0.5
-    return torch.where(mirror.to(x.device)[:, None, None, None], x.flip(3), x)
-
-
-def shifted(
-    x: Float[Tensor, "b c h w"], most: int, generator: torch.Generator
-) -> Float[Tensor, "b c h w"]:
-    """Each picture shifted by up to `most` pixels in each direction; what comes in is zero."""
-    n, _, height, width = x.shape
-    padded = F.pad(x, (most, most, most, most))
-    down, right = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator).to(x.device)
-    rows = down + torch.arange(height, device=x.device)
-    columns = right + torch.arange(width, device=x.device)
-    each = torch.arange(n, device=x.device)[:, None, None]
-    # Advanced indices around the channels put these last.
-    return padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True, eq=False)

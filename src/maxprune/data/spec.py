@@ -16,7 +16,9 @@ from maxprune.store.source import find_function
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
 STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
-AUGMENTS = ("flip", "crop")
+AUGMENTS = ("flip", "crop", "turn", "zoom", "light", "noise")
+USUAL = ("flip", "crop")
+TURN, ZOOM, LIGHT, NOISE = 10.0, 0.1, 0.2, 0.02  # degrees, factor less 1, share, standard deviation
 NAMED = 20  # pictures that could not be read, in a note
 NOT_MIRRORED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 
@@ -28,8 +30,9 @@ class DataOptions:
     Args:
         size: (channels, height, width) that every picture of a folder is brought to; None where
             they all have one size.
-        augment: what is done to training pictures, of "flip" and "crop"; None for what fits the
-            data.
+        augment: what is done to training pictures, of "flip", "crop" (shifted by up to an eighth),
+            "turn" (by up to 10 degrees), "zoom" (by up to a tenth), "light" (contrast by up to a
+            fifth) and "noise"; None for what fits the data.
         mean: of each channel, in [0, 1], taken away before the network.
         std: of each channel, by which is divided then.
         unreadable: what happens at a picture that cannot be read.
@@ -150,9 +153,13 @@ def _training(images: Images, options: DataOptions, mirrored: bool) -> Pictures:
     """The training pictures, normalised and augmented."""
     augment = options.augment
     if augment is None:
-        augment = AUGMENTS if mirrored else ("crop",)
+        augment = USUAL if mirrored else ("crop",)
     shift = max(1, min(images.pixels.shape[2:]) // 8) if "crop" in augment else 0
-    return replace(_plain(images, options), flip="flip" in augment, crop=shift)
+    return replace(
+        _plain(images, options), flip="flip" in augment, crop=shift,
+        turn=TURN * ("turn" in augment), zoom=ZOOM * ("zoom" in augment),
+        light=LIGHT * ("light" in augment), noise=NOISE * ("noise" in augment),
+    )  # fmt: skip
 
 
 def _from_folder(root: Path, options: DataOptions) -> Splits:

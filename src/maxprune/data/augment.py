@@ -1,0 +1,75 @@
+"""What is done to training pictures at random, each a pure function of a batch and a generator.
+
+Pictures are floats in [0, 1], shape (b, channels, height, width). Whatever comes in from outside a
+picture is black. What is drawn is drawn on the CPU, so every device sees the same pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def flipped(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
+    """Each picture mirrored from left to right with probability one half."""
+    mirror = torch.rand(len(x), generator=generator) < 0.5
+    return torch.where(mirror.to(x.device)[:, None, None, None], x.flip(3), x)
+
+
+def shifted(
+    x: Float[Tensor, "b c h w"], most: int, generator: torch.Generator
+) -> Float[Tensor, "b c h w"]:
+    """Each picture shifted by up to `most` pixels in each direction."""
+    n, _, height, width = x.shape
+    padded = F.pad(x, (most, most, most, most))
+    down, right = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator).to(x.device)
+    rows = down + torch.arange(height, device=x.device)
+    columns = right + torch.arange(width, device=x.device)
+    each = torch.arange(n, device=x.device)[:, None, None]
+    # Advanced indices around the channels put these last.
+    return padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def turned(
+    x: Float[Tensor, "b c h w"], degrees: float, zoom: float, generator: torch.Generator
+) -> Float[Tensor, "b c h w"]:
+    """Each picture turned around its middle and made larger or smaller, between pixels.
+
+    Args:
+        x: the pictures.
+        degrees: by at most so many, either way.
+        zoom: by a factor between 1 / (1 + zoom) and 1 + zoom, evenly in its logarithm.
+        generator: of the angles, then the factors.
+    """
+    n, _, height, width = x.shape
+    angle, size = 2 * torch.rand(2, n, generator=generator) - 1
+    angle, size = angle * math.radians(degrees), (size * math.log1p(zoom)).exp()
+    cos, sin, zero = angle.cos() / size, angle.sin() / size, torch.zeros(n)
+    rows = [
+        torch.stack([cos, -sin * height / width, zero], 1),
+        torch.stack([sin * width / height, cos, zero], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), [n, 1, height, width], align_corners=False)
+    return F.grid_sample(x, grid.to(x.device, x.dtype), align_corners=False)
+
+
+def lit(
+    x: Float[Tensor, "b c h w"], most: float, generator: torch.Generator
+) -> Float[Tensor, "b c h w"]:
+    """Each picture's contrast changed by a factor in 1 ± most, its brightness by up to most / 2."""
+    contrast, brightness = 2 * torch.rand(2, len(x), 1, 1, 1, generator=generator) - 1
+    factor, more = (1 + most * contrast).to(x.device), (most / 2 * brightness).to(x.device)
+    middle = x.mean((1, 2, 3), keepdim=True)
+    return ((x - middle) * factor + middle + more).clamp(0, 1)
+
+
+def noisy(
+    x: Float[Tensor, "b c h w"], most: float, generator: torch.Generator
+) -> Float[Tensor, "b c h w"]:
+    """Normal noise of a standard deviation that is drawn for each picture, at most `most`."""
+    strength = most * torch.rand(len(x), 1, 1, 1, generator=generator)
+    return (x + (strength * torch.randn(x.shape, generator=generator)).to(x.device)).clamp(0, 1)
