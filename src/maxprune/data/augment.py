@@ -64,7 +64,8 @@ def lit(
     contrast, brightness = 2 * torch.rand(2, len(x), 1, 1, 1, generator=generator) - 1
     factor, more = (1 + most * contrast).to(x.device), (most / 2 * brightness).to(x.device)
     middle = x.mean((1, 2, 3), keepdim=True)
-    return ((x - middle) * factor + middle + more).clamp(0, 1)
+    changed: Tensor = ((x - middle) * factor + middle + more).clamp(0, 1)
+    return changed
 
 
 def noisy(
