@@ -1,20 +1,39 @@
-"""Measuring: size, accuracy, significance. Nothing here prints."""
+"""Measuring: size, accuracy, error rates of verification, significance. Nothing here prints."""
 
 from maxprune.measure.accuracy import accuracy, correct, percent, predict
+from maxprune.measure.distances import DISTANCES, distances, pair_distances
+from maxprune.measure.eer_difference import eer_difference_p_value
+from maxprune.measure.folds import (
+    choose_threshold,
+    fold_accuracies,
+    mean_and_standard_error,
+    verified,
+)
 from maxprune.measure.latency import latency_ms
 from maxprune.measure.noninferiority import loss_bound
 from maxprune.measure.significance import randomization_test
 from maxprune.measure.size import macs, nonzero, parameters
+from maxprune.measure.verification import Roc, roc
 
 __all__ = [
+    "DISTANCES",
+    "Roc",
     "accuracy",
+    "choose_threshold",
     "correct",
+    "distances",
+    "eer_difference_p_value",
+    "fold_accuracies",
     "latency_ms",
     "loss_bound",
     "macs",
+    "mean_and_standard_error",
     "nonzero",
+    "pair_distances",
     "parameters",
     "percent",
     "predict",
     "randomization_test",
+    "roc",
+    "verified",
 ]

@@ -3,6 +3,7 @@
 from maxprune.report.cuts import layers_plot, wins_plot
 from maxprune.report.page import render_page, write_page
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
+from maxprune.report.roc import roc_plot
 from maxprune.report.table import steps_table
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "layers_plot",
     "loss_plot",
     "render_page",
+    "roc_plot",
     "size_plot",
     "steps_table",
     "wins_plot",
