@@ -1,5 +1,6 @@
 """The networks of the studies, with and without maxout."""
 
+from maxprune.networks.cosine import Cosine
 from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
@@ -7,6 +8,7 @@ from maxprune.networks.resnet import resnet18, resnet56
 from maxprune.networks.vgg import vgg, vgg_face, vgg_small
 
 __all__ = [
+    "Cosine",
     "Maxout",
     "he_normal",
     "lenet5",

@@ -5,5 +5,16 @@ from maxprune.train.checkpoint import Progress
 from maxprune.train.config import PAPER, Training
 from maxprune.train.fitting import Fitting
 from maxprune.train.loop import Checkpoints, Watch, train
+from maxprune.train.margin import MarginFitting
 
-__all__ = ["PAPER", "Checkpoints", "Fitting", "Progress", "Training", "Watch", "derive", "train"]
+__all__ = [
+    "PAPER",
+    "Checkpoints",
+    "Fitting",
+    "MarginFitting",
+    "Progress",
+    "Training",
+    "Watch",
+    "derive",
+    "train",
+]

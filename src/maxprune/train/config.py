@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from maxprune.records import Settings
 
@@ -63,6 +65,18 @@ class Training(Settings):
             parameters, self.rate, self.momentum, weight_decay=self.weight_decay,
             nesterov=self.nesterov and self.momentum > 0, fused=True,
         )  # fmt: skip
+
+    def loss(
+        self, outputs: Float[Tensor, "b classes"], y: Int[Tensor, " b"], iteration: int
+    ) -> Float[Tensor, ""]:
+        """What is made small: the cross entropy.
+
+        Args:
+            outputs: of the network, a row a sample.
+            y: the classes.
+            iteration: counted from 0.
+        """
+        return F.cross_entropy(outputs, y)
 
     def about(self) -> dict[str, int | float | str]:
         """The settings that are in force, for the results."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
@@ -72,7 +71,7 @@ def train(
     watch: Watch = UNWATCHED,
     zeroed: float | None = None,
 ) -> Progress:
-    """Train a classifier in place by cross entropy; weights that are zero stay zero.
+    """Train a classifier in place by the training's loss; weights that are zero stay zero.
 
     With `zeroed`, the smallest weights become zero while it trains: the share of zeros grows by a
     cubic from what it is to `zeroed` over the first iterations (Zhu and Gupta 2017, eq. 1), as
@@ -315,7 +314,7 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        loss = F.cross_entropy(_outputs(model, x), y)
+        loss = training.loss(_outputs(model, x), y, iteration)
         loss.backward()
         if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
