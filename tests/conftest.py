@@ -5,6 +5,8 @@ This file also puts the folder on the path, so that every test finds `small_netw
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -16,6 +18,7 @@ from maxprune.networks import lenet5
 from maxprune.train import Fitting
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
 
 
 @pytest.fixture(scope="session")
