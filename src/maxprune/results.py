@@ -286,8 +286,9 @@ class Author(Record):
 
     `accuracy` is as it was published, `retrained` after as many epochs on our pictures as ours had
     in all, None where that was not asked for. `ours` names our first network with at most as many
-    multiply-adds, `p_value` is that of the randomization test between the two (the retrained one,
-    where there is one), `ours_accuracy` the accuracy of ours.
+    multiply-adds, `ours_accuracy` is its accuracy, after the final retraining where there is one.
+    Both p-values are of the randomization test against ours: `p_value` with theirs retrained, where
+    it was, `p_value_as_published` with theirs as it was published.
     """
 
     iteration: Count
@@ -300,3 +301,4 @@ class Author(Record):
     ours_macs: Count | None
     ours_accuracy: Percent | None
     p_value: Fraction | None
+    p_value_as_published: Fraction | None = None

@@ -97,7 +97,7 @@ def test_resnet56_from_the_command_line(
     out = tmp_path / "out"
     arguments = (
         "reproduce", "pls-resnet56", "--data", root, "--out", out, "--epochs", 0.5,
-        "--iterations", 5, "--share", 0.15,
+        "--iterations", 5, "--share", 0.15, "--final-epochs", 0,
     )  # fmt: skip
     code, said, _ = call(monkeypatch, capsys, *arguments)
     assert code == 0
@@ -127,6 +127,34 @@ def test_resnet56_from_the_command_line(
     assert authors_table(authors).row_count == 3
     code, again, _ = call(monkeypatch, capsys, *arguments, "--resume")
     assert (code, again) == (0, said)
+
+
+def test_the_networks_that_are_compared_are_retrained_for_longer(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    code, said, _ = call(
+        monkeypatch, capsys, "reproduce", "pls-resnet56", "--data", root, "--out", out,
+        "--epochs", 0.2, "--iterations", 5, "--share", 0.15, "--final-epochs", 2,
+    )  # fmt: skip
+    assert code == 0
+    assert "for 0.2 epochs after each cut, and for 2 before the comparison" in said
+    assert "at most as many MACs, after 2 more epochs" in " ".join(said.split())
+    content = json.loads((out / "authors.json").read_text())
+    assert (content["epochs"], content["final_epochs"]) == (0.2, 2.0)
+    last = Author.model_validate(content["records"][2])
+    steps = Results.read(out / "ours" / "results.json").steps
+    place = next(i for i, step in enumerate(steps) if step.name == last.ours)
+    trained = {
+        name: json.loads((out / name / "run.json").read_text())["training"]["iterations"]
+        for name in ("ours8", "authors8")
+    }
+    each = len(DATASET.train) * 0.9 * 0.95 // 128
+    assert trained["ours8"] == pytest.approx(2 * each, abs=2)
+    assert trained["authors8"] == pytest.approx((2 + 0.2 * (place + 2)) * each, abs=2)
+    assert last.p_value is not None
+    assert last.p_value_as_published is not None
+    assert last.ours_macs == steps[place].macs
 
 
 def test_the_example_of_the_readme(
@@ -166,6 +194,7 @@ def test_without_the_files_it_says_where_they_belong(
         (("pls-cifar10", "--epochs", 0), "--epochs is above 0, not 0"),
         (("pls-cifar10", "--epochs", "inf"), "--epochs is above 0, not inf"),
         (("pls-cifar10", "--share", 5), "--share is between 0 and 1 (0.1 for 10%), not 5"),
+        (("pls-resnet56", "--final-epochs", -1), "--final-epochs is at least 0, not -1"),
         (("pls-resnet56", "--share", 0), "--share is between 0 and 1"),
         (("pls-resnet56", "--iterations", 0), "Invalid value for '--iterations'"),
     ],

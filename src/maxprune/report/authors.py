@@ -53,13 +53,19 @@ def iterations_table(
     return table
 
 
-def authors_table(found: Sequence[Author]) -> Table:
-    """The authors' own networks on the same test pictures, and ours of the same size."""
+def authors_table(found: Sequence[Author], final: float = 0.0) -> Table:
+    """The authors' own networks on the same test pictures, and ours of the same size.
+
+    Args:
+        found: the authors' networks.
+        final: epochs of the last retraining of ours.
+    """
+    more = f", after {final:g} more epochs" if final else ""
     table = plain_table(
         "The authors' own networks on the same test pictures",
         "retrained: after as many epochs on our pictures as ours had\n"
-        "ours: the first of ours with at most as many MACs; p: between the two, the retrained "
-        "one where there is one",
+        f"ours: the first of ours with at most as many MACs{more}; p: of ours against theirs as "
+        "published, and against theirs retrained",
     )
     figures(
         table,
@@ -70,7 +76,8 @@ def authors_table(found: Sequence[Author]) -> Table:
         "retrained\n%",
         "ours\nMACs",
         "ours\n%",
-        "p",
+        "p\npublished",
+        "p\nretrained",
     )
     for author in found:
         table.add_row(
@@ -79,6 +86,12 @@ def authors_table(found: Sequence[Author]) -> Table:
             "-" if author.retrained is None else percent(author.retrained),
             "-" if author.ours_macs is None else count(author.ours_macs),
             "-" if author.ours_accuracy is None else percent(author.ours_accuracy),
-            "-" if author.p_value is None else probability(author.p_value),
+            *map(_probability, (
+                author.p_value_as_published, None if author.retrained is None else author.p_value
+            )),
         )  # fmt: skip
     return table
+
+
+def _probability(p_value: float | None) -> str:
+    return "-" if p_value is None else probability(p_value)
