@@ -175,7 +175,7 @@ def test_compress_shows_its_plan_and_trains_nothing(
             "--rate does nothing beside --fit",
         ),
         (("--data", "digits", "--zero", "0.7"), "--zero is a percentage: 70, not 0.7"),
-        (("--data", "digits", "--augment", "turn"), "no augmentation 'turn'; there are flip, crop"),
+        (("--data", "digits", "--augment", "spin"), "no augmentation 'spin'; there are flip, crop"),
         (("--data", "digits", "--mean", "a"), "--mean is a row of numbers"),
         (("--data", "digits", "--std", "1,2"), "the std has 2 numbers for pictures of 1 channels"),
         (("--data", "digits", "--std", "0"), "a standard deviation is above 0"),
