@@ -72,6 +72,9 @@ def resnet56_command(
         ),
     ] = None,
     rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.01,
+    final_rate: Annotated[
+        float, typer.Option(help="Learning rate of the last one, where there are final epochs.")
+    ] = 0.05,
     iterations: Iterations = 8,
     share: Share = 0.1,
     seed: Seed = 0,
@@ -117,7 +120,9 @@ def resnet56_command(
         raise UsageError(f"--final-epochs is at least 0, not {final_epochs:g}")
     _check(epochs, share)
     console = terminal()
-    study = ResNet56(epochs, rate, iterations, share, seed, retrain_authors, final_epochs)
+    study = ResNet56(
+        epochs, rate, iterations, share, seed, retrain_authors, final_epochs, final_rate
+    )
     with Steps(terminal(stderr=True), None, "all iterations") as steps:
         run = _run(steps, resume)
         found = run_resnet56(study, data, out, run)
