@@ -14,7 +14,7 @@ from maxprune.compression.methods import make_method
 from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Report, Search, Told
 from maxprune.compression.settings import OWNERS, Compression
-from maxprune.data.samples import Splits, check_repeatable
+from maxprune.data.samples import Samples, Splits, check_repeatable
 from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
@@ -174,6 +174,7 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
     found = Found(
         method=settings.method, goal=settings.goal(), keep_accuracy=settings.keep_accuracy,
         samples=len(data.validation), validation=search.taken[UNPRUNED].measured.accuracy,
+        guess=_guess(data.validation),
         trials=search.trials,
         test_loss_bound=None if data.test is None
         else loss_bound(base.right(count), tested[last].right(count)),
@@ -197,6 +198,12 @@ def _finished(search: Search, last: str, command: str) -> Compressed:
     )  # fmt: skip
     models = {name: search.taken[name].model for name in names}
     return Compressed(models[last].eval(), results, models, samples, data)
+
+
+def _guess(samples: Samples) -> float:
+    """Percent of the samples that are of the commonest class."""
+    counts = sum(torch.bincount(y, minlength=samples.classes) for _, y in samples.batches(1000))
+    return 100 * float(torch.as_tensor(counts).max()) / len(samples)
 
 
 def _tested(search: Search, name: str) -> Measured:

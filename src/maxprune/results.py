@@ -145,8 +145,8 @@ class Search(Record):
     """How the last network was found: the stop rule, and every trial in its order.
 
     `validation` is the accuracy of the baseline on the `samples` validation samples that every
-    trial was judged on. `test_loss_bound` is the same bound for the last network, on the test set,
-    None where there is none. `missed` names the budgets that were not met.
+    trial was judged on, `guess` what always naming their commonest class has. `test_loss_bound` is
+    the same bound for the last network, on the test set, None where there is none. `missed` names the budgets that were not met.
     """
 
     method: str
@@ -158,6 +158,7 @@ class Search(Record):
     test_loss_bound: Finite | None
     missed: list[str] = []
     budgets: list[Budget] = []
+    guess: Percent | None = None
 
 
 class Details(Record):

@@ -352,6 +352,35 @@ def test_the_network_is_trained_first_if_asked(data: Dataset) -> None:
     assert found.results.baseline.accuracy > 70 > accuracy(net, data.test)
 
 
+def test_a_network_that_is_no_better_than_a_guess_is_told(
+    data: Dataset, trained: nn.Module
+) -> None:
+    torch.manual_seed(0)
+    net = lenet5(fc=8, conv=(2, 4))
+    how: dict[str, Any] = {"iterations": 1, "share": 0.5, "fit": lambda m, d: None}
+    guessed = maxprune.compress(net, data, **how)
+    search = guessed.results.details.search
+    assert search is not None
+    labels = guessed.data.validation.images.labels
+    assert search.guess == pytest.approx(100 * int(labels.bincount().max()) / len(labels))
+    assert conclusion(guessed.results)[0].startswith("BEFORE ANY CUT the network was no better")
+    known = maxprune.compress(trained, data, **how)
+    assert not any("BEFORE ANY CUT" in says for says in conclusion(known.results))
+
+
+def test_a_gain_is_called_a_gain(found: Compressed) -> None:
+    search = found.results.details.search
+    assert search is not None
+    details = found.results.details.model_copy(
+        update={"search": search.model_copy(update={"test_loss_bound": -1.5})}
+    )
+    says = conclusion(found.results.model_copy(update={"details": details}))
+    assert (
+        says[0]
+        == "On the test set, looked at once, it gains at least 1.50 points with 95% confidence."
+    )
+
+
 def test_a_budget_takes_the_place_of_the_default_rule_and_both_may_stand() -> None:
     from maxprune.compress import DEFAULT
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from rich.table import Table
 
@@ -81,7 +83,22 @@ def conclusion(results: Results) -> list[str]:
         return []
     samples = int(results.details.training.get("test samples", 0))
     remarks = [f"{trial.step}: {trial.remark}." for trial in found.trials if trial.remark]
-    return [*_ending(results, found, samples), *_broken(found), *remarks, *_budgets(found)]
+    ending = [*_untrained(found), *_ending(results, found, samples)]
+    return [*ending, *_broken(found), *remarks, *_budgets(found)]
+
+
+def _untrained(found: Search) -> list[str]:
+    """Whether the network was no better than a guess before anything was cut."""
+    if found.guess is None:
+        return []
+    error = math.sqrt(found.guess * (100 - found.guess) / found.samples)
+    if found.validation > found.guess + 2 * error:
+        return []
+    return [
+        f"BEFORE ANY CUT the network was no better than a guess: right on {found.validation:.2f}% "
+        f"of the validation samples, where always naming the commonest class is on "
+        f"{found.guess:.2f}%. So nothing that follows speaks for the cuts; train it first."
+    ]
 
 
 def _ending(results: Results, found: Search, samples: int) -> list[str]:
@@ -94,6 +111,9 @@ def _ending(results: Results, found: Search, samples: int) -> list[str]:
     if bound is None:
         return []
     says = f"On the test set, looked at once, it loses at most {points(bound)} points with 95% "
+    if bound < 0:
+        gains = f"it gains at least {-bound:.2f} points with 95% confidence"
+        return [f"On the test set, looked at once, {gains}."]
     if found.keep_accuracy is None:
         return [f"{says}confidence."]
     if bound < found.keep_accuracy:
