@@ -146,7 +146,8 @@ class Search(Record):
 
     `validation` is the accuracy of the baseline on the `samples` validation samples that every
     trial was judged on, `guess` what always naming their commonest class has. `test_loss_bound` is
-    the same bound for the last network, on the test set, None where there is none. `missed` names the budgets that were not met.
+    the same bound for the last network, on the test set, None where there is none. `missed` names
+    the budgets that were not met.
     """
 
     method: str
