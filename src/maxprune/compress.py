@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,8 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     if settings.keep_accuracy is not None and settings.keep_accuracy <= least:
         raise UsageError(
             f"{len(same):,} validation samples cannot show a loss below {settings.keep_accuracy:g} "
-            f"points: even equal answers leave {least:.2f}; give more of them, or a larger "
-            "keep_accuracy"
+            f"points: even equal answers leave {least:.2f}; give more of them, or say "
+            f"--keep-accuracy {math.ceil(2 * least):g} (keep_accuracy in Python)"
         )
 
 
