@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from maxprune.modes import device_of, evaluating
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.fitting import Fitting
+from maxprune.train.tuning import tuning
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
@@ -70,6 +71,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     watch: Watch = UNWATCHED,
     zeroed: float | None = None,
+    tuned: Sequence[str] = (),
 ) -> Progress:
     """Train a classifier in place by the training's loss; weights that are zero stay zero.
 
@@ -90,13 +92,16 @@ def train(
         watch: who is told as it goes on.
         zeroed: share of all parameters to be zero at the end, in [0, 1); None or 0 zeroes
             nothing.
+        tuned: the modules that are trained, by name, with all that is in them. The others keep
+            their weights and the means of their batch norms, and their dropout is off; () trains
+            all.
 
     Returns:
         The mean training loss over each stretch of a hundred iterations.
 
     Raises:
-        UsageError: there are no images, the network does not fit them, or the share of zeros is
-            outside [0, 1) or takes every weight.
+        UsageError: there are no images, the network does not fit them, there is nothing of a
+            tuned name to train, or the share of zeros is outside [0, 1) or takes every weight.
         TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
         StoreError: the checkpoint to resume from cannot be read.
         OutputError: a checkpoint cannot be written.
@@ -104,9 +109,13 @@ def train(
     device = device_of(model)
     cuda = device.type == "cuda"
     images = images.to(device) if cuda else images
-    with torch.random.fork_rng(devices=[device] if cuda else []), _in_training(model, images):
+    with (
+        torch.random.fork_rng(devices=[device] if cuda else []),
+        _in_training(model, images),
+        tuning(model, tuned),
+    ):
         torch.manual_seed(derive(seed, "dropout"))
-        job = _job(model, images, training, seed, watch, zeroed)
+        job = _job(model, images, training, seed, watch, zeroed, tuple(tuned))
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
         with scaled_dropout(model, left):
             progress = _run(job, checkpoints)
@@ -198,6 +207,7 @@ class _Job:
     average: AveragedModel | None
     watch: Watch
     zeros: dict[int, float]
+    tuned: tuple[str, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -216,6 +226,7 @@ class _Job:
             "zeros": [int((w == 0).sum()) for w in prunable(self.model)],
             "growing": list(self.zeros.items()),
         }  # fmt: skip
+        about |= {"tuned": self.tuned} if self.tuned else {}
         return json.dumps(about)
 
 
@@ -226,8 +237,9 @@ def _job(
     seed: int,
     watch: Watch,
     zeroed: float | None,
+    tuned: tuple[str, ...],
 ) -> _Job:
-    optimizer = training.optimizer(model.parameters())
+    optimizer = training.optimizer(p for p in model.parameters() if p.requires_grad)
     average = None
     if training.average:
         # torch's default for CUDA cannot average the integers of a batch norm.
@@ -236,7 +248,7 @@ def _job(
     if zeroed:
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
-    return _Job(model, images, training, seed, optimizer, average, watch, zeros)
+    return _Job(model, images, training, seed, optimizer, average, watch, zeros, tuned)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -270,9 +282,8 @@ def _judged(job: _Job, progress: Progress) -> Progress:
         return progress
     if done % every and done != job.training.iterations:
         return progress
-    training = job.model.training
-    score = job.watch.judge(job.model.eval())
-    job.model.train(training)
+    with evaluating(job.model):
+        score = job.watch.judge(job.model)
     if not progress.judged or score > max(progress.judged):
         job.best.update({n: t.detach().clone() for n, t in job.model.state_dict().items()})
     return replace(progress, judged=(*progress.judged, score))
