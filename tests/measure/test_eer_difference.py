@@ -146,7 +146,7 @@ def test_few_rounds_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "eers", watched)
     monkeypatch.setattr(module, "_NUMBERS", 60 * 40 + 5)
     assert eer_difference_p_value(*networks, rounds=100) > 1 / 101
-    assert sizes == [(2, 60), *[(40, 60)] * 4, (20, 60), (20, 60)]
+    assert sizes == [*[(1, 60)] * 2, *[(40, 60)] * 4, (20, 60), (20, 60)]
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -159,3 +159,29 @@ def test_what_does_not_fit_is_refused() -> None:
         eer_difference_p_value(first[:3], second[:3], same[:3])
     with pytest.raises(UsageError, match="at least 1, not 0"):
         eer_difference_p_value(first, second, same, rounds=0)
+    with pytest.raises(UsageError, match="4 fold numbers do not fit 6 pairs"):
+        eer_difference_p_value(first, second, same, fold=torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(UsageError, match="all 3 are same"):
+        eer_difference_p_value(first, second, same, fold=torch.arange(6) // 3)
+
+
+def test_folds_are_compared_each_for_itself() -> None:
+    """Every swap of two folds of four pairs, and no comparison of their distances."""
+    one, other = (two_networks(seed, 2, 2, 1.5, 0.5) for seed in (3, 8))
+    first, second, same = (torch.cat(both) for both in zip(one, other, strict=True))
+    first[4:] += 1000  # a fold's distances may lie anywhere
+    fold = torch.arange(8) // 4
+    gaps = []
+    for swap in itertools.product([False, True], repeat=8):
+        swapped = torch.tensor(swap)
+        gap = 0.0
+        for number in range(2):
+            chosen = fold == number
+            ranks = [torch.from_numpy(rankdata(d[chosen])) for d in (first, second)]
+            pair = [torch.where(swapped[chosen], *two) for two in (ranks, ranks[::-1])]
+            gap += roc(pair[0], same[chosen]).eer - roc(pair[1], same[chosen]).eer
+        gaps.append(abs(gap))
+    exact = sum(gap >= gaps[0] - 1e-9 for gap in gaps) / len(gaps)
+    found = eer_difference_p_value(first, second, same, rounds=20_000, fold=fold)
+    assert found == pytest.approx(exact, abs=0.015)
+    assert exact != pytest.approx(eer_difference_p_value(first, second, same), abs=0.05)

@@ -21,9 +21,11 @@ in LFW some people are in several pairs, which the test does not know.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,8 +42,12 @@ def eer_difference_p_value(
     same: Bool[Tensor, " pairs"],
     rounds: int = 10_000,
     seed: int = 0,
+    fold: Int[Tensor, " pairs"] | None = None,
 ) -> float:
     """The two-sided p-value for a difference in EER of two networks on the same pairs.
+
+    With folds, each of which other networks of the two sorts were trained for, it is that of the
+    difference in the mean EER over folds: distances of different folds are never compared.
 
     Args:
         first: the first network's distances, in any unit.
@@ -49,33 +55,62 @@ def eer_difference_p_value(
         same: which pairs show the same person.
         rounds: of random swaps.
         seed: of the swaps; nothing else is random.
+        fold: the number of the fold that each pair belongs to; None for a single one.
 
     Returns:
         (1 + rounds with a difference at least as large) / (1 + rounds), so never 0 and at least
         1 / (1 + rounds) (Ojala and Garriga, definition 1).
 
     Raises:
-        UsageError: the three do not fit, a distance is not finite, all pairs are of one sort, or
-            there are no rounds.
+        UsageError: the three do not fit, a distance is not finite, all pairs are of one sort (in
+            a fold), or there are no rounds.
     """
     check_pairs(first, same)
     check_pairs(second, same)
     if rounds < 1:
         raise UsageError(f"the number of rounds is at least 1, not {rounds}")
-    order = same.cpu().numpy().argsort(kind="stable")  # different pairs first
-    ranks = [_ranks(distances)[order] for distances in (first, second)]
-    different = int((~same).sum())
-    observed = float(abs(np.subtract(*eers(np.stack(ranks), different))))
+    fold = torch.zeros_like(same, dtype=torch.int64) if fold is None else fold
+    if fold.shape != same.shape:
+        raise UsageError(f"{fold.numel()} fold numbers do not fit {same.numel()} pairs")
+    folds = [_Fold.of(first, second, same, fold == number) for number in fold.unique().tolist()]
+    observed = abs(float(sum(each.difference(*each.ranks).item() for each in folds)))
     generator = np.random.default_rng(seed)
-    each = max(1, _NUMBERS // len(order))
+    each = max(1, _NUMBERS // len(same))
     extreme = 0
     for start in range(0, rounds, each):
-        shape = (min(each, rounds - start), len(order))
-        swap = generator.integers(0, 2, shape, dtype=np.bool_)
-        one, other = (np.where(swap, *pair) for pair in (ranks, ranks[::-1]))
-        found = np.abs(eers(one, different) - eers(other, different))
+        count = min(each, rounds - start)
+        found = np.abs(sum((part.swapped(count, generator) for part in folds), np.zeros(count)))
         extreme += int((found >= observed - _ROUNDING).sum())
     return (1 + extreme) / (1 + rounds)
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """The ranks of two networks' distances among the pairs of a fold, different pairs first."""
+
+    ranks: tuple[NDArray[np.int32], NDArray[np.int32]]
+    different: int
+
+    @classmethod
+    def of(cls, first: Tensor, second: Tensor, same: Tensor, chosen: Tensor) -> _Fold:
+        """Those of the chosen pairs."""
+        same = same[chosen]
+        check_pairs(first[chosen], same)
+        order = same.cpu().numpy().argsort(kind="stable")
+        one, other = (_ranks(distances[chosen])[order] for distances in (first, second))
+        return cls((one, other), int((~same).sum()))
+
+    def difference(self, one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.float64]:
+        """The first network's EER less the second's, for every row of ranks, or for one."""
+        gap: NDArray[np.float64] = eers(np.atleast_2d(one), self.different) - eers(
+            np.atleast_2d(other), self.different
+        )
+        return gap
+
+    def swapped(self, rounds: int, generator: np.random.Generator) -> NDArray[np.float64]:
+        """The differences after so many rounds of random swaps."""
+        swap = generator.integers(0, 2, (rounds, len(self.ranks[0])), dtype=np.bool_)
+        return self.difference(np.where(swap, *self.ranks), np.where(swap, *self.ranks[::-1]))
 
 
 def _ranks(distances: Float[Tensor, " pairs"]) -> NDArray[np.int32]:
