@@ -31,6 +31,12 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Timed(Record):
+    """What is kept of a step that took some seconds."""
+
+    seconds: Seconds
+
+
 class Baseline(Record):
     """The network that every step is measured against, called `name` in the tables."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from maxprune.commands.faces import faces_command
 from maxprune.commands.grid_options import Grid, chosen_networks
 from maxprune.commands.pls import cifar10_command, resnet56_command
 from maxprune.commands.shared import AsJson, command_line, takes, terminal
@@ -21,11 +22,13 @@ from maxprune.studies.published import SHARES, SIZES
 
 reproduce_app = typer.Typer(
     help="Reproduce the papers beside their published figures: table1, table2 and figure1 of Moya "
-    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), the parameters of table3 (VGG16 on faces); "
+    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), the parameters of table3 (VGG16 on faces), "
+    "faces (Tables 3 and 4 with a small network on Labeled Faces in the Wild); "
     "filter pruning with Partial Least Squares, Jordao et al. 2019 (CIFAR-10).",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+reproduce_app.command("faces")(faces_command)
 reproduce_app.command("pls-cifar10")(cifar10_command)
 reproduce_app.command("pls-resnet56")(resnet56_command)
 

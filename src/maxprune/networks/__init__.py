@@ -5,17 +5,19 @@ from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.resnet import resnet18, resnet56
-from maxprune.networks.vgg import vgg, vgg_face, vgg_small
+from maxprune.networks.vgg import descriptor_network, vgg, vgg_face, vgg_face_small, vgg_small
 
 __all__ = [
     "Cosine",
     "Maxout",
+    "descriptor_network",
     "he_normal",
     "lenet5",
     "resnet18",
     "resnet56",
     "vgg",
     "vgg_face",
+    "vgg_face_small",
     "vgg_small",
     "xavier_uniform",
 ]

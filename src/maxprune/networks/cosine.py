@@ -37,8 +37,9 @@ class Cosine(nn.Module):
         self.weight = nn.Parameter(torch.randn(classes, features) / features**0.5)
 
     def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
-        """The scaled cosines, in [-scale, scale]."""
-        return self.scale * F.linear(F.normalize(x), F.normalize(self.weight))
+        """The scaled cosines, in [-scale, scale]; in float32 under `torch.autocast` too."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.scale * F.linear(F.normalize(x.float()), F.normalize(self.weight.float()))
 
     def extra_repr(self) -> str:
         """Show the sizes when the network is printed."""

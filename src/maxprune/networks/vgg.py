@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
 from maxprune.errors import UsageError
-from maxprune.lineage import factory
+from maxprune.lineage import factory, lineage, remember
+from maxprune.modes import copied
+from maxprune.networks.cosine import Cosine
 from maxprune.networks.initial import he_normal
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -74,7 +77,7 @@ def vgg_face(
         hidden: neurons of the hidden linear layers.
         size: height and width of a picture in pixels.
         colours: channels of a picture.
-        identities: outputs.
+        identities: outputs; 0 for none, the network that gives descriptors.
         dropout: share of the hidden neurons that is dropped in training.
 
     Raises:
@@ -84,15 +87,85 @@ def vgg_face(
         >>> sum(p.numel() for p in vgg_face([[8], [8]], [16], size=16, identities=5).parameters())
         2957
     """
-    _check(blocks, size, *hidden, colours, identities)
+    _check(blocks, size, *hidden, colours, identities or 1)
     layers, before = _convolutions(blocks, size, colours, norm=False)
     for i, width in enumerate(hidden, len(blocks) + 1):
         layers[f"fc{i}"] = nn.Linear(before, width)
         layers[f"relu{i}"] = nn.ReLU()
         layers[f"dropout{i}"] = nn.Dropout(dropout)
         before = width
-    layers[f"fc{len(blocks) + len(hidden) + 1}"] = nn.Linear(before, identities)
+    if identities:
+        layers[f"fc{len(blocks) + len(hidden) + 1}"] = nn.Linear(before, identities)
     return nn.Sequential(layers).apply(he_normal)
+
+
+@factory
+def vgg_face_small(
+    blocks: Sequence[Sequence[int]] = ((16, 16), (32, 32), (64, 64), (128, 128)),
+    hidden: Sequence[int] = (512, 512),
+    size: int = 64,
+    colours: int = 1,
+    identities: int = 1500,
+    dropout: float = 0.0,
+    scale: float = 24.0,
+) -> nn.Sequential:
+    """A VGG-like network that tells faces apart and trains on a CPU.
+
+    With batch norm behind every convolution and hidden layer, and cosines for an output, to be
+    trained with a margin (Wang et al. 2018). The layers are called conv1_1, ..., fc1, fc2 and,
+    last, `output`. The descriptor of a face is what the last hidden layer gives, behind its ReLU.
+
+    Args:
+        blocks: the filters of every convolution, block by block; each block halves the picture.
+        hidden: neurons of the hidden linear layers.
+        size: height and width of a picture in pixels.
+        colours: channels of a picture.
+        identities: outputs; 0 for none, the network that gives descriptors.
+        dropout: share of the numbers in front of the first hidden layer that is dropped in
+            training.
+        scale: by which the cosines are multiplied.
+
+    Raises:
+        UsageError: a size below 1, or more blocks than the picture can be halved.
+
+    Example:
+        >>> sum(p.numel() for p in vgg_face_small(identities=0).parameters())
+        1606480
+    """
+    _check(blocks, size, *hidden, colours, identities or 1)
+    layers, before = _convolutions(blocks, size, colours, norm=True)
+    layers["dropout"] = nn.Dropout(dropout)
+    for i, width in enumerate(hidden, 1):
+        layers[f"fc{i}"] = nn.Linear(before, width, bias=False)
+        layers[f"fc{i}_norm"] = nn.BatchNorm1d(width)
+        layers[f"fc{i}_relu"] = nn.ReLU()
+        before = width
+    if identities:
+        layers["output"] = Cosine(before, identities, scale)
+    return nn.Sequential(layers).apply(he_normal)
+
+
+def descriptor_network(model: nn.Module) -> nn.Module:
+    """A copy of a network for faces without its output layer: faces in, descriptors out.
+
+    Args:
+        model: a `vgg_face` or `vgg_face_small`, cut or not.
+
+    Raises:
+        UsageError: it has no output layer, or is another network.
+    """
+    origin = lineage(model)
+    if not origin.arguments.get("identities", 1) or not isinstance(model, nn.Sequential):
+        raise UsageError("the network has no output layer to do without")
+    if origin.factory not in {
+        f"{__name__}:{build.__name__}" for build in (vgg_face, vgg_face_small)
+    }:
+        raise UsageError(
+            f"a network for faces is wanted, not one of {origin.factory or 'somebody'}"
+        )
+    body = copied(model)
+    delattr(body, list(dict(body.named_children()))[-1])  # `del body[-1]` would rename the others
+    return remember(body, replace(origin, arguments={**origin.arguments, "identities": 0}))
 
 
 def _check(blocks: Sequence[Sequence[int]], size: int, *others: int) -> None:

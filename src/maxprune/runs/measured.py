@@ -16,15 +16,14 @@ from maxprune.results import (
     Details,
     LayerState,
     Percent,
-    Record,
-    Seconds,
     Step,
+    Timed,
     Wins,
 )
 from maxprune.surgery.dead import dead_neurons
 
 
-class Measured(Record):
+class Measured(Timed):
     """What was measured of the network of one step, on the test set.
 
     `before` is the accuracy before retraining, `last` that of the last iteration's weights where
@@ -40,7 +39,6 @@ class Measured(Record):
     accuracy: Percent
     last: Percent
     wrong: list[Count]
-    seconds: Seconds
     wins: Wins | None
     layers: list[LayerState]
     curve: Curve

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from pydantic import ValidationError
 from safetensors.torch import save as serialise
@@ -20,18 +20,22 @@ from torch import nn
 
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_json, write_json
+from maxprune.results import Timed
 from maxprune.runs.measured import Measured
 from maxprune.store.model import METADATA, WEIGHTS, describe, load, save
 from maxprune.train import Checkpoints
 
+R = TypeVar("R", bound=Timed)
 Make = Callable[[Checkpoints | None], tuple[nn.Module, Measured]]
 """Makes the network of a step, given where to keep checkpoints, and measures it."""
 
 
-def timed(make: Make) -> Make:
+def timed(
+    make: Callable[[Checkpoints | None], tuple[nn.Module, R]],
+) -> Callable[[Checkpoints | None], tuple[nn.Module, R]]:
     """The same, with the seconds that it took written into what was measured."""
 
-    def made(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+    def made(place: Checkpoints | None) -> tuple[nn.Module, R]:
         started = time.perf_counter()
         model, measured = make(place)
         seconds = time.perf_counter() - started
@@ -72,26 +76,42 @@ def place_of(folder: Path, name: str) -> Path:
     return folder / "steps" / slug(name)
 
 
-class Workspace:
+class Workspace(Generic[R]):
     """The folder of one run.
 
     Args:
         folder: where; made if it is not there.
         identity: what makes this run this run (network, data, training, seed), as JSON.
         resume: go on where an earlier run of the same identity was.
+        record: what is measured of a step.
 
     Raises:
         OutputError: the folder holds another run, or the same one and `resume` is not set.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], resume: bool = False) -> None:
+    @overload
+    def __init__(
+        self: Workspace[Measured], folder: Path, identity: dict[str, Any], resume: bool = ...
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], resume: bool, record: type[R]
+    ) -> None: ...
+
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], resume: bool = False, record: Any = Measured
+    ) -> None:
         self.folder = folder
+        self.record: type[R] = record
         claim(folder, identity, resume)
         steps = folder / "steps"
         if steps.exists() and not steps.is_dir():
             raise OutputError(f"{steps} is a file, where the folder of the steps has to be")
 
-    def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
+    def step(
+        self, name: str, make: Callable[[Checkpoints | None], tuple[nn.Module, R]]
+    ) -> tuple[nn.Module, R, int]:
         """The network of a step, what was measured of it, and the bytes of its file.
 
         It is made if it is not there yet, or if what is there is damaged.
@@ -105,11 +125,11 @@ class Workspace:
             found = model, measured
         return *found, (place / WEIGHTS).stat().st_size
 
-    def _read(self, place: Path) -> tuple[nn.Module, Measured] | None:
+    def _read(self, place: Path) -> tuple[nn.Module, R] | None:
         if not place.exists():
             return None
         try:
-            measured = Measured.model_validate(describe(place).about["measured"])
+            measured = self.record.model_validate(describe(place).about["measured"])
             return load(place), measured
         except (StoreError, ValidationError, KeyError):
             _remove(place)

@@ -37,6 +37,7 @@ from maxprune.runs.workspace import Workspace, timed
 from maxprune.store.keras import check_h5py, read_keras
 from maxprune.surgery import channel_groups
 from maxprune.train import Checkpoints, Fitting
+from maxprune.train.config import Precision
 from maxprune.train.rmsprop import RMSprop
 
 UNPRUNED_MACS = 125_747_840  # of the ResNet-56 that the authors began with
@@ -110,6 +111,7 @@ class ResNet56:
             short retrainings between the cuts do not heal them.
         final_rate: its learning rate at the highest, for the authors' networks too. Of 0.01 and
             0.05, half an epoch each, the larger was better on validation data (78.9 and 78.6%).
+        final_precision: in which it is computed.
     """
 
     epochs: float
@@ -120,12 +122,14 @@ class ResNet56:
     retrain_authors: bool = True
     final: float = 0.0
     final_rate: float = 0.05
+    final_precision: Precision = "float32"
 
     def notes(self) -> list[str]:
         """What a reader has to know: whether the retraining is a short one."""
         if self.epochs >= FULL:
             return []
-        final = f", and for {self.final:g} before the comparison" if self.final else ""
+        numbers = f" in {self.final_precision}" if self.final_precision != "float32" else ""
+        final = f", and for {self.final:g} before the comparison{numbers}" if self.final else ""
         return [
             f"Retrained for {self.epochs:g} epochs after each cut{final}, which is short: the "
             f"whole study has {FULL:g}."
@@ -264,6 +268,7 @@ def _retrained(
 ) -> nn.Module:  # fmt: skip
     """A network after so many more epochs; kept in the folder."""
     fitting = _fitting(data, epochs, study.final_rate if study.final else study.rate)
+    fitting = fitting.model_copy(update={"precision": study.final_precision})
     identity = {
         "study": f"pls-resnet56 {name}", "seed": study.seed, "network": of_network(network),
         "data": of_data(data), "training": fitting.model_dump(),

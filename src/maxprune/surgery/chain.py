@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from maxprune.errors import StructureError, first_line
 from maxprune.modes import device_of, evaluating, silent
+from maxprune.networks.cosine import Cosine
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
 
@@ -91,7 +92,7 @@ class Chain:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Maxout) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, Maxout | Cosine) or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(model: nn.Module, training: bool = False) -> fx.Graph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from maxprune.records import Settings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Precision = Literal["float32", "bfloat16"]
 
 AVERAGE_EVERY = 10
 
@@ -41,6 +43,9 @@ class Training(Settings):
             the iterations (Zhu and Gupta 2017), at most until the mean begins; 0 zeroes them all
             before the first iteration.
         boost: where weights are pruned, the rate is this many times `rate`.
+        precision: in which numbers most of a step is computed: "bfloat16" is faster on GPUs, and on
+            CPUs that know it (`measured_precision`); weights and what is added up to them stay
+            float32 in either (Micikevicius et al. 2018).
         scale_dropout: where weights are pruned, dropout shrinks with the connections left (Han
             et al. 2015, section 3.2).
     """
@@ -58,6 +63,7 @@ class Training(Settings):
     ramp: Annotated[float, Field(ge=0, le=1)] = 0.5
     boost: Positive = 1.0
     scale_dropout: bool = True
+    precision: Precision = "float32"
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """What takes the steps; its rate is set before each."""

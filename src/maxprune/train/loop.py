@@ -25,6 +25,7 @@ from maxprune.modes import device_of, evaluating
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.fitting import Fitting
+from maxprune.train.precision import in_precision
 from maxprune.train.tuning import tuning
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.gradual import growing_zeros
@@ -325,7 +326,10 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        loss = training.loss(_outputs(model, x), y, iteration)
+        with in_precision(training.precision, device):
+            outputs = _outputs(model, x)
+        outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+        loss = training.loss(outputs, y, iteration)
         loss.backward()
         if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)

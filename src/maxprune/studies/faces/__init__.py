@@ -1,0 +1,22 @@
+"""The study of face verification (Moya Rueda, Grzeszick, Fink 2017, section 5.2) on LFW."""
+
+from maxprune.studies.faces.study import (
+    WAYS,
+    FacePiece,
+    FaceStudy,
+    faster_precision,
+    pieces,
+    read_table,
+)
+from maxprune.studies.faces.table import face_table, largest_free_share
+
+__all__ = [
+    "WAYS",
+    "FacePiece",
+    "FaceStudy",
+    "face_table",
+    "faster_precision",
+    "largest_free_share",
+    "pieces",
+    "read_table",
+]

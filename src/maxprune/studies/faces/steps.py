@@ -1,0 +1,215 @@
+"""The steps of one way of cutting in one fold: with maxout units, or by PLS-VIP of pairs.
+
+Moya Rueda, Grzeszick, Fink 2017, section 5.2: a trained network gets a maxout behind its first
+hidden layer (MFC) or its last convolution (MC); its last layers are fine-tuned; three times the
+least winning neuron of every unit goes and it is fine-tuned again; then weights go. PLS-VIP
+(Jordao et al. 2019) removes as many neurons of the same layers from the same network, by their part
+in telling whether two pictures show one person.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from maxprune.data.order import derive
+from maxprune.data.samples import Pictures
+from maxprune.measure import macs, nonzero, parameters, roc, verification_distances
+from maxprune.modes import best_device
+from maxprune.networks import descriptor_network
+from maxprune.plan import KeepPlan, Plan, least_winning, maxout_plan
+from maxprune.planner import cut_plan
+from maxprune.results import Curve, Wins
+from maxprune.runs.measured import step_name
+from maxprune.runs.workspace import Workspace, timed
+from maxprune.scores import count_wins
+from maxprune.scores.vip import represent
+from maxprune.studies.faces.people import FoldData, training_pairs
+from maxprune.surgery import apply, audit, channel_groups
+from maxprune.train import Checkpoints, Training, Watch, train
+from maxprune.verification_results import FaceRun, Pictured
+from maxprune.weights import zero_plan
+
+BASELINE = "no maxout"
+VIP_PAIRS = 20_000  # of training pictures, on which PLS-VIP is computed
+PASS = 500  # pictures at a time where nothing is trained
+
+Told = Callable[[str, int], None]
+"""Called with a step's name and its iterations done."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of cutting a network for faces.
+
+    Args:
+        name: "mfc" or "mc", with "-pls" behind it where neurons go by PLS-VIP.
+        layer: whose neurons go.
+        tuned: the modules that are fine-tuned; () for all.
+        retraining: with the maxout, and after each cut of neurons.
+        sparse: the training after each share of weights, of the whole network.
+        shares: of all parameters to be zero, growing, at k = 1.
+        k: inputs per unit at first.
+        seed: of the order of pictures, their augmentation, and pairs.
+    """
+
+    name: str
+    layer: str
+    tuned: tuple[str, ...]
+    retraining: Training
+    sparse: Training
+    shares: tuple[float, ...] = ()
+    k: int = 4
+    seed: int = 0
+
+    @property
+    def by_pls(self) -> bool:
+        """Whether neurons go by PLS-VIP."""
+        return self.name.endswith("-pls")
+
+    def length(self) -> int:
+        """Iterations of all its trainings."""
+        neurons = self.k - 1 if self.by_pls else self.k
+        return neurons * self.retraining.iterations + len(self.shares) * self.sparse.iterations
+
+
+class Steps:
+    """The steps of a way of cutting at work in a fold, each kept in the space."""
+
+    def __init__(
+        self, way: Way, data: FoldData, train: Pictures, space: Workspace[Pictured], told: Told
+    ) -> None:
+        self.way, self.data, self.train = way, data, train
+        self.space, self.told = space, told
+        self.device = best_device()
+        self.found: list[Pictured] = []
+        self.sizes: list[int] = []
+
+    def run(self, model: nn.Module, measured: Pictured, size: int) -> tuple[nn.Module, FaceRun]:
+        """Every step from the network without maxout, which was measured already.
+
+        Returns:
+            The last network, and what was measured of all.
+        """
+        self.found, self.sizes = [measured], [size]
+        model = model.to(self.device)
+        for k in range(self.way.k - (1 if self.way.by_pls else 0), 0, -1):
+            model = self._step(self._name(k), self._smaller, model, k)
+        for share in self.way.shares:
+            model = self._step(step_name(share), self._zeroed, model, share)
+        run = FaceRun(
+            network=self.way.name, fold=int(self.data.tested.fold[0]), steps=self.found,
+            sizes=self.sizes,
+        )  # fmt: skip
+        return model, run
+
+    def _name(self, k: int) -> str:
+        return f"pls {k}/{self.way.k}" if self.way.by_pls else f"maxout k={k}"
+
+    def _step(
+        self,
+        name: str,
+        make: Callable[[nn.Module, float, str, Checkpoints | None], tuple[nn.Module, Pictured]],
+        model: nn.Module,
+        what: float,
+    ) -> nn.Module:
+        def made(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
+            return make(model, what, name, place)
+
+        smaller, measured, size = self.space.step(name, timed(made))
+        self.found.append(measured)
+        self.sizes.append(size)
+        training = self.way.sparse if make == self._zeroed else self.way.retraining
+        self.told(name, training.iterations)
+        return smaller.to(self.device)
+
+    def _smaller(
+        self, model: nn.Module, k: float, name: str, place: Checkpoints | None
+    ) -> tuple[nn.Module, Pictured]:
+        """With k neurons a unit left, or k of every way.k neurons."""
+        wins = None
+        plan: Plan
+        if self.way.by_pls:
+            plan = self._least_important(model, int(k))
+        elif k == self.way.k:
+            plan = maxout_plan(self.way.layer, self.way.k)
+        else:
+            plan, wins = self._least_winning(model, name)
+        smaller, before, way = apply(model, plan), None, self.way
+        if isinstance(plan, KeepPlan):
+            x, _ = next(self.train.batches(PASS, self.device))
+            audit(model, smaller, plan, x)
+            before = self._held_eer(smaller)
+        trained, measured = self.trained(smaller, way.retraining, name, place, way.tuned, int(k))
+        return trained, measured.model_copy(update={"wins": wins, "held_before": before})
+
+    def _least_winning(self, model: nn.Module, name: str) -> tuple[KeepPlan, Wins]:
+        layer = self.way.layer
+        inputs = (x for x, _ in self.train.batches(PASS, self.device))
+        counts = count_wins(model, layer, inputs)
+        plan = least_winning(layer, counts.wins)
+        wins = Wins(
+            step=name, layer=layer, wins=counts.wins.tolist(), keep=list(plan.keep[layer]),
+            positions=counts.positions,
+        )  # fmt: skip
+        return plan, wins
+
+    def _least_important(self, model: nn.Module, k: int) -> KeepPlan:
+        """Remove a quarter of the first number of neurons: those that matter least for pairs."""
+        x, _ = next(self.train.batches(2, self.device))
+        group = next(g for g in channel_groups(model, x) if g.name == self.way.layer)
+        whole = group.channels * self.way.k // (k + 1)
+        found = represent(model, [group], self.train.batches(PASS, self.device))
+        places, same = training_pairs(self.train.images, VIP_PAIRS, self.way.seed)
+        scores = found.of_pairs(places, same.double())[group.name]
+        stays = scores.argsort(descending=True, stable=True)[: whole * k // self.way.k]
+        keep = {group.name: stays.sort().values.tolist()}
+        return cut_plan([group], keep, "PLS-VIP of pairs")
+
+    def _zeroed(
+        self, model: nn.Module, share: float, name: str, place: Checkpoints | None
+    ) -> tuple[nn.Module, Pictured]:
+        """With a share of all parameters zero; the output layer, which only trains, is dense."""
+        part = share * parameters(descriptor_network(model)) / parameters(model)
+        before = self._held_eer(apply(model, zero_plan(model, part)))
+        trained, measured = self.trained(
+            copy.deepcopy(model), self.way.sparse, name, place, (), 1, part
+        )
+        return trained, measured.model_copy(update={"held_before": before})
+
+    def trained(
+        self, model: nn.Module, training: Training, name: str, place: Checkpoints | None,
+        tuned: Sequence[str] = (), k: int = 1, zeroed: float | None = None,
+    ) -> tuple[nn.Module, Pictured]:  # fmt: skip
+        """Train the network of a step and measure it."""
+        watch = Watch(tick=lambda done: self.told(name, done))
+        seed, model = derive(self.way.seed, name), model.to(self.device)
+        progress = train(model, self.train, training, seed, place, watch, zeroed, tuned)
+        if zeroed is not None:
+            model = apply(model, zero_plan(model, zeroed))  # zero already; the lineage says so
+        curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
+        return model, self._measured(model, name, k, curve)
+
+    def _measured(self, model: nn.Module, name: str, k: int, curve: Curve) -> Pictured:
+        body = descriptor_network(model)
+        tested, held = (self._distances(body, places) for places in self._places())
+        shape = tuple(self.data.faces.pixels.shape[1:])
+        return Pictured(
+            name=name, k=k, parameters=parameters(body), nonzero=nonzero(body),
+            macs=macs(body, shape), tested=tested.tolist(), held=held.tolist(), curve=curve,
+        )  # fmt: skip
+
+    def _places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.data.tested.places, self.data.held.places
+
+    def _distances(self, body: nn.Module, places: torch.Tensor) -> torch.Tensor:
+        return verification_distances(body, self.data.faces.pixels, places)
+
+    def _held_eer(self, model: nn.Module) -> float:
+        """The Equal Error Rate in percent of the pairs of people who were held out."""
+        body = descriptor_network(model.to(self.device))
+        return 100 * roc(self._distances(body, self.data.held.places), self.data.held.same).eer

@@ -1,0 +1,174 @@
+"""The study from pictures on disk to its table, with a small network."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from faces_helpers import write_lfw
+
+from maxprune.errors import UsageError
+from maxprune.files import read_json
+from maxprune.lineage import lineage
+from maxprune.measure import parameters
+from maxprune.networks import descriptor_network
+from maxprune.studies.faces import FacePiece, FaceStudy, pieces, read_table
+from maxprune.studies.faces import study as module
+from maxprune.verification_results import FaceRun
+
+STUDY = FaceStudy(
+    folds=(0, 1), ways=("mfc", "mc", "mfc-pls", "mc-pls"), epochs=6, retraining=1, sparse=1,
+    shares=(0.5, 0.8), held=3, blocks=((4,), (8,), (8,), (8,)), hidden=(16, 8),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lfw(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def done(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[FacePiece]]:
+    """A study that has run."""
+    folder = tmp_path_factory.mktemp("study")
+    work = pieces(STUDY, root)
+    for piece in work:
+        reported: list[int] = []
+        piece.do(folder / piece.name, reported.append)
+        assert reported[-1] == piece.length()
+    return folder, work
+
+
+def run(folder: Path, name: str) -> FaceRun:
+    return FaceRun.model_validate(read_json(folder / name / module.RESULT))
+
+
+def test_every_fold_begins_with_one_network(done: tuple[Path, list[FacePiece]]) -> None:
+    _, work = done
+    names = [piece.name for piece in work]
+    assert names[:3] == ["fold0-first", "fold0-mfc", "fold0-mc"]
+    assert [piece.after for piece in work[:3]] == ["", "fold0-first", "fold0-first"]
+    assert len(work) == 10
+
+
+def test_the_steps_and_their_sizes(done: tuple[Path, list[FacePiece]]) -> None:
+    folder, _ = done
+    found = run(folder, "fold0-mfc")
+    names = [step.name for step in found.steps]
+    maxouts = [f"maxout k={k}" for k in (4, 3, 2, 1)]
+    assert names == ["no maxout", *maxouts, "weights 50%", "weights 80%"]
+    assert [step.k for step in found.steps] == [1, 4, 3, 2, 1, 1, 1]
+    sizes = [step.parameters for step in found.steps]
+    assert sizes[0] > sizes[1] > sizes[2] > sizes[3] > sizes[4] == sizes[5] == sizes[6]
+    zeros = [1 - step.nonzero / step.parameters for step in found.steps]
+    assert zeros[-2:] == pytest.approx([0.5, 0.8], abs=0.002)
+    assert [step.wins is not None for step in found.steps] == [False] * 2 + [True] * 3 + [False] * 2
+
+
+def test_by_pls_as_many_neurons_go(done: tuple[Path, list[FacePiece]]) -> None:
+    folder, _ = done
+    for place in ("mfc", "mc"):
+        by_wins, by_pls = run(folder, f"fold0-{place}"), run(folder, f"fold0-{place}-pls")
+        assert [step.name for step in by_pls.steps[1:]] == ["pls 3/4", "pls 2/4", "pls 1/4"]
+        assert by_pls.steps[-1].parameters == by_wins.steps[4].parameters
+        assert by_pls.steps[0] == by_wins.steps[0]
+
+
+def test_a_network_learns_who_is_who(
+    done: tuple[Path, list[FacePiece]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The people are easy to tell apart, and none of them was trained on."""
+    monkeypatch.setattr("maxprune.studies.faces.table.ROUNDS", 50)
+    folder, work = done
+    cells = read_table(work, folder)
+    first = next(cell for cell in cells if cell.step == "no maxout")
+    assert first.mean < 20
+    assert first.p_value == 1
+    assert len(first.eers) == 2
+    assert {cell.network for cell in cells} == set(STUDY.ways)
+
+
+def test_what_is_not_tuned_stays(done: tuple[Path, list[FacePiece]], root: Path) -> None:
+    folder, work = done
+    of = {piece.name: piece for piece in work}
+    short = {n: replace(of[f"fold0-{n}"], study=replace(STUDY, shares=())) for n in ("mfc", "mc")}
+    first = of["fold0-first"].last(folder / "fold0-first").state_dict()
+    for way, piece in short.items():
+        last = piece.last(folder / piece.name).state_dict()
+        same = {n for n in first if n.startswith(("conv", "norm")) and n in last}
+        same = {n for n in same if torch.equal(first[n], last[n])}
+        assert any(n.startswith("conv3") for n in same)
+        assert ("conv4_1.weight" in same) == (way == "mfc")
+        assert not any(n.startswith("fc") for n in same)
+
+
+def test_the_last_network_opens_without_its_output(done: tuple[Path, list[FacePiece]]) -> None:
+    folder, work = done
+    piece = next(piece for piece in work if piece.name == "fold1-mc")
+    body = descriptor_network(piece.last(folder / piece.name))
+    assert lineage(body).arguments["identities"] == 0
+    assert parameters(body) == run(folder, "fold1-mc").steps[-1].parameters
+
+
+def test_what_is_done_is_not_done_again(
+    done: tuple[Path, list[FacePiece]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, work = done
+    assert all(piece.is_done(folder / piece.name) for piece in work)
+    more = replace(STUDY, shares=(0.5, 0.8, 0.9))
+    later = [replace(piece, study=more) for piece in work]
+    assert [piece.name for piece in later if not piece.is_done(folder / piece.name)] == [
+        "fold0-mfc", "fold0-mc", "fold1-mfc", "fold1-mc",
+    ]  # fmt: skip
+    monkeypatch.setattr("maxprune.studies.faces.steps.train", None)
+    before = run(folder, "fold0-mfc")
+    (folder / "fold0-mfc" / module.RESULT).unlink()
+    work[1].do(folder / "fold0-mfc", lambda _: None)
+    assert run(folder, "fold0-mfc") == before
+
+
+def test_a_killed_piece_goes_on_where_it_was(
+    done: tuple[Path, list[FacePiece]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is that of a run that was never killed, but for the seconds."""
+    folder, work = done
+    shutil.copytree(folder / "fold0-first", tmp_path / "fold0-first")
+    piece = next(piece for piece in work if piece.name == "fold0-mfc-pls")
+    real, calls = module.Steps.trained, 0
+
+    def killed(*args: object, **settings: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return real(*args, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Steps, "trained", killed)
+    with pytest.raises(KeyboardInterrupt):
+        piece.do(tmp_path / piece.name, lambda _: None)
+    monkeypatch.setattr(module.Steps, "trained", real)
+    piece.do(tmp_path / piece.name, lambda _: None)
+    whole, again = (
+        [s.model_copy(update={"seconds": 0.0}) for s in run(where, piece.name).steps]
+        for where in (folder, tmp_path)
+    )
+    assert whole == again
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"folds": ()}, "name folds"),
+        ({"folds": (1, 1)}, "each once"),
+        ({"ways": ("mfd",)}, "not 'mfd'"),
+        ({"shares": (0.5, 1.0)}, "between 0 and 1"),
+        ({"shares": (0.5, 0.2)}, "must grow"),
+        ({"epochs": 0.0}, "more than 0 epochs"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        replace(STUDY, **settings).check()  # type: ignore[arg-type]
