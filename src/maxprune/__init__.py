@@ -13,33 +13,39 @@ Example:
     Linear(in_features=800, out_features=384, bias=True)
 """
 
-from maxprune import data, measure, networks, scores
 from maxprune._version import __version__
-from maxprune.comparison import Comparison
-from maxprune.comparison.compare import compare
-from maxprune.compress import compress
-from maxprune.compression import Compressed, Compression
-from maxprune.difference import Difference, diff
 from maxprune.errors import MaxpruneError
-from maxprune.inspection import Inspection, inspect
-from maxprune.lineage import Lineage, factory, lineage
-from maxprune.networks import Maxout
-from maxprune.plan import (
-    ChannelGroup,
-    KeepPlan,
-    MaxoutPlan,
-    ZeroPlan,
-    keep_plan,
-    least_winning,
-    maxout_plan,
-)
-from maxprune.planner import cut_plan, lowest
-from maxprune.results import Results
-from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
-from maxprune.store import export_onnx, load, save
-from maxprune.surgery import apply, audit, channel_groups, remove_dead
-from maxprune.train import Checkpoints, Fitting, Training, Watch, train
-from maxprune.weights import choose_share, hold_zeros, zero_plan
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:  # `maxprune verify` and `maxprune faces` do without it
+    pass
+else:
+    from maxprune import data, measure, networks, scores
+    from maxprune.comparison import Comparison
+    from maxprune.comparison.compare import compare
+    from maxprune.compress import compress
+    from maxprune.compression import Compressed, Compression
+    from maxprune.difference import Difference, diff
+    from maxprune.inspection import Inspection, inspect
+    from maxprune.lineage import Lineage, factory, lineage
+    from maxprune.networks import Maxout
+    from maxprune.plan import (
+        ChannelGroup,
+        KeepPlan,
+        MaxoutPlan,
+        ZeroPlan,
+        keep_plan,
+        least_winning,
+        maxout_plan,
+    )
+    from maxprune.planner import cut_plan, lowest
+    from maxprune.results import Results
+    from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
+    from maxprune.store import export_onnx, load, save
+    from maxprune.surgery import apply, audit, channel_groups, remove_dead
+    from maxprune.train import Checkpoints, Fitting, Training, Watch, train
+    from maxprune.weights import choose_share, hold_zeros, zero_plan
 
 __all__ = [
     "ChannelGroup",

@@ -11,12 +11,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from maxprune._version import __version__
-from maxprune.commands.compare import compare_command
-from maxprune.commands.compress import compress_command
-from maxprune.commands.diff import diff_command
-from maxprune.commands.inspect import inspect_command
-from maxprune.commands.reproduce import reproduce_app
 from maxprune.commands.shared import command_line, percentage, terminal
+from maxprune.commands.verify import faces_app, verify_command
 from maxprune.errors import MaxpruneError, UsageError
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
@@ -33,11 +29,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("inspect")(inspect_command)
-app.command("compress")(compress_command)
-app.command("compare")(compare_command)
-app.command("diff")(diff_command)
-app.add_typer(reproduce_app, name="reproduce")
+try:
+    from maxprune.commands.compare import compare_command
+    from maxprune.commands.compress import compress_command
+    from maxprune.commands.diff import diff_command
+    from maxprune.commands.inspect import inspect_command
+    from maxprune.commands.reproduce import reproduce_app
+except ModuleNotFoundError as missing:
+    if missing.name != "torch":
+        raise
+    app.info.help = "torch is not installed: nothing but verify and faces works."
+else:
+    app.command("inspect")(inspect_command)
+    app.command("compress")(compress_command)
+    app.command("compare")(compare_command)
+    app.command("diff")(diff_command)
+    app.add_typer(reproduce_app, name="reproduce")
+app.command("verify")(verify_command)
+app.add_typer(faces_app, name="faces")
 
 
 def _version(asked: bool) -> None:

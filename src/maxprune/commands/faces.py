@@ -88,7 +88,7 @@ def faces_command(
     """
     from maxprune.modes import best_device
     from maxprune.runs.workspace import claim
-    from maxprune.studies.faces import WAYS, FaceStudy
+    from maxprune.studies.faces import WAYS, FaceStudy, best_free, pieces, write_verifier
 
     given = {"epochs": epochs, "retraining": retrain_epochs, "sparse": weight_epochs}
     settings: dict[str, Any] = {
@@ -108,7 +108,15 @@ def faces_command(
     study = study.with_precision(_precision(precision, study, data, out))
     claim(out, {"study": "faces", **study.identity()}, resume)
     cells = _filled(study, data, out, jobs)
+    taken = best_free(cells)
+    write_verifier(study, taken, pieces(study, data), out, out / "verifier")
     _show(cells, study, out, as_json)
+    if not as_json:
+        terminal().print(
+            f"The smallest network that costs nothing ({taken.network}, {taken.step}): "
+            f"maxprune verify A.jpg B.jpg --model {out / 'verifier'}",
+            soft_wrap=True,
+        )
 
 
 def _precision(

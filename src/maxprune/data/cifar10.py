@@ -17,11 +17,11 @@ import torch
 from jaxtyping import UInt8
 
 from maxprune.data.archive import AGAIN, members
-from maxprune.data.decode import Unreadable, pillow, read_picture
 from maxprune.data.decoded import archive_key, kept
 from maxprune.data.download import Remote, cache, checksum, fetch, given
 from maxprune.data.images import Dataset, Images
 from maxprune.errors import DataError
+from maxprune.pictures import Unreadable, pillow, read_picture
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 CLASSES = (

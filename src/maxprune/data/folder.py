@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from maxprune.data.decode import Size, Unreadable, pillow, read_picture
 from maxprune.data.images import Images
 from maxprune.data.layout import Listing, check_classes, listing, shown, splits
 from maxprune.errors import DataError, UsageError
+from maxprune.pictures import Size, Unreadable, pillow, read_picture
 
 Tick = Callable[[int, int], object]
 """Told (pictures done, pictures in all) as they are read."""

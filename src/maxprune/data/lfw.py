@@ -21,13 +21,13 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from maxprune.data.archive import AGAIN
-from maxprune.data.decode import Unreadable, pillow, read_picture
 from maxprune.data.decoded import archive_key, kept
 from maxprune.data.download import cache, given
 from maxprune.data.faces import Faces
 from maxprune.data.layout import shown
 from maxprune.data.lfw_files import FOLDERS, PICTURES, Picture, folder_key, in_archive, in_folder
 from maxprune.errors import DataError, UsageError
+from maxprune.pictures import Unreadable, pillow, read_picture
 
 SIDE = 250
 """Height and width of every picture in pixels."""

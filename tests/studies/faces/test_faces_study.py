@@ -91,13 +91,12 @@ def test_a_network_learns_who_is_who(
     assert {cell.network for cell in cells} == set(STUDY.ways)
 
 
-def test_what_is_not_tuned_stays(done: tuple[Path, list[FacePiece]], root: Path) -> None:
+def test_what_is_not_tuned_stays(done: tuple[Path, list[FacePiece]]) -> None:
     folder, work = done
     of = {piece.name: piece for piece in work}
-    short = {n: replace(of[f"fold0-{n}"], study=replace(STUDY, shares=())) for n in ("mfc", "mc")}
-    first = of["fold0-first"].last(folder / "fold0-first").state_dict()
-    for way, piece in short.items():
-        last = piece.last(folder / piece.name).state_dict()
+    first = of["fold0-first"].network(folder / "fold0-first", "no maxout").state_dict()
+    for way in ("mfc", "mc"):
+        last = of[f"fold0-{way}"].network(folder / f"fold0-{way}", "maxout k=1").state_dict()
         same = {n for n in first if n.startswith(("conv", "norm")) and n in last}
         same = {n for n in same if torch.equal(first[n], last[n])}
         assert any(n.startswith("conv3") for n in same)
@@ -108,7 +107,7 @@ def test_what_is_not_tuned_stays(done: tuple[Path, list[FacePiece]], root: Path)
 def test_the_last_network_opens_without_its_output(done: tuple[Path, list[FacePiece]]) -> None:
     folder, work = done
     piece = next(piece for piece in work if piece.name == "fold1-mc")
-    body = descriptor_network(piece.last(folder / piece.name))
+    body = descriptor_network(piece.network(folder / piece.name, "weights 80%"))
     assert lineage(body).arguments["identities"] == 0
     assert parameters(body) == run(folder, "fold1-mc").steps[-1].parameters
 

@@ -7,16 +7,19 @@ from maxprune.studies.faces.study import (
     faster_precision,
     pieces,
     read_table,
+    write_verifier,
 )
-from maxprune.studies.faces.table import face_table, largest_free_share
+from maxprune.studies.faces.table import best_free, face_table, largest_free_share
 
 __all__ = [
     "WAYS",
     "FacePiece",
     "FaceStudy",
+    "best_free",
     "face_table",
     "faster_precision",
     "largest_free_share",
     "pieces",
     "read_table",
+    "write_verifier",
 ]

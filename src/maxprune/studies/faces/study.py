@@ -24,8 +24,10 @@ from maxprune.data.samples import Pictures
 from maxprune.errors import UsageError
 from maxprune.files import read_json, write_json
 from maxprune.modes import best_device
-from maxprune.networks import vgg_face_small
-from maxprune.runs.workspace import Workspace, timed
+from maxprune.networks import descriptor_network, vgg_face_small
+from maxprune.runs.workspace import Workspace, place_of, timed
+from maxprune.store import load
+from maxprune.store.verifier import save_verifier
 from maxprune.studies.faces.people import FoldData, fold_data
 from maxprune.studies.faces.steps import BASELINE, Steps, Told, Way
 from maxprune.studies.faces.table import face_table
@@ -40,6 +42,11 @@ K = 4
 BLOCKS = ((16, 16), (32, 32), (64, 64), (128, 128))
 WAYS = ("mfc", "mc", "mfc-pls", "mc-pls")
 RESULT = "result.json"
+MARGIN = 128 / 115
+"""Of 250 pixels a face is cut out of 128 (`data.lfw`); the box that the Viola-Jones cascade finds
+around it has 115, the median of 400 pictures."""
+
+SHOWN = 16  # faces by which an ONNX file is checked
 
 
 @dataclass(frozen=True)
@@ -222,13 +229,15 @@ class FacePiece:
             _, run = self._steps(folder, told).run(model, measured, size)
         write_json(folder / RESULT, run.model_dump(mode="json"))
 
-    def last(self, folder: Path) -> nn.Module:
-        """The last network of the way, as it was kept."""
-        first = folder.with_name(f"fold{self.fold}-{FIRST}")
-        model, measured, size = self._first(first, lambda *_: None)
-        if self.way == FIRST:
-            return model
-        return self._steps(folder, lambda *_: None).run(model, measured, size)[0]
+    def network(self, folder: Path, step: str) -> nn.Module:
+        """The network of a step as it was kept, with its output layer.
+
+        Raises:
+            StoreError: it is not there, or damaged.
+        """
+        first = step == BASELINE
+        where = folder.with_name(f"fold{self.fold}-{FIRST}") if first else folder
+        return load(place_of(where, step))
 
     def _steps(self, folder: Path, told: Told) -> Steps:
         data = prepared(self.study, self.fold, self.root)
@@ -290,3 +299,29 @@ def read_table(work: Sequence[FacePiece], folder: Path) -> list[FaceCell]:
     ]
     data = {piece.fold: prepared(piece.study, piece.fold, piece.root) for piece in work}
     return face_table(runs, data)
+
+
+def write_verifier(
+    study: FaceStudy, cell: FaceCell, work: Sequence[FacePiece], folder: Path, out: Path
+) -> Path:
+    """Write the network of a cell, in the last fold, for `maxprune verify`.
+
+    Args:
+        study: the settings.
+        cell: which network.
+        work: the pieces of the study, all done.
+        folder: theirs.
+        out: the verifier's folder.
+    """
+    fold = study.folds[-1]
+    piece = next(p for p in work if (p.fold, p.way) == (fold, cell.network))
+    run = FaceRun.model_validate(read_json(folder / piece.name / RESULT))
+    step = next(step for step in run.steps if step.name == cell.step)
+    data = prepared(study, fold, piece.root)
+    model = piece.network(folder / piece.name, cell.step)
+    return save_verifier(
+        descriptor_network(model), out, data.train.pixels[:SHOWN],
+        (torch.tensor(step.tested), data.tested.same), (torch.tensor(step.held), data.held.same),
+        MARGIN, f"the {len(data.tested)} pairs of fold {fold + 1} of LFW",
+        {"network": cell.network, "step": cell.step, "study": "faces"},
+    )  # fmt: skip

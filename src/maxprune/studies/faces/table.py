@@ -66,6 +66,22 @@ def largest_free_share(cells: Sequence[FaceCell]) -> FaceCell | None:
     return best
 
 
+def best_free(cells: Sequence[FaceCell]) -> FaceCell:
+    """The network to take away: of those with the most zeros that cost nothing, the smallest.
+
+    Where no share of weights is free it is the last one without neurons to spare.
+
+    Args:
+        cells: of all ways of cutting.
+    """
+    found = []
+    for network in dict.fromkeys(cell.network for cell in cells):
+        own = [cell for cell in cells if cell.network == network]
+        whole = [cell for cell in own if not cell.step.startswith("weights")]
+        found.append(largest_free_share(own) or whole[-1])
+    return min(found, key=lambda cell: cell.parameters * (1 - cell.zeroed))
+
+
 def _cell(runs: Sequence[FaceRun], place: int, data: Mapping[int, FoldData]) -> FaceCell:
     steps = [run.steps[place] for run in runs]
     firsts = [run.steps[0] for run in runs]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maxprune.data.decode import Unreadable, pillow, read_picture
+from maxprune.pictures import Unreadable, pillow, read_picture
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

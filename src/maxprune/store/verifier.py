@@ -1,0 +1,73 @@
+"""Write a verifier: a network for faces as an ONNX file, with its threshold and error rates.
+
+`maxprune.verify` opens it, without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from maxprune.errors import UsageError
+from maxprune.files import read_bytes, write_json
+from maxprune.measure.verification import roc
+from maxprune.store.onnx import export_onnx
+from maxprune.verify.verifier import ABOUT, NETWORK, About
+
+
+def save_verifier(
+    network: nn.Module,
+    folder: str | Path,
+    faces: UInt8[Tensor, "n channels size size"],
+    tested: tuple[Tensor, Tensor],
+    held: tuple[Tensor, Tensor],
+    margin: float,
+    what: str,
+    about: dict[str, Any] | None = None,
+) -> Path:
+    """Write a verifier into a folder.
+
+    Its threshold is where FAR and FRR are equal for the pairs that were held out.
+
+    Args:
+        network: gives a descriptor for each face in [0, 1]; see `networks.descriptor_network`.
+        folder: made if it is not there; a verifier in it is replaced.
+        faces: some real ones, by which the ONNX file is checked.
+        tested: Bray-Curtis distances of the pairs that the error rates are told of, and whether
+            each is of one person.
+        held: the same of other pairs, on which thresholds are chosen.
+        margin: side of the square that a face is cut out by, times the side of a detector's box.
+        what: the tested pairs are, in words.
+        about: what should stand beside it.
+
+    Raises:
+        UsageError: the faces are not square, or a set of pairs is of one sort.
+        StructureError, AuditError: the network cannot be exported.
+        OutputError: something cannot be written.
+    """
+    channels, height, width = faces.shape[1:]
+    if height != width:
+        raise UsageError(f"faces are square, not {width}x{height}")
+    folder = Path(folder)
+    threshold = roc(*held).eer_threshold
+    export_onnx(network, folder / NETWORK, faces.float() / 255)
+    record = About(
+        sha256=hashlib.sha256(read_bytes(folder / NETWORK)).hexdigest(),
+        channels=1 if channels == 1 else 3,
+        size=height, margin=margin, threshold=threshold, tested=what,
+        same=_sorted(tested, True), different=_sorted(tested, False),
+        held_same=_sorted(held, True), held_different=_sorted(held, False), about=about or {},
+    )  # fmt: skip
+    write_json(folder / ABOUT, record.model_dump(mode="json"))
+    return folder
+
+
+def _sorted(pairs: tuple[Tensor, Tensor], same: bool) -> list[float]:
+    """The distances of one sort, with six digits behind the point."""
+    distances, answers = pairs
+    chosen = distances[answers == same].double().sort().values
+    return [round(float(value), 6) for value in chosen]

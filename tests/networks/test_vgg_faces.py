@@ -1,0 +1,72 @@
+"""The networks for faces, and what is left of them to describe a face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from maxprune import load, save
+from maxprune.errors import UsageError
+from maxprune.measure import parameters
+from maxprune.networks import descriptor_network, lenet5, vgg_face, vgg_face_small
+from maxprune.plan import least_winning, maxout_plan
+from maxprune.surgery import apply
+
+SMALL = {"blocks": [[4], [8]], "hidden": [16, 8], "size": 16}
+
+
+def shorter(network: nn.Module, layer: str, count: int) -> nn.Module:
+    """With a maxout over four, and again without it."""
+    network = apply(network, maxout_plan(layer, 4))
+    for k in (4, 3, 2):
+        network = apply(network, least_winning(layer, torch.zeros(count // 4, k).long()))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("layer", "neurons", "expected"),
+    [
+        # fc1 loses 384 of 512 rows with their norm, fc2 as many columns
+        ("fc1", 512, 1_606_480 - 384 * (2048 + 2) - 384 * 512),
+        # conv4_2 loses 96 of 128 filters with their norm, fc1 16 columns for each
+        ("conv4_2", 128, 1_606_480 - 96 * (128 * 9 + 2) - 96 * 16 * 512),
+    ],
+)
+def test_what_three_of_four_neurons_leave(layer: str, neurons: int, expected: int) -> None:
+    body = descriptor_network(shorter(vgg_face_small(), layer, neurons))
+    assert parameters(body) == expected
+
+
+@pytest.mark.parametrize("build", [vgg_face, vgg_face_small])
+def test_a_descriptor_is_what_the_output_layer_reads(build: object, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    colours = 3 if build is vgg_face else 1
+    whole = shorter(build(**SMALL, identities=5), "fc1" if colours == 1 else "fc3", 16)  # type: ignore[operator]
+    body = descriptor_network(whole).eval()
+    x = torch.rand(3, colours, 16, 16)
+    read: list[torch.Tensor] = []
+    whole.eval()[-1].register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))  # type: ignore[index]
+    whole(x)
+    assert torch.equal(body(x), read[0])
+    assert body(x).shape == (3, 8)
+    assert (body(x) >= 0).all()
+    again = load(save(body, tmp_path / "body"))
+    assert torch.equal(again(x), body(x))
+    assert [n for n, _ in again.named_children()] == [n for n, _ in whole.named_children()][:-1]
+
+
+def test_another_network_has_no_descriptor() -> None:
+    with pytest.raises(UsageError, match="no output layer to do without"):
+        descriptor_network(vgg_face_small(**SMALL, identities=0))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"a network for faces is wanted, not one of .*lenet5"):
+        descriptor_network(lenet5())
+
+
+def test_sizes_that_cannot_be() -> None:
+    with pytest.raises(UsageError, match="cannot be halved"):
+        vgg_face_small(size=8)
+    with pytest.raises(UsageError, match="at least 1"):
+        vgg_face_small(identities=-1)
