@@ -1,6 +1,7 @@
 """Measuring: size, accuracy, error rates of verification, significance. Nothing here prints."""
 
 from maxprune.measure.accuracy import accuracy, correct, percent, predict
+from maxprune.measure.descriptors import descriptors
 from maxprune.measure.distances import DISTANCES, pair_distances
 from maxprune.measure.eer_difference import eer_difference_p_value
 from maxprune.measure.folds import (
@@ -21,6 +22,7 @@ __all__ = [
     "accuracy",
     "choose_threshold",
     "correct",
+    "descriptors",
     "eer_difference_p_value",
     "fold_accuracies",
     "latency_ms",
