@@ -1,44 +1,70 @@
-"""Descriptors of pictures, and the distances of pairs of them."""
+"""Descriptors: what a layer gives, in order, without dropout, and the network is left as it was."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from scipy.spatial.distance import braycurtis
-from torch import nn
+from torch import Tensor, nn
 
-from maxprune.errors import UsageError
-from maxprune.measure import descriptors, verification_distances
-
-PIXELS = torch.randint(0, 256, (7, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator())
-NETWORK = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.5))
+from maxprune.errors import StructureError, UsageError
+from maxprune.measure import descriptors
 
 
-def test_a_row_for_each_picture() -> None:
-    NETWORK.train()
-    expected = nn.functional.adaptive_avg_pool2d(PIXELS.float() / 255, 2).flatten(1)
-    for batch in (2, 7, 100):
-        assert descriptors(NETWORK, PIXELS, batch) == pytest.approx(expected, rel=1e-6)
-    assert NETWORK.training
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(8, 3)
+    )
 
 
-def test_distances_of_pairs() -> None:
-    rows = descriptors(NETWORK, PIXELS).double().numpy()
-    places = torch.tensor([[6, 2], [2, 4], [6, 6]])
-    expected = [braycurtis(rows[i], rows[j]) for i, j in places.tolist()]
-    assert verification_distances(NETWORK, PIXELS, places).tolist() == pytest.approx(expected)
+@pytest.mark.parametrize(("layer", "width"), [("1", 8), ("2", 8), ("4", 3)])
+def test_rows_of_every_batch_in_order(layer: str, width: int) -> None:
+    model, x = network(), torch.rand(5, 1, 4, 4)
+    found = descriptors(model, layer, [x[:2], (x[2:], torch.zeros(3))])
+    with torch.no_grad():
+        expected = model.eval()[: int(layer) + 1](x).flatten(1)
+    assert found.shape == (5, width)
+    torch.testing.assert_close(found, expected)
+    assert not found.is_inference()
 
 
-def test_each_picture_is_described_once() -> None:
-    seen: list[int] = []
-    hook = NETWORK.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    verification_distances(NETWORK, PIXELS, torch.tensor([[0, 1], [1, 0], [0, 5]]))
-    hook.remove()
-    assert seen == [3]
+def test_the_network_is_left_as_it_was() -> None:
+    model = network()
+    model[2].eval()
+    before = [(name, module.training) for name, module in model.named_modules()]
+
+    def broken() -> object:
+        yield torch.rand(2, 1, 4, 4)
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        descriptors(model, "1", broken())
+    assert [(name, module.training) for name, module in model.named_modules()] == before
+    assert not model[1]._forward_hooks
 
 
-def test_what_is_no_descriptor() -> None:
-    with pytest.raises(UsageError, match="no pictures"):
-        descriptors(NETWORK, PIXELS[:0])
-    with pytest.raises(UsageError, match="one row of features"):
-        descriptors(nn.Identity(), PIXELS)
+class Odd(nn.Module):
+    """One module gives two tensors, one is used twice, and one not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent, self.twice, self.unused = nn.GRU(4, 4), nn.ReLU(), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.twice(self.twice(self.recurrent(x)[0]))
+
+
+@pytest.mark.parametrize(("layer", "reason"), [
+    ("fc7", "the network has no module 'fc7'"),
+    ("recurrent", "layer 'recurrent' gives tuple a batch, not one tensor"),
+    ("twice", "layer 'twice' gives Tensor, Tensor a batch, not one tensor"),
+    ("unused", "layer 'unused' gives nothing a batch, not one tensor"),
+])  # fmt: skip
+def test_layers_without_descriptors(layer: str, reason: str) -> None:
+    with pytest.raises(StructureError, match=reason):
+        descriptors(Odd(), layer, [torch.rand(3, 4)])
+
+
+def test_no_inputs() -> None:
+    with pytest.raises(UsageError, match="no inputs to take the descriptors of layer '1' of"):
+        descriptors(network(), "1", [])

@@ -14,8 +14,8 @@ from scipy.sparse import csc_array
 
 from maxprune.errors import StoreError
 from maxprune.store.vgg_face import layers, mat5
+from maxprune.store.vgg_face.layers import MANY
 from maxprune.store.vgg_face.mat5 import Mat5
-from maxprune.store.vgg_face.matlab import MANY
 
 REAL = Path(scipy.io.matlab.__file__).parent / "tests/data"
 DAMAGED = "a variable of MATLAB is damaged, or not of the kind that MatConvNet writes"

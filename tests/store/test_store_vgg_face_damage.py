@@ -55,7 +55,6 @@ def outcome(path: Path, content: bytes) -> str:
         assert all(bool(value.isfinite().all()) for value in model.state_dict().values())
     assert not said or (str(path) in said and "\n" not in said)
     return said
-    return ""
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,4 +1,4 @@
-"""One small VGG-Face in every format, written without the code that reads them."""
+"""VGG-Face in every format, written without the code that reads them; and a small one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
 from scipy.io import savemat
 from torch import Tensor, nn
 
+from maxprune.errors import StoreError
 from maxprune.networks import vgg_face
+from maxprune.store import read_vgg_face
 
 BLOCKS = ((2, 3), (3, 2), (2, 3, 2), (3, 2, 2), (2, 2, 4))
 HIDDEN, IDENTITIES, SIZE = (5, 6), 7, 64  # fc6 takes 4 channels of 2 x 2
@@ -104,10 +107,11 @@ def blob(array: np.ndarray, old: bool, numbers: Callable[[np.ndarray], bytes] = 
     return b"".join(entry(i, n) for i, n in enumerate(shape, 1)) + numbers(array)
 
 
-def filters(name: str, weight: Tensor) -> np.ndarray:
+def filters(state: State, name: str) -> np.ndarray:
     """Height, width, channels, filters; fc6 looks at the whole of its input."""
+    weight = state[f"{name}.weight"]
     if name == "fc6":
-        weight = weight.unflatten(1, (-1, 2, 2))
+        weight = as_convolution(state)["fc6.weight"]
     elif weight.dim() == 2:
         weight = weight[:, :, None, None]
     return np.asfortranarray(weight.permute(2, 3, 1, 0).numpy())
@@ -117,7 +121,7 @@ def matconvnet(state: State, fields: bool) -> list[dict[str, Any]]:
     """The layers of SimpleNN: weights in one cell, or in fields of their own as of old."""
     layers: list[dict[str, Any]] = []
     for name in layer_names(state):
-        arrays = [filters(name, state[f"{name}.weight"]), state[f"{name}.bias"].numpy()[None]]
+        arrays = [filters(state, name), state[f"{name}.bias"].numpy()[None]]
         own = dict(zip(("filters", "biases"), arrays, strict=True))
         layer = own if fields else {"weights": cells(arrays)}
         layers.append({"name": name, "type": "conv", "stride": np.ones((1, 2)), **layer})
@@ -158,7 +162,7 @@ def _into(group: h5py.Group, name: str, value: Any, refs: h5py.Group) -> None:
     elif isinstance(value, str):
         group[name] = np.array([ord(sign) for sign in value], dtype=np.uint16)[:, None]
     elif value.dtype != object:
-        group[name] = value.T
+        group.create_dataset(name, data=value.T, compression="gzip" if value.size else None)
     elif not value.size:
         group[name] = np.array(value.shape, dtype=np.uint64)
         group[name].attrs["MATLAB_empty"] = np.uint8(1)
@@ -182,7 +186,7 @@ def in_colour(mean: Sequence[float]) -> np.ndarray:
 
 
 def ports(state: State, prefix: str = "") -> State:
-    """Named conv_1_1 as in a port to torch."""
+    """Named conv_1_1 as in ports of the network for Lua's torch, which takes blue first."""
     names = {f"{n}.": f"{n}.".replace("conv", "conv_") for n in layer_names(state)}
     return {prefix + names[key[: key.index(".") + 1]] + key.rpartition(".")[2]: value
             for key, value in state.items()}  # fmt: skip
@@ -203,14 +207,24 @@ def unknown(state: State) -> State:
             for key, value in state.items()}  # fmt: skip
 
 
+def refused(path: Path, match: str, network: nn.Module | None = None) -> None:
+    """The file is not read, with this reason in one line."""
+    with pytest.raises(StoreError, match=match) as caught:
+        read_vgg_face(path, network)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path} cannot be read: ")
+
+
 def as_convolution(state: State) -> State:
     """fc6 looks at the whole of its input as a convolution."""
-    return state | {"fc6.weight": state["fc6.weight"].unflatten(1, (-1, 2, 2))}
+    weight = state["fc6.weight"]
+    side = 7 if weight.shape[1] == 512 * 7 * 7 else 2
+    return state | {"fc6.weight": weight.unflatten(1, (-1, side, side))}
 
 
 def write(path: Path, form: str, network: nn.Module) -> str:
     """The network in one of `FORMS`; its colours in the order of the format, which is returned."""
-    colours = "bgr" if form.startswith("caffe") else "rgb"
+    colours = "bgr" if form.startswith("caffe") or form in FROM_LUA else "rgb"
     FORMS[form](path, state_of(network, colours))
     return colours
 
@@ -254,6 +268,7 @@ FORMS: dict[str, Callable[[Path, State], object]] = {
     "torch": lambda path, state: torch.save(state, path),
     "torch legacy": _legacy,
     "torch port": lambda path, state: torch.save({"state_dict": ports(state, "module.")}, path),
+    "safetensors port": lambda path, state: save_file(ports(state), path),
     "torch torchvision": lambda path, state: torch.save(torchvision(state), path),
     "torch unknown": lambda path, state: torch.save(unknown(state), path),
     "torch convolution": lambda path, state: torch.save(as_convolution(state), path),
@@ -261,3 +276,4 @@ FORMS: dict[str, Callable[[Path, State], object]] = {
     "safetensors": lambda path, state: save_file(state, path),
     "safetensors torchvision": lambda path, state: save_file(torchvision(state), path),
 }
+FROM_LUA = ("torch port", "safetensors port")

@@ -1,12 +1,14 @@
-"""The descriptors of pictures: what a network says of a face, in numbers to be compared."""
+"""What a layer inside a network gives for every picture: the descriptors of faces."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from maxprune.errors import UsageError
+from maxprune.errors import StructureError, UsageError
 from maxprune.measure.distances import pair_distances
 from maxprune.modes import device_of, evaluating
 
@@ -14,32 +16,55 @@ BATCH = 256
 
 
 def descriptors(
-    network: nn.Module, pixels: UInt8[Tensor, "n c h w"], batch: int = BATCH
+    model: nn.Module, layer: str, batches: Iterable[Tensor | Sequence[Tensor]]
 ) -> Float[Tensor, "n features"]:
-    """The descriptor of every picture.
+    """The output of one module of a network, a row for every input, in evaluation mode.
 
     Args:
-        network: gives a row of features for each picture in [0, 1], (b, c, h, w); see
-            `networks.descriptor_network`. It is left as it was.
-        pixels: 0 to 255.
-        batch: pictures at a time.
+        model: the network; it is left as it was.
+        layer: the name of the module; in `vgg_face` the descriptor of a face is "relu7". "" is
+            what the whole network gives.
+        batches: inputs, (batch, ...), or tuples whose first entry they are: a DataLoader, or
+            `images.batches(32)`.
 
     Returns:
-        On the CPU.
+        On the CPU; what is not a row is flattened.
 
     Raises:
-        UsageError: there are no pictures, or the network gives something else.
+        StructureError: there is no such module, or it does not give one tensor a batch.
+        UsageError: there are no inputs.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 5))
+        >>> descriptors(net, "1", [torch.zeros(4, 3), torch.zeros(1, 3)]).shape
+        torch.Size([5, 2])
     """
-    if not len(pixels):
-        raise UsageError("there are no pictures to describe")
-    device, found = device_of(network), []
-    with evaluating(network), torch.inference_mode():
-        for part in pixels.split(batch):
-            rows = network(part.to(device).float().div_(255))
-            if not isinstance(rows, Tensor) or rows.dim() != 2 or len(rows) != len(part):
-                raise UsageError("the network does not give one row of features for each picture")
-            found.append(rows.cpu())
-    return torch.cat(found)
+    module = dict(model.named_modules()).get(layer)
+    if module is None:
+        raise StructureError(f"the network has no module {layer!r}")
+    given: list[object] = []
+    found: list[Tensor] = []
+    device = device_of(model)
+    handle = module.register_forward_hook(lambda _module, _inputs, output: given.append(output))
+    try:
+        with evaluating(model), torch.inference_mode():
+            for batch in batches:
+                model((batch if isinstance(batch, Tensor) else batch[0]).to(device))
+                found.append(_row_each(layer, given).cpu())
+                given.clear()
+    finally:
+        handle.remove()
+    if not found:
+        raise UsageError(f"no inputs to take the descriptors of layer {layer!r} of")
+    return torch.cat(found).clone()
+
+
+def _row_each(layer: str, given: list[object]) -> Tensor:
+    """The one tensor that a module gave in a forward pass, a row for every input."""
+    if len(given) != 1 or not isinstance(given[0], Tensor):
+        kinds = ", ".join(type(each).__name__ for each in given) or "nothing"
+        raise StructureError(f"layer {layer!r} gives {kinds} a batch, not one tensor")
+    return given[0].flatten(1)
 
 
 def verification_distances(
@@ -51,13 +76,14 @@ def verification_distances(
     """The distances of pairs of pictures; each picture is described once.
 
     Args:
-        network: as for `descriptors`.
-        pixels: all pictures that pairs may be of.
+        network: gives a descriptor for each picture in [0, 1]; see `networks.descriptor_network`.
+        pixels: 0 to 255, all pictures that pairs may be of.
         places: the two pictures of every pair.
         kind: one of `DISTANCES`; the paper takes Bray-Curtis (Moya Rueda et al. 2017, sec. 5.2).
 
     Raises:
-        UsageError: as for `descriptors` and `pair_distances`.
+        UsageError, StructureError: as for `descriptors` and `pair_distances`.
     """
     used, where = torch.unique(places, return_inverse=True)
-    return pair_distances(descriptors(network, pixels[used]), where, kind)
+    batches = (pixels[part].float().div_(255) for part in used.split(BATCH))
+    return pair_distances(descriptors(network, "", batches), where, kind)

@@ -7,30 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from maxprune.errors import UsageError
 from maxprune.lineage import factory
-
-
-class Subtract(nn.Module):
-    """What comes in less a fixed picture, for example the mean of the training pictures.
-
-    Args:
-        shape: of the picture, (channels, height, width); it is zero until it is loaded.
-    """
-
-    mean: Tensor
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(*shape))
-
-    def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c h w"]:
-        """The difference."""
-        return x - self.mean
-
+from maxprune.networks.subtract import Subtract
 
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "subtract": Subtract,

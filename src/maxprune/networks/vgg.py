@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from maxprune.errors import UsageError
@@ -13,6 +14,7 @@ from maxprune.lineage import factory, lineage, remember
 from maxprune.modes import copied
 from maxprune.networks.cosine import Cosine
 from maxprune.networks.initial import he_normal
+from maxprune.networks.subtract import Subtract
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -66,11 +68,12 @@ def vgg_face(
     colours: int = 3,
     identities: int = 2622,
     dropout: float = 0.5,
+    mean: Sequence[float] = (),
 ) -> nn.Sequential:
     """VGG16, configuration D, as it tells faces apart (Parkhi et al. 2015; Moya Rueda, sec. 5.2).
 
     The layers have their published names: conv1_1 to conv5_3, fc6, fc7 and, last, fc8; there is no
-    batch norm. The descriptor of a face is what fc7 gives, behind its ReLU.
+    batch norm. The descriptor of a face is what fc7 gives, behind its ReLU: `relu7`.
 
     Args:
         blocks: the filters of every convolution, block by block; each block halves the picture.
@@ -79,16 +82,24 @@ def vgg_face(
         colours: channels of a picture.
         identities: outputs; 0 for none, the network that gives descriptors.
         dropout: share of the hidden neurons that is dropped in training.
+        mean: of each channel, which a first layer takes away from every picture; () for none.
 
     Raises:
-        UsageError: a size below 1, or more blocks than the picture can be halved.
+        UsageError: a size below 1, more blocks than the picture can be halved, or a mean of
+            another number of channels.
 
     Example:
         >>> sum(p.numel() for p in vgg_face([[8], [8]], [16], size=16, identities=5).parameters())
         2957
     """
     _check(blocks, size, *hidden, colours, identities or 1)
+    if len(mean) not in (0, colours):
+        raise UsageError(f"vgg_face: {len(mean)} means for {colours} channels")
     layers, before = _convolutions(blocks, size, colours, norm=False)
+    if mean:
+        layers["mean"] = subtract = Subtract((colours, 1, 1))
+        layers.move_to_end("mean", last=False)
+        subtract.mean += torch.tensor(mean)[:, None, None]
     for i, width in enumerate(hidden, len(blocks) + 1):
         layers[f"fc{i}"] = nn.Linear(before, width)
         layers[f"relu{i}"] = nn.ReLU()

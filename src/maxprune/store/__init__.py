@@ -3,5 +3,6 @@
 from maxprune.store.description import Description, describe
 from maxprune.store.model import load, save
 from maxprune.store.onnx import export_onnx
+from maxprune.store.vgg_face import read_vgg_face
 
-__all__ = ["Description", "describe", "export_onnx", "load", "save"]
+__all__ = ["Description", "describe", "export_onnx", "load", "read_vgg_face", "save"]

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from maxprune.errors import StoreError
+from maxprune.networks.subtract import Subtract
 from maxprune.networks.vgg import VGG16, vgg_face
 from maxprune.networks.weighted import weighted_layers
 from maxprune.store.vgg_face.layers import Found, Layer
 
-_PUBLISHED = re.compile(r"(?:^|\.)(?:conv_?(\d+)_(\d+)|fc_?(\d+))(?:\.0)?$")
-_NUMBERED = re.compile(r"(?:^|\.)(features|classifier)\.(\d+)$")
+_PUBLISHED = re.compile(r"(?:^|\.)(?:conv_?(\d{1,3})_(\d{1,3})|fc_?(\d{1,3}))(?:\.0)?$")
+_NUMBERED = re.compile(r"(?:^|\.)(features|classifier)\.(\d{1,3})$")
 CONVOLUTIONS = [f"conv{i}_{j + 1}" for i, block in enumerate(VGG16, 1) for j in range(len(block))]
 LINEAR = ["fc6", "fc7", "fc8"]
 
@@ -50,7 +51,7 @@ def arranged(found: Found, wanted: Sequence[str]) -> list[Layer]:
         if lacks:
             raise StoreError(f"it has no layer {lacks[0]}")
         raise StoreError(f"it has a layer {more[0]!r}, which the network has not")
-    order = _in_order(found, [*layers], more[0])
+    order = _in_order(found, [*layers])
     for name, own in zip(names, order, strict=True):
         if own != name and own in names:
             raise StoreError(f"it has the layer {own} where {name} is expected")
@@ -66,19 +67,33 @@ def _published(name: str) -> str:
     return f"fc{linear}" if linear else f"conv{block}_{number}"
 
 
-def _in_order(found: Found, names: list[str], unknown: str) -> list[str]:
-    """Names that are not all known, in the order in which the network uses them."""
-    numbers = [_NUMBERED.search(name) for name in names]
-    if all(numbers):
-        keys = [(match[1] == "classifier", int(match[2])) for match in numbers if match]
-        return [name for _, name in sorted(zip(keys, names, strict=True))]
+def _in_order(found: Found, names: list[str]) -> list[str]:
+    """The names in a file, in the order in which the network uses them."""
+    places = {name: place for name in names if (place := _place(name))}
+    unknown = [name for name in names if name not in places]
+    if not unknown:
+        return sorted(names, key=places.__getitem__)
     if not found.ordered:
-        raise StoreError(f"{unknown!r} is no layer of VGG-Face, and safetensors keeps no order")
+        raise StoreError(f"{unknown[0]!r} is no layer of VGG-Face, and safetensors keeps no order")
     return names
 
 
-def published(found: Found) -> tuple[nn.Module, dict[str, Tensor]]:
+def _place(name: str) -> tuple[bool, int, int] | None:
+    """Where a layer of VGG-Face or of torchvision's VGG16 stands; None for other names."""
+    if match := _PUBLISHED.search(name):
+        block, number, linear = match.groups()
+        return linear is not None, int(linear or block), int(number or 0)
+    if match := _NUMBERED.search(name):
+        return match[1] == "classifier", int(match[2]), 0
+    return None
+
+
+def published(found: Found, mean: Sequence[float]) -> tuple[nn.Module, dict[str, Tensor]]:
     """VGG-Face in the widths of a file, without memory of its own, and its weights.
+
+    Args:
+        found: the file's layers.
+        mean: of each channel, which the network takes away itself.
 
     Raises:
         StoreError: the layers are not those of VGG-Face, or do not fit each other.
@@ -95,16 +110,18 @@ def published(found: Found) -> tuple[nn.Module, dict[str, Tensor]]:
             f"fc6 takes {inputs} numbers, which is no square of {blocks[-1][-1]} channels"
         )
     with torch.device("meta"):
-        network = vgg_face(blocks, widths[ends[-1] : -1], side << len(blocks), 3, widths[-1])
-    return network.eval(), fitted(network, layers)
+        size = side << len(blocks)
+        network = vgg_face(blocks, widths[ends[-1] : -1], size, 3, widths[-1], mean=mean)
+    return network.eval(), fitted(network, layers, mean)
 
 
-def fitted(network: nn.Module, layers: Sequence[Layer]) -> dict[str, Tensor]:
+def fitted(network: nn.Module, layers: Sequence[Layer], mean: Sequence[float]) -> dict[str, Tensor]:
     """The layers' weights as a state dict of a network.
 
     Args:
-        network: with a bias in every layer, and no other weights.
+        network: with a bias in every layer, and no other weights but a mean that it takes away.
         layers: one for each of its convolutions and linear layers, in its order.
+        mean: of each channel, for a network that takes it away itself.
 
     Raises:
         StoreError: one does not fit; the first is named.
@@ -120,9 +137,20 @@ def fitted(network: nn.Module, layers: Sequence[Layer]) -> dict[str, Tensor]:
         if tuple(weight.shape) != wanted:
             raise StoreError(f"{name} has weights {tuple(weight.shape)}, expected {wanted}")
         state |= {f"{name}.weight": weight, f"{name}.bias": layer.bias}
+    subtract = subtracting(network)
+    if subtract is not None:
+        state[f"{subtract}.mean"] = torch.tensor(mean)[:, None, None]
     other = [key for key in network.state_dict() if key not in state]
     lacks = [key for key in state if key not in network.state_dict()]
     if other or lacks:
         what = f"{other[0]}, which VGG-Face has not" if other else f"no {lacks[0]}"
         raise StoreError(f"the network has {what}")
     return state
+
+
+def subtracting(network: nn.Module) -> str | None:
+    """The name of the layer that takes the mean of each of three channels away, if there is one."""
+    for name, module in network.named_modules():
+        if isinstance(module, Subtract) and tuple(module.mean.shape) == (3, 1, 1):
+            return str(name)
+    return None

@@ -13,6 +13,7 @@ from maxprune.errors import StoreError
 
 Colours: TypeAlias = Literal["rgb", "bgr"]
 LIMIT = 2 << 30  # bytes of a file and of the weights in it; VGG-Face has 580 million
+MANY = 1000  # parts of one thing in a file, or characters; networks of this kind have some forty
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +58,12 @@ def checked(name: str, weight: Tensor, bias: Tensor) -> Layer:
         StoreError: they are not finite, or not of the shapes of a convolution or a linear layer.
     """
     if weight.dim() not in (2, 4) or not weight.numel():
-        raise StoreError(f"{name} has weights {tuple(weight.shape)}, expected two or four axes")
+        raise StoreError(f"{name!r} has weights {tuple(weight.shape)}, expected two or four axes")
     if bias.numel() != len(weight):
-        raise StoreError(f"{name} has {bias.numel()} biases for {len(weight)} outputs")
+        raise StoreError(f"{name!r} has {bias.numel()} biases for {len(weight)} outputs")
     layer = Layer(name, weight.float().contiguous(), bias.float().flatten())
     for what, value in (("weights", layer.weight), ("biases", layer.bias)):
-        check_finite(f"{name} has {what}", value)
+        check_finite(f"{name!r} has {what}", value)
     return layer
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from maxprune.files import read_bytes
-from maxprune.store.vgg_face.layers import LIMIT, check_size
-from maxprune.store.vgg_face.matlab import MANY, require
+from maxprune.store.vgg_face.layers import LIMIT, MANY, check_size
+from maxprune.store.vgg_face.matlab import require
 
 HEADER = 128  # bytes before the first variable; the last two tell the order of bytes
 MATRIX, PACKED = 14, 15  # types of elements: a variable, and one packed by zlib
@@ -30,6 +30,7 @@ LETTERS = {1: "utf-8", 2: "utf-8", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 CELL, STRUCT, CHARACTERS = 1, 2, 4  # classes of variables; numbers have 6 to 15
 ARRAY = range(6, 16)
 COMPLEX = 0x800  # the flag beside the class
+PIECE = 1 << 16  # packed bytes that are unpacked at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,8 @@ class Mat5:
         path: the file.
 
     Raises:
-        StoreError, ValueError, zlib.error: it is damaged; the methods raise the first two.
+        StoreError, ValueError, struct.error, zlib.error: it is damaged; the methods raise the
+            first three.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +91,7 @@ class Mat5:
 
     def cells(self, node: Any) -> list[Any]:
         """The elements of a cell array."""
-        if node is None:
+        if node is None or (isinstance(node, Matrix) and not math.prod(node.shape)):
             return []
         require(_class(node) == CELL)
         parts = self._some(node.content)
@@ -163,8 +165,10 @@ def _class(node: Any) -> int:
 
 
 def _unpacked(data: memoryview) -> memoryview:
-    """What zlib packed, up to the limit; its own checksum is compared."""
-    stream = zlib.decompressobj()
-    whole = stream.decompress(data, LIMIT)
+    """What zlib packed, up to the limit and held once; its own checksum is compared."""
+    stream, whole = zlib.decompressobj(), bytearray()
+    for start in range(0, len(data), PIECE):
+        whole += stream.decompress(data[start : start + PIECE], LIMIT + 1 - len(whole))
+        require(len(whole) <= LIMIT)
     require(stream.eof)
-    return memoryview(whole)
+    return memoryview(whole).toreadonly()

@@ -9,8 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from maxprune.errors import StoreError, UsageError
-from maxprune.store.vgg_face.layers import LIMIT, check_size
-from maxprune.store.vgg_face.matlab import MANY, require
+from maxprune.store.vgg_face.layers import LIMIT, MANY, check_size
+from maxprune.store.vgg_face.matlab import require
+
+DEFLATED = 1100  # times that zlib, MATLAB's filter, can make numbers smaller (1,032), rounded up
 
 
 class Mat73:
@@ -78,4 +80,5 @@ class Mat73:
         self.read += node.size or 0
         check_size("the file", self.read)
         require((node.size or 0) <= most and node.dtype.kind in kinds)
+        require(node.nbytes <= DEFLATED * node.id.get_storage_size())
         return np.asarray(node[()])

@@ -71,7 +71,7 @@ def _layers(mat: Variables, net: Any) -> Iterator[Layer]:
 def _turned(name: str, filters: np.ndarray) -> Tensor:
     """From MATLAB's height, width, channels, filters to (filters, channels, height, width)."""
     if filters.ndim > 4:
-        raise StoreError(f"{name} has weights {filters.shape}, expected four axes")
+        raise StoreError(f"{name!r} has weights {filters.shape}, expected four axes")
     # MATLAB leaves out axes of one at the end.
     whole = filters.reshape(filters.shape + (1,) * (4 - filters.ndim))
     return _tensor(whole.transpose(3, 2, 0, 1))

@@ -8,8 +8,6 @@ import numpy as np
 
 from maxprune.errors import StoreError
 
-MANY = 1000  # cells, fields or characters; networks of this kind have some forty
-
 
 class Variables(Protocol):
     """The variables of a file; a node is `top` or what a method gave.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from maxprune.networks.weighted import weighted_layers
 from maxprune.store.description import DESCRIPTION
 from maxprune.store.model import WEIGHTS
 from maxprune.store.vgg_face.caffe import read_caffe
-from maxprune.store.vgg_face.fit import arranged, fitted, published
+from maxprune.store.vgg_face.fit import arranged, fitted, published, subtracting
 from maxprune.store.vgg_face.layers import LIMIT, Colours, Found, check_finite
 from maxprune.store.vgg_face.matconvnet import read_matconvnet, read_matconvnet_hdf5
 from maxprune.store.vgg_face.tensors import read_safetensors, read_torch
@@ -27,14 +27,15 @@ class Converted:
     """A network with published weights.
 
     Attributes:
-        model: takes pictures (batch, 3, height, width) with red first, in [0, 1] less `mean`.
-        mean: of red, green and blue, in [0, 1]; give it to `Pictures(images, mean=...)`.
+        model: takes pictures (batch, 3, height, width) with red first, in [0, 1].
+        mean: of red, green and blue, in [0, 1], that has to be taken away from the pictures before:
+            give it to `Pictures(images, mean=...)`; () where the network does it itself.
         about: `format`, `colours` (the order in the file), `file` (its name) and `mean` (where it
             is from), to be saved beside the network.
     """
 
     model: nn.Module
-    mean: tuple[float, float, float]
+    mean: tuple[float, ...]
     about: dict[str, str]
 
 
@@ -43,27 +44,37 @@ def read_vgg_face(
 ) -> Converted:
     """VGG-Face from a file of Caffe, MatConvNet, torch or safetensors, told by its content.
 
-    The published network takes bytes less their mean. Here the first convolution is turned to red
-    first and multiplied by 255, which is exact up to the rounding of its weights; the mean cannot
-    be a part of a convolution with zeros around, so it is given back for `Pictures`.
+    The published network takes pictures in 0..255 less the mean of each colour. Here the first
+    convolution is turned to red first and multiplied by 255, which is exact up to the rounding of
+    its weights. The mean cannot be a part of a convolution with zeros around: a layer in front of
+    it, `mean`, takes it away.
 
     Args:
         path: a `.caffemodel`, a `.mat` of MATLAB 5 to 7.3, a state dict of torch or safetensors;
             2 GiB at most, with weights for pictures in 0..255.
         network: what the weights are filled into; left as it is where they do not fit. None
-            builds VGG16 as published, in the widths, picture size and identities of the file, in
-            evaluation mode. Any other arrangement of layers has to be given.
+            builds VGG16 as published (`networks.vgg_face`), in the widths, picture size and
+            identities of the file, in evaluation mode. Any other arrangement of layers has to be
+            given; without a layer `Subtract` of its own, it takes pictures less `mean`.
         colours: the order of the channels that the file's network takes. By default blue first
-            ("bgr") for Caffe, red first ("rgb") for MatConvNet and state dicts.
+            ("bgr") for Caffe and for state dicts that say conv_1_1, as ports of the network for
+            Lua's torch do, else red first ("rgb").
 
     Returns:
-        The network, its mean (the file's `averageImage`, else the published one), and its origin.
+        The network, with the mean of the file (MatConvNet's `averageImage`) or the published one,
+        and its origin.
 
     Raises:
         UsageError: there is no such file, it is part of a saved model, or the package that reads
             it is not installed.
         StoreError: the file is damaged or of another format, or has other layers; the first that
             does not fit is named.
+
+    The descriptors of faces are then, from 224x224 pixels in the middle of each picture,
+
+        model = read_vgg_face("VGG_FACE.caffemodel").model
+        pictures = maxprune.data.read_folder("pictures", size=(3, 224, 224)).train
+        rows = maxprune.measure.descriptors(model, "relu7", pictures.batches(32))
     """
     path = Path(path)
     if colours not in (None, "rgb", "bgr"):
@@ -72,13 +83,13 @@ def read_vgg_face(
     try:
         found = _read(reader, path)
         order = colours or found.colours
-        model = _filled(found, network, order)
+        mean = found.mean if order == "rgb" else found.mean and found.mean[::-1]
+        mean = tuple(each / 255 for each in mean or MEAN)
+        model = _filled(found, network, order, mean)
     except StoreError as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
-    mean = found.mean if order == "rgb" else found.mean and found.mean[::-1]
-    red, green, blue = (each / 255 for each in mean or MEAN)
     about = {"format": kind, "colours": order, "file": path.name, "mean": found.mean_from}
-    return Converted(model, (red, green, blue), about)
+    return Converted(model, mean if subtracting(model) is None else (), about)
 
 
 def _reader(path: Path) -> tuple[str, Callable[[Path], Found]]:
@@ -111,16 +122,20 @@ def _read(reader: Callable[[Path], Found], path: Path) -> Found:
             return reader(path)
     except MaxpruneError:
         raise
+    except MemoryError as error:
+        raise StoreError("there is not enough memory for it") from error
     except Exception as error:
         raise StoreError(f"it is damaged ({first_line(error)})") from error
 
 
-def _filled(found: Found, network: nn.Module | None, colours: Colours) -> nn.Module:
+def _filled(
+    found: Found, network: nn.Module | None, colours: Colours, mean: Sequence[float]
+) -> nn.Module:
     """The network with the weights, for pictures with red first in [0, 1]."""
     if network is None:
-        network, state = published(found)
+        network, state = published(found, mean)
     else:
-        state = fitted(network, arranged(found, list(weighted_layers(network))))
+        state = fitted(network, arranged(found, list(weighted_layers(network))), mean)
     first = next(iter(state))
     state[first] = (state[first].flip(1) if colours == "bgr" else state[first]) * 255
     check_finite(f"{first} times 255 has numbers", state[first])

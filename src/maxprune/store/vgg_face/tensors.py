@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,20 +15,22 @@ from torch import Tensor
 from maxprune.errors import StoreError
 from maxprune.files import read_bytes
 from maxprune.store.source import WRAPPERS
-from maxprune.store.vgg_face.layers import Found, Layer, check_size, checked
+from maxprune.store.vgg_face.layers import Colours, Found, Layer, check_size, checked
+
+_FROM_LUA = re.compile(r"(?:^|\.)conv_\d{1,3}_\d{1,3}$")
 
 
 def read_safetensors(path: Path) -> Found:
-    """The layers of a `.safetensors` file, which keeps no order; pictures have red first.
+    """The layers of a `.safetensors` file, which keeps no order.
 
     Raises:
         StoreError: it has tensors that are not the weights and biases of layers.
     """
-    return Found(_layers(parse(read_bytes(path))), ordered=False, colours="rgb")
+    return _found(parse(read_bytes(path)), ordered=False)
 
 
 def read_torch(path: Path) -> Found:
-    """The layers of a state dict saved by torch, in its order; pictures have red first.
+    """The layers of a state dict saved by torch, in its order.
 
     Nothing in the file is called: it is read with `weights_only=True`.
 
@@ -50,7 +53,19 @@ def read_torch(path: Path) -> Found:
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise StoreError("it holds no state dict; save model.state_dict()")
-    return Found(_layers(state), ordered=True, colours="rgb")
+    return _found(state, ordered=True)
+
+
+def _found(state: Mapping[str, Any], ordered: bool) -> Found:
+    """The layers of a state dict, and the order of its colours.
+
+    VGG_FACE.t7 of Lua's torch takes blue first, and its ports name their layers conv_1_1; the port
+    of MatConvNet's network (vgg_face_dag) takes red first and says conv1_1.
+    """
+    layers = _layers(state)
+    blue = any(_FROM_LUA.search(layer.name) for layer in layers)
+    colours: Colours = "bgr" if blue else "rgb"
+    return Found(layers, ordered, colours)
 
 
 def _layers(state: Mapping[str, Any]) -> list[Layer]:
