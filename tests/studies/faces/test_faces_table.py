@@ -28,7 +28,7 @@ def fold() -> FoldData:
         torch.zeros(1, 1, 1, 1, dtype=torch.uint8), ("A",), torch.zeros(1).long(),
         torch.ones(1).long(),
     )  # fmt: skip
-    return FoldData(faces, Images(faces.pixels, faces.person, 1), pairs(), pairs())
+    return FoldData(faces.pixels, Images(faces.pixels, faces.person, 1), pairs(), pairs())
 
 
 def distances(seed: int, apart: float) -> Tensor:

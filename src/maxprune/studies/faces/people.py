@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Bool, Int, Int64, UInt8
 from torch import Tensor
 
 from maxprune.data.faces import Faces
@@ -28,13 +28,13 @@ class FoldData:
     """The faces of one fold's study.
 
     Attributes:
-        faces: all of them; pairs are places in these.
+        pixels: uint8, shape (n, channels, size, size); pairs are places in these.
         train: the pictures that are trained on, and whose they are, counted from 0.
         tested: the pairs of the fold.
         held: pairs of the people who are held out.
     """
 
-    faces: Faces
+    pixels: UInt8[Tensor, "n c s s"]
     train: Images
     tested: Pairs
     held: Pairs
@@ -73,9 +73,8 @@ def fold_data(
     may[out] = False
     train = torch.nonzero((may & (pictures >= least))[faces.person]).flatten()
     check_no_leak(faces, train, pairs, fold)
-    return FoldData(
-        faces, _labelled(faces, train), pairs.fold_pairs(fold), _held_pairs(faces, out, generator)
-    )
+    held_pairs = pairs_of(faces.person, out, generator)
+    return FoldData(faces.pixels, _labelled(faces, train), pairs.fold_pairs(fold), held_pairs)
 
 
 def _labelled(faces: Faces, places: Int64[Tensor, " n"]) -> Images:
@@ -84,13 +83,21 @@ def _labelled(faces: Faces, places: Int64[Tensor, " n"]) -> Images:
     return Images(faces.pixels[places], labels, len(people))
 
 
-def _held_pairs(faces: Faces, people: Int64[Tensor, " m"], generator: torch.Generator) -> Pairs:
-    """All pairs of a few pictures of each of these people, and pairs of two of them."""
-    chosen = [_some(faces.person == person, generator) for person in people.tolist()]
+def pairs_of(
+    person: Int64[Tensor, " n"], people: Int64[Tensor, " m"], generator: torch.Generator
+) -> Pairs:
+    """All pairs of a few pictures of each of these people, and pairs of two of them.
+
+    Args:
+        person: whom each picture shows.
+        people: of two pictures at least.
+        generator: draws pictures and pairs.
+    """
+    chosen = [_some(person == one, generator) for one in people.tolist()]
     same = torch.cat([torch.combinations(places) for places in chosen])
     together = torch.cat(chosen)
     drawn = together[torch.randint(len(together), (2 * DIFFERENT_PAIRS, 2), generator=generator)]
-    different = drawn[faces.person[drawn[:, 0]] != faces.person[drawn[:, 1]]][:DIFFERENT_PAIRS]
+    different = drawn[person[drawn[:, 0]] != person[drawn[:, 1]]][:DIFFERENT_PAIRS]
     places = torch.cat([same, different])
     return Pairs(
         places, torch.arange(len(places)) < len(same), torch.zeros(len(places), dtype=torch.int64)

@@ -23,7 +23,7 @@ from maxprune.modes import best_device
 from maxprune.networks import descriptor_network
 from maxprune.plan import KeepPlan, Plan, least_winning, maxout_plan
 from maxprune.planner import cut_plan
-from maxprune.results import Curve, Wins
+from maxprune.results import NO_CURVE, Curve, Wins
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, timed
 from maxprune.scores import count_wins
@@ -38,8 +38,8 @@ BASELINE = "no maxout"
 VIP_PAIRS = 20_000  # of training pictures, on which PLS-VIP is computed
 PASS = 500  # pictures at a time where nothing is trained
 
-Told = Callable[[str, int], None]
-"""Called with a step's name and its iterations done."""
+Told = Callable[[str, int, int], None]
+"""Called with a step's name, its iterations done and those in all."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Way:
         shares: of all parameters to be zero, growing, at k = 1.
         k: inputs per unit at first.
         seed: of the order of pictures, their augmentation, and pairs.
+        whole: count the output layer too.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Way:
     shares: tuple[float, ...] = ()
     k: int = 4
     seed: int = 0
+    whole: bool = False
 
     @property
     def by_pls(self) -> bool:
@@ -124,7 +126,7 @@ class Steps:
         self.found.append(measured)
         self.sizes.append(size)
         training = self.way.sparse if make == self._zeroed else self.way.retraining
-        self.told(name, training.iterations)
+        self.told(name, training.iterations, training.iterations)
         return smaller.to(self.device)
 
     def _smaller(
@@ -174,7 +176,7 @@ class Steps:
         self, model: nn.Module, share: float, name: str, place: Checkpoints | None
     ) -> tuple[nn.Module, Pictured]:
         """With a share of all parameters zero; the output layer, which only trains, is dense."""
-        part = share * parameters(descriptor_network(model)) / parameters(model)
+        part = share * parameters(self._counted(model)) / parameters(model)
         before = self._held_eer(apply(model, zero_plan(model, part)))
         trained, measured = self.trained(
             copy.deepcopy(model), self.way.sparse, name, place, (), 1, part
@@ -186,28 +188,35 @@ class Steps:
         tuned: Sequence[str] = (), k: int = 1, zeroed: float | None = None,
     ) -> tuple[nn.Module, Pictured]:  # fmt: skip
         """Train the network of a step and measure it."""
-        watch = Watch(tick=lambda done: self.told(name, done))
+        watch = Watch(tick=lambda done: self.told(name, done, training.iterations))
         seed, model = derive(self.way.seed, name), model.to(self.device)
         progress = train(model, self.train, training, seed, place, watch, zeroed, tuned)
         if zeroed is not None:
             model = apply(model, zero_plan(model, zeroed))  # zero already; the lineage says so
         curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
-        return model, self._measured(model, name, k, curve)
+        return model, self.measured(model, name, k, curve)
 
-    def _measured(self, model: nn.Module, name: str, k: int, curve: Curve) -> Pictured:
-        body = descriptor_network(model)
+    def measured(
+        self, model: nn.Module, name: str, k: int = 1, curve: Curve = NO_CURVE
+    ) -> Pictured:
+        """Measure the network of a step."""
+        body, counted = descriptor_network(model), self._counted(model)
         tested, held = (self._distances(body, places) for places in self._places())
-        shape = tuple(self.data.faces.pixels.shape[1:])
+        shape = tuple(self.data.pixels.shape[1:])
         return Pictured(
-            name=name, k=k, parameters=parameters(body), nonzero=nonzero(body),
-            macs=macs(body, shape), tested=tested.tolist(), held=held.tolist(), curve=curve,
+            name=name, k=k, parameters=parameters(counted), nonzero=nonzero(counted),
+            macs=macs(counted, shape), tested=tested.tolist(), held=held.tolist(), curve=curve,
         )  # fmt: skip
+
+    def _counted(self, model: nn.Module) -> nn.Module:
+        """The network whose size is told."""
+        return model if self.way.whole else descriptor_network(model)
 
     def _places(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.data.tested.places, self.data.held.places
 
     def _distances(self, body: nn.Module, places: torch.Tensor) -> torch.Tensor:
-        return verification_distances(body, self.data.faces.pixels, places)
+        return verification_distances(body, self.data.pixels, places)
 
     def _held_eer(self, model: nn.Module) -> float:
         """The Equal Error Rate in percent of the pairs of people who were held out."""

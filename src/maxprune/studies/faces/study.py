@@ -217,7 +217,7 @@ class FacePiece:
         """Train and measure every step, and write what was measured."""
         done: dict[str, int] = {}
 
-        def told(step: str, iterations: int) -> None:
+        def told(step: str, iterations: int, _: int) -> None:
             done[step] = iterations
             report(sum(done.values()))
 
