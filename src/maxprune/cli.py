@@ -18,6 +18,7 @@ from maxprune.commands.inspect import inspect_command
 from maxprune.commands.reproduce import reproduce_app
 from maxprune.commands.shared import command_line, percentage, terminal
 from maxprune.errors import MaxpruneError, UsageError
+from maxprune.naming import as_options
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
@@ -111,7 +112,8 @@ def _positive(name: str, value: int) -> int:
 def main() -> None:
     """Run the command line; errors are one line and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        with as_options(root="data_root", size="input", input_shape="input"):
+            code = app(standalone_mode=False)
     except _USAGE as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "maxprune"

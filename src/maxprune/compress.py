@@ -20,6 +20,7 @@ from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
 from maxprune.measure import correct, loss_bound, percent
+from maxprune.naming import called, giving
 from maxprune.results import Budget, Results
 from maxprune.results import Search as Found
 from maxprune.runs.environment import environment
@@ -147,7 +148,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
     for name in settings.without_effect():
-        raise UsageError(f"{name} is a setting of {OWNERS[name]}, not of {settings.method}")
+        raise UsageError(f"{called(name)} is a setting of {OWNERS[name]}, not of {settings.method}")
     check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)
@@ -159,7 +160,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         raise UsageError(
             f"{len(same):,} validation samples cannot show a loss below {settings.keep_accuracy:g} "
             f"points: even equal answers leave {least:.2f}; give more of them, or say "
-            f"--keep-accuracy {math.ceil(2 * least):g} (keep_accuracy in Python)"
+            f"{giving('keep_accuracy', math.ceil(2 * least))}"
         )
 
 

@@ -13,7 +13,7 @@ from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
-from maxprune.records import Settings
+from maxprune.records import Checked
 from maxprune.surgery.chain import find_chain, trace
 from maxprune.surgery.insert import check_place, runs_alike
 from maxprune.surgery.members import chain_members, target
@@ -23,7 +23,7 @@ from maxprune.surgery.trial import channel_groups
 KS = (2, 4)
 
 
-class Layer(Settings):
+class Layer(Checked):
     """A layer, what it costs, and whether its neurons can be cut.
 
     Args:
@@ -48,7 +48,7 @@ class Layer(Settings):
     reason: str = ""
 
 
-class MaxoutGain(Settings):
+class MaxoutGain(Checked):
     """What a maxout over k neurons behind a layer, pruned down to k = 1, would remove.
 
     Args:
@@ -72,7 +72,7 @@ class MaxoutGain(Settings):
     reason: str = ""
 
 
-class Inspection(Settings):
+class Inspection(Checked):
     """What `inspect` found.
 
     Args:

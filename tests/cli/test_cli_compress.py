@@ -153,16 +153,16 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "digits", "--share", "20"), "--share is between 0 and 1 (0.2 for 20%), not 20"),
         (
             ("--data", "digits", "--method", "maxout", "--iterations", "5"),
-            "iterations is a setting of a score",
+            "--iterations is a setting of a score",
         ),
-        (("--data", "digits", "--k", "2"), "k is a setting of maxout, not of taylor"),
+        (("--data", "digits", "--k", "2"), "--k is a setting of maxout, not of taylor"),
         (
             ("--data", "digits", "--method", "pls", "--iterations", "0"),
-            "iterations: Input should be greater than or equal to 1",
+            "maxprune: --iterations must be at least 1, not 0\n",
         ),
         (
             ("--data", "digits", "--method", "pls", "--representation", "min"),
-            "representation: Input should be 'max' or 'average'",
+            "--representation must be 'max' or 'average', not 'min'",
         ),
         (
             ("--data", "digits", "--method", "bn-scale", "--iterations", "1"),
@@ -183,7 +183,19 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "digits", "--input", "4,8,8"), "1 or 3 channels, a height and a width"),
         (("--data", "digits", "--fit", "no.py:fit"), "no.py does not exist"),
         (("--data", "digits", "--train-epochs", "-1"), "--train-epochs is at least 0, not -1"),
-        (("--data", "digits", "--epochs", "0"), "epochs: Input should be greater than 0"),
+        (("--data", "digits", "--epochs", "0"), "maxprune: --epochs must be above 0, not 0\n"),
+        (
+            ("--data", "digits", "--keep-accuracy", "9", "--train-rate", "0"),
+            "maxprune: --train-rate must be above 0, not 0\n",
+        ),
+        (
+            ("--data", "digits", "--keep-accuracy", "9", "--train-epochs", "inf"),
+            "maxprune: --train-epochs must be a finite number above 0, not inf\n",
+        ),
+        (
+            ("--data", "cifar10", "--data-root", "no"),
+            "no/cifar10 is not a folder that exists; name with --data-root DIR a folder that has",
+        ),
         (("--data", "digits", "--weights", "no.pt"), "no.pt does not exist"),
         (("--data", "digits", "--layers", "x"), "no layer 'x'"),
     ],

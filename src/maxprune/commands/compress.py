@@ -12,6 +12,7 @@ from rich.console import Console
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import AsJson, command_line, percentage, takes, terminal
 from maxprune.errors import UsageError
+from maxprune.naming import as_options
 
 if TYPE_CHECKING:
     from maxprune.compression.result import Compressed
@@ -138,7 +139,8 @@ def compress_command(
     check_settings(settings, data, model)
     first = None
     if epochs:
-        first = Fitting.of_passes(epochs, data.train, batch=asked.batch, rate=asked.train_rate)
+        with as_options(epochs="train_epochs", rate="train_rate"):
+            first = Fitting.of_passes(epochs, data.train, batch=asked.batch, rate=asked.train_rate)
     if dry_run:
         _show_plan(console, settings, data, model, asked, epochs)
         return

@@ -44,7 +44,7 @@ class OnData:
         str, typer.Option(help="pls: max or average, what stands for a filter's map.")
     ] = "max"
     memory: Annotated[
-        int, typer.Option(help="pls: MiB of memory for the features; more goes to disk.")
+        int, typer.Option(min=1, help="pls: MiB of memory for the features; more goes to disk.")
     ] = 1024
     keep_last: Annotated[
         bool | None,

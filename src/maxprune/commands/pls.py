@@ -11,6 +11,7 @@ import typer
 from maxprune.commands.shared import command_line, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json
+from maxprune.naming import called
 
 if TYPE_CHECKING:
     from maxprune.compress import Run
@@ -118,7 +119,7 @@ def resnet56_command(
         final_epochs = 0.0 if cuda else SHORT_FINAL
     if not 0 <= final_epochs < math.inf:
         raise UsageError(f"--final-epochs is at least 0, not {final_epochs:g}")
-    _check(epochs, share)
+    _check(epochs, share, rate=rate, final_rate=final_rate)
     console = terminal()
     study = ResNet56(
         epochs, rate, iterations, share, seed, retrain_authors, final_epochs, final_rate
@@ -143,9 +144,10 @@ def resnet56_command(
     console.print(f"\nThe page: {out / 'ours' / 'report.html'}", soft_wrap=True)
 
 
-def _check(epochs: float, share: float) -> None:
-    if not 0 < epochs < math.inf:
-        raise UsageError(f"--epochs is above 0, not {epochs:g}")
+def _check(epochs: float, share: float, **rates: float) -> None:
+    for name, value in {"epochs": epochs, **rates}.items():
+        if not 0 < value < math.inf:
+            raise UsageError(f"{called(name)} is above 0, not {value:g}")
     if not 0 < share < 1:
         raise UsageError(f"--share is between 0 and 1 (0.1 for 10%), not {share:g}")
 

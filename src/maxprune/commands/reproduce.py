@@ -14,6 +14,7 @@ from maxprune.commands.pls import cifar10_command, resnet56_command
 from maxprune.commands.shared import AsJson, command_line, takes, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
+from maxprune.naming import as_options
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting, faces_accounting
 from maxprune.studies.lenet import Cell
@@ -32,6 +33,7 @@ reproduce_app.command("pls-resnet56")(resnet56_command)
 
 @reproduce_app.callback()
 def _root(context: typer.Context) -> None:
+    context.with_resource(as_options(root="data"))
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from maxprune.errors import UsageError
-from maxprune.records import Settings
+from maxprune.records import Checked
 
 Network: TypeAlias = Annotated[
     str,
@@ -115,7 +115,7 @@ def terminal(stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
-def show(found: Settings, parts: Callable[[], Iterable[RenderableType]], as_json: bool) -> None:
+def show(found: Checked, parts: Callable[[], Iterable[RenderableType]], as_json: bool) -> None:
     """Print what was found: as JSON, or its tables."""
     if as_json:
         typer.echo(found.model_dump_json(indent=1))

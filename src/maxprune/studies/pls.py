@@ -29,6 +29,7 @@ from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import DataError
 from maxprune.measure import correct, macs, parameters, percent, randomization_test
 from maxprune.modes import best_device
+from maxprune.naming import giving
 from maxprune.networks import vgg_small
 from maxprune.results import Author
 from maxprune.runs.identity import of_data, of_network
@@ -183,8 +184,9 @@ def author_files(root: Path | None) -> dict[int, tuple[Path, Path]]:
     folder = given(root, FOLDER, what)
     if folder is None:
         raise DataError(
-            f"the authors' networks are not there: give --data DIR or set MAXPRUNE_DATA, a folder "
-            f"that has {FOLDER}/ with iteration0.json, iteration0.h5 and so on"
+            f"the authors' networks are not there: give {giving('root', 'DIR')} or set "
+            f"MAXPRUNE_DATA, a folder that has {FOLDER}/ with iteration0.json, iteration0.h5 "
+            "and so on"
         )
     found = {i: (folder / f"iteration{i}.json", folder / f"iteration{i}.h5") for i in ITERATIONS}
     missing = [path for files in found.values() for path in files if not path.is_file()]
