@@ -16,7 +16,7 @@ from maxprune.commands.compress import compress_command
 from maxprune.commands.diff import diff_command
 from maxprune.commands.inspect import inspect_command
 from maxprune.commands.reproduce import reproduce_app
-from maxprune.commands.shared import command_line, percentage, terminal
+from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
 from maxprune.errors import MaxpruneError, UsageError
 from maxprune.naming import as_options
 
@@ -93,6 +93,7 @@ def demo(
     plan = Demo(fc, layer, k, share, _positive("iterations", iterations), seed)
     recipe = plan.recipe()
     recipe.check()
+    tell_if_new(out, resume)
     with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
         finished = run_demo(plan, out, resume, command_line(), steps.report, steps.finished)
     console.print(steps_table(finished.results))

@@ -38,7 +38,8 @@ def test_a_comparison_from_the_command_line(
     assert code == 0
     assert json.loads(said)["compared"][0]["method"] == "pls"
     code, _, err = call(monkeypatch, capsys, *arguments, "--resume", "--rate", 0.1)
-    assert (code, "holds the results of another run (comparing how rate" in err) == (2, True)
+    says = "holds a run of `maxprune compare`, started with --rate 0.02; this one is started with"
+    assert (code, f"{says} --rate 0.1; name another folder" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

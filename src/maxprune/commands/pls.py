@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.shared import command_line, terminal
+from maxprune.commands.shared import command_line, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json
 from maxprune.naming import called
@@ -47,6 +47,7 @@ def cifar10_command(
     from maxprune.studies.pls import Example, run_example
 
     _check(epochs, share)
+    tell_if_new(out, resume)
     console = terminal()
     with Steps(terminal(stderr=True), None, "all iterations") as steps:
         example = Example(epochs, iterations, share, seed)
@@ -100,6 +101,7 @@ def resnet56_command(
     from maxprune.modes import best_device
     from maxprune.report.authors import authors_table, iterations_table
     from maxprune.report.progress import Steps
+    from maxprune.runs.alone import alone
     from maxprune.studies.pls import (
         FULL,
         PUBLISHED,
@@ -120,11 +122,12 @@ def resnet56_command(
     if not 0 <= final_epochs < math.inf:
         raise UsageError(f"--final-epochs is at least 0, not {final_epochs:g}")
     _check(epochs, share, rate=rate, final_rate=final_rate)
+    tell_if_new(out, resume)
     console = terminal()
     study = ResNet56(
         epochs, rate, iterations, share, seed, retrain_authors, final_epochs, final_rate
     )
-    with Steps(terminal(stderr=True), None, "all iterations") as steps:
+    with alone(out), Steps(terminal(stderr=True), None, "all iterations") as steps:
         run = _run(steps, resume)
         found = run_resnet56(study, data, out, run)
         found.write(out / "ours")

@@ -270,7 +270,6 @@ def _retrained(
         "study": f"pls-resnet56 {name}", "seed": study.seed, "network": of_network(network),
         "data": of_data(data), "training": fitting.model_dump(),
     }  # fmt: skip
-    space = Workspace(folder, identity, resume=True)
 
     def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
         seed = derive(study.seed, name)
@@ -278,4 +277,5 @@ def _retrained(
         trained, curve = Trainer(data, fitting).fit(network, seed, place, tick)
         return trained, measure_step(trained, data.tested, data.example, name, 1, curve)
 
-    return space.step(name, timed(make))[0].to(best_device())
+    with Workspace(folder, identity, resume=True) as space:
+        return space.step(name, timed(make))[0].to(best_device())
