@@ -11,10 +11,12 @@ from torch import Tensor, fx, nn
 from maxprune.errors import StructureError, UsageError
 from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
+from maxprune.naming import called
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
 from maxprune.records import Checked
 from maxprune.surgery.chain import find_chain, trace
+from maxprune.surgery.groups import ShapeError
 from maxprune.surgery.insert import check_place, runs_alike
 from maxprune.surgery.members import chain_members, target
 from maxprune.surgery.narrow import width
@@ -132,7 +134,10 @@ def inspect(
         x = example_inputs(model, shape, kind)
     except RuntimeError as error:
         raise UsageError(f"an input of shape {shape} does not fit into memory") from error
-    groups = channel_groups(model, x, skip, heads)
+    try:
+        groups = channel_groups(model, x, skip, heads)
+    except ShapeError as error:
+        raise ShapeError(f"{error}; say another with {called('input_shape')}") from error
     costs = layer_costs(model, x)
     total = sum(cost.parameters for cost in costs)
     return Inspection(
