@@ -11,9 +11,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from maxprune._version import __version__
-from maxprune.commands.shared import command_line, percentage, terminal
+from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
 from maxprune.commands.verify import faces_app, verify_command
 from maxprune.errors import MaxpruneError, UsageError
+from maxprune.naming import as_options
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
@@ -101,6 +102,7 @@ def demo(
     plan = Demo(fc, layer, k, share, _positive("iterations", iterations), seed)
     recipe = plan.recipe()
     recipe.check()
+    tell_if_new(out, resume)
     with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
         finished = run_demo(plan, out, resume, command_line(), steps.report, steps.finished)
     console.print(steps_table(finished.results))
@@ -120,7 +122,8 @@ def _positive(name: str, value: int) -> int:
 def main() -> None:
     """Run the command line; errors are one line and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        with as_options(root="data_root", size="input", input_shape="input"):
+            code = app(standalone_mode=False)
     except _USAGE as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "maxprune"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
 from maxprune.measure import correct, loss_bound, percent
+from maxprune.naming import called, giving
 from maxprune.results import Budget, Results
 from maxprune.results import Search as Found
+from maxprune.runs.code import of_code
 from maxprune.runs.environment import environment
 from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
@@ -79,22 +82,31 @@ def compress(
     fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
     own = None if isinstance(fit, Fitting) else fit
     fitting = fit if isinstance(fit, Fitting) else fitting
-    space: Space = Memory()
-    if folder is not None:
-        check_factory(lineage(model))
-        identity = {
-            "study": "compress", "data": of_data(splits), "network": of_network(model),
-            "settings": asked.model_dump(mode="json"),
-            "training": {"by": type(fitting).__name__, **fitting.model_dump()},
-            "first": run.first.model_dump() if run.first else None,
-            "fit": None if own is None else name_of(own),
-        }  # fmt: skip
-        space = Workspace(Path(folder), identity, resume=run.resume)
     trainer = Trainer(splits, fitting, own)
     first = Trainer(splits, run.first, own) if run.first else None
-    search = Search(asked, splits, trainer, space, run.report, run.told)
-    last = search.run(model, first)
+    with _space(folder, model, asked, trainer, run) as space:
+        search = Search(asked, splits, trainer, space, run.report, run.told)
+        last = search.run(model, first)
     return _finished(search, last, run.command)
+
+
+def _space(
+    folder: str | Path | None, model: nn.Module, asked: Compression, trainer: Trainer, run: Run
+) -> AbstractContextManager[Space]:
+    """Where the steps are kept."""
+    if folder is None:
+        return nullcontext(Memory())
+    check_factory(lineage(model))
+    data, fitting, own = trainer.data, trainer.fitting, trainer.own
+    identity = {
+        "study": "compress", "command": run.command, "code": of_code(model, own, data.source),
+        "settings": asked.model_dump(mode="json"),
+        "first": run.first.model_dump() if run.first else None,
+        "fit": None if own is None else name_of(own),
+        "training": {"by": type(fitting).__name__, **fitting.model_dump()},
+        "data": of_data(data), "network": of_network(model),
+    }  # fmt: skip
+    return Workspace(Path(folder), identity, resume=run.resume)
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
     for name in settings.without_effect():
-        raise UsageError(f"{name} is a setting of {OWNERS[name]}, not of {settings.method}")
+        raise UsageError(f"{called(name)} is a setting of {OWNERS[name]}, not of {settings.method}")
     check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)
@@ -159,7 +171,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         raise UsageError(
             f"{len(same):,} validation samples cannot show a loss below {settings.keep_accuracy:g} "
             f"points: even equal answers leave {least:.2f}; give more of them, or say "
-            f"--keep-accuracy {math.ceil(2 * least):g} (keep_accuracy in Python)"
+            f"{giving('keep_accuracy', math.ceil(2 * least))}"
         )
 
 

@@ -12,11 +12,11 @@ from maxprune.lineage import Lineage, lineage
 from maxprune.measure import nonzero, parameters
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import KeepPlan, Plan
-from maxprune.records import Settings
+from maxprune.records import Checked
 from maxprune.store import load
 
 
-class LayerDifference(Settings):
+class LayerDifference(Checked):
     """One layer in both networks.
 
     Args:
@@ -34,7 +34,7 @@ class LayerDifference(Settings):
     by: tuple[str, ...]
 
 
-class Difference(Settings):
+class Difference(Checked):
     """What became of a network.
 
     Args:

@@ -11,10 +11,12 @@ from torch import Tensor, fx, nn
 from maxprune.errors import StructureError, UsageError
 from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
+from maxprune.naming import called
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
-from maxprune.records import Settings
+from maxprune.records import Checked
 from maxprune.surgery.chain import find_chain, trace
+from maxprune.surgery.groups import ShapeError
 from maxprune.surgery.insert import check_place, runs_alike
 from maxprune.surgery.members import chain_members, target
 from maxprune.surgery.narrow import width
@@ -23,7 +25,7 @@ from maxprune.surgery.trial import channel_groups
 KS = (2, 4)
 
 
-class Layer(Settings):
+class Layer(Checked):
     """A layer, what it costs, and whether its neurons can be cut.
 
     Args:
@@ -48,7 +50,7 @@ class Layer(Settings):
     reason: str = ""
 
 
-class MaxoutGain(Settings):
+class MaxoutGain(Checked):
     """What a maxout over k neurons behind a layer, pruned down to k = 1, would remove.
 
     Args:
@@ -72,7 +74,7 @@ class MaxoutGain(Settings):
     reason: str = ""
 
 
-class Inspection(Settings):
+class Inspection(Checked):
     """What `inspect` found.
 
     Args:
@@ -132,7 +134,10 @@ def inspect(
         x = example_inputs(model, shape, kind)
     except RuntimeError as error:
         raise UsageError(f"an input of shape {shape} does not fit into memory") from error
-    groups = channel_groups(model, x, skip, heads)
+    try:
+        groups = channel_groups(model, x, skip, heads)
+    except ShapeError as error:
+        raise ShapeError(f"{error}; say another with {called('input_shape')}") from error
     costs = layer_costs(model, x)
     total = sum(cost.parameters for cost in costs)
     return Inspection(

@@ -14,10 +14,10 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
 from maxprune.errors import StoreError, UsageError
-from maxprune.records import Settings, first_wrong
+from maxprune.records import Checked, first_wrong
 
 
-class MaxoutPlan(Settings):
+class MaxoutPlan(Checked):
     """Put a maxout over k adjacent neurons behind `layer`."""
 
     kind: Literal["maxout"] = "maxout"
@@ -25,7 +25,7 @@ class MaxoutPlan(Settings):
     k: Annotated[int, Field(ge=2)]
 
 
-class Member(Settings):
+class Member(Checked):
     """Where the channels of a group lie in one module or parameter of the network.
 
     Channel c owns the entries from `start` + c * `each` up to `start` + (c + 1) * `each`.
@@ -54,7 +54,7 @@ class Member(Settings):
         return (self.start + channels[:, None] * self.each + torch.arange(self.each)).flatten()
 
 
-class ChannelGroup(Settings):
+class ChannelGroup(Checked):
     """Channels that are cut together.
 
     Args:
@@ -78,7 +78,7 @@ class ChannelGroup(Settings):
         return tuple(dict.fromkeys(m.name for m in self.members if m.side == "out"))
 
 
-class KeepPlan(Settings):
+class KeepPlan(Checked):
     """The neurons of each named layer that stay, by their index before the cut.
 
     Args:
@@ -117,7 +117,7 @@ class KeepPlan(Settings):
         return tuple(i for i in range(self.neurons[layer]) if i not in stay)
 
 
-class ZeroPlan(Settings):
+class ZeroPlan(Checked):
     """Single weights that are zero from now on: all with a magnitude up to `threshold`.
 
     Args:

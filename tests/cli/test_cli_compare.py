@@ -38,19 +38,20 @@ def test_a_comparison_from_the_command_line(
     assert code == 0
     assert json.loads(said)["compared"][0]["method"] == "pls"
     code, _, err = call(monkeypatch, capsys, *arguments, "--resume", "--rate", 0.1)
-    assert (code, "holds the results of another run (comparing how rate" in err) == (2, True)
+    says = "holds a run of `maxprune compare`, started with --rate 0.02; this one is started with"
+    assert (code, f"{says} --rate 0.1; name another folder" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--methods", "best"), "there is no method 'best'; there are maxout, pls"),
-        (("--sizes", "0"), "sizes.0: Input should be greater than 0"),
+        (("--sizes", "0"), "maxprune: --sizes must be above 0, not 0\n"),
         (("--sizes", "0.5,"), "--sizes is a row of numbers such as 0.75,0.5,0.25, not '0.5,'"),
-        (("--train-epochs", "inf"), "train_epochs: Input should be a finite number"),
+        (("--train-epochs", "inf"), "--train-epochs must be a finite number, not inf"),
         (("--sizes", "0.5,0.5"), "every size is named once"),
-        (("--by", "bytes"), "by: Input should be 'parameters' or 'macs'"),
-        (("--epochs", "0"), "epochs: Input should be greater than 0"),
+        (("--by", "bytes"), "--by must be 'parameters' or 'macs', not 'bytes'"),
+        (("--epochs", "0"), "maxprune: --epochs must be above 0, not 0\n"),
         (("--train-epochs", "0", "--methods", "scratch"), "a network that is trained here"),
         (("--seeds", "0"), "Invalid value for '--seeds'"),
         (("--skip", "x"), "no layer 'x'"),

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from command_line import call, run
+from PIL import Image
 
 import maxprune
 from maxprune.results import Results
@@ -76,6 +77,27 @@ def test_the_saved_model_opens_as_the_readme_says(compressed: Path) -> None:
     assert ", factory=build)" in (compressed / "said.txt").read_text()
 
 
+def test_what_lies_in_the_current_folder_stands_in_for_no_library(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    for name in ("onnx/__init__", "random", "scipy", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('no library')")
+    (tmp_path / "shadowed_width.py").write_text("WIDTH = 8")
+    (tmp_path / "shadowed_net.py").write_text(
+        "from torch import nn\nfrom shadowed_width import WIDTH\n"
+        "def build(): return nn.Sequential(nn.Flatten(), nn.Linear(784, WIDTH), nn.ReLU(), "
+        "nn.Linear(WIDTH, 10))\n"
+    )
+    command = [
+        Path(sys.executable).with_name("maxprune"), "compress", "shadowed_net:build",
+        "--data", "digits", "--method", "random", "--share", "0.5", "--iterations", "1",
+        "--train-epochs", "0", "--epochs", "0.1", "--out", "out",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "no ONNX file" not in done.stdout
+    assert (tmp_path / "out" / "model.onnx").exists()
+
+
 def test_compress_goes_on_where_it_was(
     compressed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +146,23 @@ def test_compress_by_loaders_and_an_own_fit_to_a_budget_that_is_missed(
     assert small.fc1.out_features == 2
 
 
+def test_a_shape_that_the_network_does_not_take_names_its_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / "train" / name).mkdir(parents=True)
+        for i in range(12):
+            picture = Image.new("L", (9, 9), color=i)
+            picture.save(tmp_path / "pictures" / "train" / name / f"{i}.png")
+    code, _, err = call(
+        monkeypatch, capsys, "compress", "maxprune.networks:lenet5",
+        "--data", tmp_path / "pictures", "--input", "3,28,28", "--dry-run",
+    )  # fmt: skip
+    assert code == 2
+    assert "the network does not fit the images, of shape (3, 28, 28): RuntimeError: " in err
+    assert err.endswith(" (they have the shape that --input names)\n")
+
+
 def test_compress_shows_its_plan_and_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +178,9 @@ def test_compress_shows_its_plan_and_trains_nothing(
     assert code == 0
     assert "until: at most 1,000,000 MACs" in out
     assert "2 groups of 70 channels; a step removes up to 14" in out
+    code, out, _ = call(monkeypatch, capsys, *arguments, "--method", "pls", "--keep-accuracy", 3)
+    assert code == 0
+    assert "The last convolution, conv2, is left whole (--cut-last cuts it)" in out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,16 +195,16 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "digits", "--share", "20"), "--share is between 0 and 1 (0.2 for 20%), not 20"),
         (
             ("--data", "digits", "--method", "maxout", "--iterations", "5"),
-            "iterations is a setting of a score",
+            "--iterations is a setting of a score",
         ),
-        (("--data", "digits", "--k", "2"), "k is a setting of maxout, not of taylor"),
+        (("--data", "digits", "--k", "2"), "--k is a setting of maxout, not of taylor"),
         (
             ("--data", "digits", "--method", "pls", "--iterations", "0"),
-            "iterations: Input should be greater than or equal to 1",
+            "maxprune: --iterations must be at least 1, not 0\n",
         ),
         (
             ("--data", "digits", "--method", "pls", "--representation", "min"),
-            "representation: Input should be 'max' or 'average'",
+            "--representation must be 'max' or 'average', not 'min'",
         ),
         (
             ("--data", "digits", "--method", "bn-scale", "--iterations", "1"),
@@ -176,6 +218,14 @@ def test_compress_shows_its_plan_and_trains_nothing(
         ),
         (("--data", "digits", "--zero", "0.7"), "--zero is a percentage: 70, not 0.7"),
         (("--data", "digits", "--augment", "spin"), "no augmentation 'spin'; there are flip, crop"),
+        (("--data", "digits", "--augment", "flip,none"), "--augment none stands alone, not in 'fl"),
+        (("--data", "digits", "--augment", ""), "--augment is a row of names such as a,b, not ''"),
+        (("--data", "digits", "--layers", ""), "--layers is a row of names such as a,b, not ''"),
+        (("--data", "digits", "--mean", "nan"), "mean and std are finite numbers, not (nan,)"),
+        (
+            ("--data", "digits", "--method", "pls", "--components", "600"),
+            "--components must be at most 532, not 600: 1,228 samples to train on, each as 532 num",
+        ),
         (("--data", "digits", "--mean", "a"), "--mean is a row of numbers"),
         (("--data", "digits", "--std", "1,2"), "the std has 2 numbers for pictures of 1 channels"),
         (("--data", "digits", "--std", "0"), "a standard deviation is above 0"),
@@ -183,7 +233,19 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "digits", "--input", "4,8,8"), "1 or 3 channels, a height and a width"),
         (("--data", "digits", "--fit", "no.py:fit"), "no.py does not exist"),
         (("--data", "digits", "--train-epochs", "-1"), "--train-epochs is at least 0, not -1"),
-        (("--data", "digits", "--epochs", "0"), "epochs: Input should be greater than 0"),
+        (("--data", "digits", "--epochs", "0"), "maxprune: --epochs must be above 0, not 0\n"),
+        (
+            ("--data", "digits", "--keep-accuracy", "9", "--train-rate", "0"),
+            "maxprune: --train-rate must be above 0, not 0\n",
+        ),
+        (
+            ("--data", "digits", "--keep-accuracy", "9", "--train-epochs", "inf"),
+            "maxprune: --train-epochs must be a finite number above 0, not inf\n",
+        ),
+        (
+            ("--data", "cifar10", "--data-root", "no"),
+            "no/cifar10 is not a folder that exists; name with --data-root DIR a folder that has",
+        ),
         (("--data", "digits", "--weights", "no.pt"), "no.pt does not exist"),
         (("--data", "digits", "--layers", "x"), "no layer 'x'"),
     ],

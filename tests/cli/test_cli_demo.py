@@ -84,7 +84,7 @@ def test_a_second_demo_in_the_folder_needs_resume(
     assert "--resume" in error
     code, _, error = call(monkeypatch, capsys, "demo", "--out", demo, *TINY, "--seed", 1)
     assert (code, error.count("\n")) == (2, 1)
-    assert "another run" in error
+    assert "started with --seed 0; this one is started with --seed 1; name another fol" in error
     assert (demo / "results.json").read_bytes() == before
 
 

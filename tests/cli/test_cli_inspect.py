@@ -26,7 +26,12 @@ def test_inspect_prints_tables_and_json(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("maxprune.networks:lenet5", "--input", "28"), "does not take an input of shape (28,)"),
+        (("maxprune.networks:lenet5", "--input", "28"), "does not take an input of shape (28,): "),
+        (("maxprune.networks:lenet5", "--input", "28"), "; say another with --input\n"),
+        (
+            ("maxprune.networks:lenet5", "--input", "1,28,28", "--skip", "a,"),
+            "--skip is a row of n",
+        ),
         (("maxprune.networks:lenet5", "--input", "1,a"), "such as 3,32,32, not '1,a'"),
         (("maxprune.networks:lenet5", "--input", "1,28,28", "--skip", "x"), "no layer 'x' to skip"),
         (("maxprune.networks:lenet6", "--input", "1,28,28"), "has no 'lenet6'"),

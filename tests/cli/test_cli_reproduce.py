@@ -47,7 +47,7 @@ def test_the_grid_fills_tables_and_figure(
         monkeypatch, capsys, "reproduce", "table1", *shared, "--resume", "--paper"
     )
     assert code == 2
-    assert "another run (training average: 0.5 there, 0.0 here)" in error
+    assert "started without --paper; this one is started with --paper; name another" in error
 
 
 def test_all_sizes_are_checked_before_any_training(

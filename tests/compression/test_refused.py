@@ -50,14 +50,15 @@ def test_zeros_that_are_too_many_are_refused_first(trained: nn.Module, data: Dat
     ("changes", "says"),
     [
         ({"keep_acuracy": 1}, "no setting 'keep_acuracy'; there are method, layers"),
-        ({"method": "magic"}, "method: Input should be 'maxout', 'pls', 'magnitude'"),
-        ({"keep_accuracy": 0}, "keep_accuracy: Input should be greater than 0, not 0"),
+        ({"method": "magic"}, "^method must be 'maxout', 'pls', 'magnitude'"),
+        ({"keep_accuracy": 0}, "^keep_accuracy must be above 0, not 0$"),
         ({"keep_accuracy": None}, "say when to stop"),
-        ({"k": 1}, "k: Input should be greater than or equal to 2, not 1"),
-        ({"share": 1.0}, "share: Input should be less than 1"),
-        ({"max_parameters": 0}, "max_parameters: Input should be greater than or equal to 1"),
+        ({"k": 1}, "^k must be at least 2, not 1$"),
+        ({"share": 1.0}, "^share must be below 1, not 1$"),
+        ({"max_parameters": 0}, "^max_parameters must be at least 1, not 0$"),
         ({"layers": ["a"], "skip": ["a"]}, "layer 'a' is both to be cut and to be skipped"),
-        ({"zero": 70}, "zero"),
+        ({"zero": 70}, "^zero must be below 1 or 'auto', not 70$"),
+        ({"layers": "fc1"}, "^layers must be a list, not 'fc1'$"),
     ],
 )
 def test_settings_that_are_none_are_refused(
@@ -123,7 +124,7 @@ def test_a_network_without_a_factory_stays_in_memory(data: Dataset, tmp_path: Pa
 def test_a_network_that_does_not_fit_the_images(data: Dataset) -> None:
     with pytest.raises(UsageError, match="it has 5 outputs for 10 classes"):
         maxprune.compress(lenet5(classes=5), data, epochs=0.1, keep_accuracy=100)
-    with pytest.raises(UsageError, match="does not fit the images: RuntimeError"):
+    with pytest.raises(UsageError, match=r"images, of shape \(1, 28, 28\): RuntimeErr"):
         maxprune.compress(vgg(), data, keep_accuracy=5.0)
 
 

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 import maxprune
 from maxprune.compress import Run
+from maxprune.compression import Compression
+from maxprune.compression.methods import planned
 from maxprune.compression.settings import METHODS
 from maxprune.data import Dataset
+from maxprune.data.spec import as_splits
 from maxprune.errors import StructureError, UsageError
 from maxprune.networks import vgg_small
 from maxprune.plan import KeepPlan
@@ -38,9 +41,13 @@ def test_a_score_takes_its_share_so_many_times(
 def test_pls_leaves_the_last_convolution_of_a_vgg_like_network_whole(
     trained: nn.Module, data: Dataset
 ) -> None:
+    says = "The last convolution, conv2, is left whole (keep_last=False cuts it)."
+
     def cut(**changes: Any) -> set[str]:
         found = maxprune.compress(trained, data, share=0.5, iterations=1, epochs=0.05, **changes)
-        return {layer for plan in found.plans for layer in plan.keep}
+        layers = {layer for plan in found.plans for layer in plan.keep}
+        assert (says in found.results.details.notes) == ("conv2" not in layers)
+        return layers
 
     assert "conv2" not in cut(method="pls")
     assert "conv2" in cut(method="pls", keep_last=False)
@@ -48,6 +55,26 @@ def test_pls_leaves_the_last_convolution_of_a_vgg_like_network_whole(
     assert "conv2" not in cut(method="pls", layers=["conv2", "fc1"], keep_last=True)
     assert "conv2" not in cut(method="magnitude", keep_last=True)
     assert "conv2" in cut(method="magnitude")
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner = nn.Conv2d(1, 4, 5, stride=5), nn.Conv2d(4, 6, 3, padding=1)
+        self.last, self.out = nn.Conv2d(6, 4, 3, padding=1), nn.Linear(4 * 25, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.out((x + self.last(torch.relu(self.inner(x)))).flatten(1))
+
+
+def test_what_is_cut_along_with_a_named_layer_is_named(data: Dataset) -> None:
+    how: dict[str, Any] = {"method": "magnitude", "share": 0.5, "iterations": 1, "epochs": 0.05}
+    found = maxprune.compress(Residual(), data, layers=["last"], **how)
+    assert "Cut together with last: stem." in found.results.details.notes
+    lines = planned(Compression(layers=("last", "inner"), **how), as_splits(data), Residual())
+    assert "cut are last, inner" in lines
+    assert "Cut together with last: stem" in lines
 
 
 @pytest.mark.parametrize("method", ["pls", "apoz", "skeletonization", "magnitude"])

@@ -207,7 +207,7 @@ def test_downloads_once_into_the_cache(published: Path, tmp_path: Path, mirror: 
 
 
 def test_without_download_nothing_is_asked(published: Path, tmp_path: Path, mirror: Mirror) -> None:
-    with pytest.raises(DataError, match=r"downloading is switched off; .* --data DIR"):
+    with pytest.raises(DataError, match=r"downloading is switched off; .* root=DIR"):
         cifar10(download=False, mirrors=serve(mirror, published))
     assert not mirror.asked
     assert not (tmp_path / "cache").exists()
@@ -235,7 +235,7 @@ def test_a_mirror_that_sends_without_end_is_given_up(
 
 def test_no_network_says_what_to_do() -> None:
     with pytest.raises(
-        DataError, match=r"cannot be reached .* DIR/cifar10 .* --data DIR or set MAXPRUNE_DATA"
+        DataError, match=r"cannot be reached .* DIR/cifar10 .* root=DIR or set MAXPRUNE_DATA"
     ):
         cifar10(mirrors=("http://127.0.0.1:1/",))
 

@@ -136,7 +136,7 @@ def test_a_wrong_file_is_refused_and_removed(mirror: Mirror, tmp_path: Path) -> 
     with pytest.raises(DataError, match=f"file.bin has the sha256 .* expected {SHA256}") as caught:
         fetch(remote(mirror), tmp_path)
     message = str(caught.value)
-    assert "--data DIR" in message
+    assert "root=DIR" in message
     assert "MAXPRUNE_DATA" in message
     assert ".part" not in message
     assert "\n" not in message
@@ -181,7 +181,7 @@ def test_every_mirror_that_failed_is_named_with_its_reason(mirror: Mirror, tmp_p
     message = str(caught.value)
     assert f"{urls[0]} answers 404 Not Found" in message
     assert f"{urls[1]} cannot be reached" in message
-    assert "put it in a folder DIR/mnist and say --data DIR or set MAXPRUNE_DATA=DIR" in message
+    assert "put it in a folder DIR/mnist and say root=DIR or set MAXPRUNE_DATA=DIR" in message
     assert len(mirror.asked) == 1
 
 

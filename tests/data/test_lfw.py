@@ -205,7 +205,7 @@ def test_a_missing_dataset_says_what_to_put_where(
         assert str(caught.value) == (
             f"{where.as_posix()} is not a folder that exists; get Labeled Faces in the Wild, put "
             "lfw-deepfunneled.tgz, or its unpacked folder, and pairs.txt into a folder DIR/lfw, "
-            "and say --data DIR or set MAXPRUNE_DATA=DIR"
+            "and say root=DIR or set MAXPRUNE_DATA=DIR"
         )
     (tmp_path / "lfw").mkdir()
     assert "has neither lfw-deepfunneled.tgz nor a folder lfw-deepfunneled; get" in refused(

@@ -125,7 +125,7 @@ def test_downloads_once_into_the_cache(
 def test_without_download_nothing_is_asked(
     small: dict[str, bytes], tmp_path: Path, mirror: Mirror
 ) -> None:
-    with pytest.raises(DataError, match=r"downloading is switched off; .* --data DIR"):
+    with pytest.raises(DataError, match=r"downloading is switched off; .* root=DIR"):
         mnist(download=False, mirrors=serve(mirror, small))
     assert not mirror.asked
     assert not (tmp_path / "cache").exists()
@@ -154,9 +154,7 @@ def test_a_damaged_cache_is_named(small: dict[str, bytes], tmp_path: Path) -> No
 
 
 def test_no_network_says_what_to_do(small: dict[str, bytes]) -> None:
-    with pytest.raises(
-        DataError, match=r"cannot be reached .* say --data DIR or set MAXPRUNE_DATA"
-    ):
+    with pytest.raises(DataError, match=r"cannot be reached .* say root=DIR or set MAXPRUNE_DATA"):
         mnist(mirrors=("http://127.0.0.1:1/",))
 
 

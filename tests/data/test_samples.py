@@ -93,6 +93,11 @@ def test_a_loader_is_gone_through_in_passes_that_the_seed_orders() -> None:
         ([(torch.zeros(3, 2), torch.zeros(3))], "classes are whole numbers, one a sample"),
         ([(torch.zeros(3, 2), torch.zeros(2, dtype=torch.long))], "one a sample"),
         ([], "own gives no batch"),
+        (
+            [(torch.tensor([[0, torch.nan]]), torch.tensor([1]))],
+            "own gives inputs that are not fin",
+        ),
+        ([(torch.tensor([[0, -torch.inf]]), torch.tensor([1]))], "NaN or infinity is among them"),
     ],
 )
 def test_batches_that_are_none_are_refused(batches: list[Any], says: str) -> None:

@@ -281,6 +281,19 @@ def test_no_samples_are_refused(score: Score, net: nn.Module, groups: Groups) ->
         score(net, groups, [])
 
 
+@pytest.mark.parametrize("score", [*DATA_SCORES, vip])
+def test_inputs_without_classes_are_refused(
+    score: Score, net: nn.Module, batches: Batches, groups: Groups
+) -> None:
+    x = batches[0][0]
+    for wrong, shown in ((x, "inputs alone"), ((x,), "a tuple"), ((x, [0] * len(x)), "a tuple")):
+        says = rf"batches \(inputs, classes\) of two tensors, not {shown}: for example data"
+        with pytest.raises(UsageError, match=says):
+            score(net, groups, [wrong])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match=r"batches \(inputs, classes\), not a int"):
+        score(net, groups, 3)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("score", DATA_SCORES)
 def test_nan_is_refused(score: Score, net: nn.Module, batches: Batches, groups: Groups) -> None:
     with torch.no_grad():

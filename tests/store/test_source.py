@@ -59,6 +59,55 @@ def test_a_function_in_a_file_a_class_and_a_module(
     assert isinstance(open_network("maxprune.networks:lenet5"), nn.Sequential)
 
 
+SIBLING = """
+from sibling_{0} import WIDTH
+from torch import nn
+
+def build():
+    import late_{0}
+    return nn.Linear(WIDTH, late_{0}.WIDTH)
+"""
+
+
+def with_siblings(folder: Path, name: str) -> Path:
+    """A network's file that imports another beside it, and one more as it is built."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"sibling_{name}.py").write_text("WIDTH = 3")
+    (folder / f"late_{name}.py").write_text("WIDTH = 5")
+    (folder / f"net_{name}.py").write_text(SIBLING.format(name))
+    return folder / f"net_{name}.py"
+
+
+def test_a_file_may_import_its_siblings_and_lets_no_file_beside_it_hide_a_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [*sys.path]
+    monkeypatch.setattr(sys, "path", [*before])
+    path = with_siblings(tmp_path, "file")
+    assert open_network(f"{path}:build").out_features == 5
+    assert sys.path == [*before, str(tmp_path)]
+    (tmp_path / "wave.py").write_text(path.read_text())
+    with pytest.raises(UsageError, match=r"wave\.py cannot be imported: another module is called"):
+        open_network(f"{tmp_path / 'wave.py'}:build")
+    assert "wave" not in sys.modules
+
+
+def test_the_current_folder_is_looked_in_last_and_only_for_what_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.chdir(tmp_path)
+    before = [*sys.path]
+    assert isinstance(open_network("maxprune.networks:lenet5"), nn.Sequential)
+    (tmp_path / "tabnanny.py").write_text("def build(): raise ValueError")
+    with pytest.raises(UsageError, match="tabnanny has no 'build'"):
+        open_network("tabnanny:build")  # Python's own
+    assert sys.path == before
+    monkeypatch.chdir(with_siblings(tmp_path / "here", "module").parent)
+    assert open_network("net_module:build").out_features == 5
+    assert sys.path == [*before, str(tmp_path / "here")]
+
+
 def test_a_network_of_an_unmarked_function_can_be_saved_and_opened(
     file: Path, tmp_path: Path
 ) -> None:

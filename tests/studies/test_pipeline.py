@@ -162,7 +162,7 @@ def test_folders_of_others_are_refused(tmp_path: Path) -> None:
     Workspace(tmp_path / "run", {"study": "a", "seed": 0})
     with pytest.raises(OutputError, match="--resume"):
         Workspace(tmp_path / "run", {"study": "a", "seed": 0})
-    with pytest.raises(OutputError, match="another run"):
+    with pytest.raises(OutputError, match="of `maxprune a`, and this is one of `maxprune b`; name"):
         Workspace(tmp_path / "run", {"study": "b", "seed": 0}, resume=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("precious")

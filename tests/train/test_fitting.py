@@ -35,10 +35,13 @@ def test_epochs_become_iterations() -> None:
     assert (fitting.iterations, fitting.judge_every, fitting.batch) == (25, 10, 100)
     assert fitting.rate == 0.3
     assert Fitting.of_epochs(0.1, 5, batch=100).iterations == 1
-    with pytest.raises(UsageError, match="more than 0 epochs, not 0"):
-        Fitting.of_epochs(0, 5)
-    with pytest.raises(UsageError, match="rate"):
-        Fitting.of_epochs(1, 5, rate=-1)
+    for epochs in (0, float("nan"), "a"):
+        says = f"^epochs must be a finite number above 0, not {epochs!r}$"
+        with pytest.raises(UsageError, match=says):
+            Fitting.of_epochs(epochs, 5)
+    for wrong in ({"rate": -1}, {"batch": 0}, {"batch": "x"}):
+        with pytest.raises(UsageError, match=f"^{min(wrong)} must be "):
+            Fitting.of_epochs(1, 5, **wrong)
 
 
 def test_the_best_network_is_kept_and_patience_ends_the_training() -> None:

@@ -26,13 +26,17 @@ def test_the_papers_training() -> None:
     "wrong",
     [{"iterations": 0}, {"batch": 0}, {"rate": 0}, {"rate": float("nan")}, {"momentum": 1},
      {"momentum": -0.1}, {"weight_decay": -1}, {"gamma": -1}, {"power": float("inf")},
-     {"average": 1.1}, {"average": -0.1}, {"ramp": 1.1}, {"ramp": -0.1}, {"boost": 0.0},
-     {"epochs": 1}],
+     {"average": 1.1}, {"average": -0.1}, {"ramp": 1.1}, {"ramp": -0.1}, {"boost": 0.0}],
 )  # fmt: skip
 def test_settings_out_of_their_range_are_refused(wrong: dict[str, float]) -> None:
     ((name, value),) = wrong.items()
-    with pytest.raises(UsageError, match=rf"^Training: {name}: [^\n]*, not {value}$"):
+    with pytest.raises(UsageError, match=rf"^{name} must be [a-z]+[^\n]*, not {value:g}$"):
         Training(**wrong)
+
+
+def test_a_setting_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^there is no setting epochs; there are iterations, ba"):
+        Training(epochs=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

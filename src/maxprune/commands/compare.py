@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
 
 from maxprune.commands.on_data import OnData
-from maxprune.commands.shared import AsJson, command_line, names, numbers, takes, terminal
+from maxprune.commands.shared import (
+    AsJson,
+    command_line,
+    names,
+    numbers,
+    takes,
+    tell_if_new,
+    terminal,
+)
 
 if TYPE_CHECKING:
-    from maxprune.comparison.part import Part
+    from maxprune.comparison.part import Part, Rows
     from maxprune.comparison.records import Comparison
     from maxprune.comparison.settings import Comparing
 
@@ -61,14 +69,14 @@ class Asked(OnData):
         epochs = self.first_epochs()
         able = self.builds() and epochs and self.fit is None
         methods = tuple(m for m in COMPARED if able or m != SCRATCH)
-        methods = methods if self.methods is None else names(self.methods)
+        methods = methods if self.methods is None else names("methods", self.methods)
         return comparing_of(
             **self.shared(), methods=methods, by=self.by,
             sizes=numbers("sizes", ",".join(self.sizes or ["0.75,0.5,0.25"]), "0.75,0.5,0.25"),
             train_epochs=epochs, train_rate=self.train_rate,
         )  # fmt: skip
 
-    def part(self, comparing: Comparing, each: int, about: dict[str, str]) -> Part:
+    def part(self, comparing: Comparing, each: int, about: dict[str, Any]) -> Part:
         """What all parts of the work share."""
         from maxprune.comparison.part import Part
 
@@ -92,35 +100,22 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     maxprune compare my_net.py:build --data pictures --methods pls,taylor --sizes 0.5,0.25
     """
     from maxprune.comparison.compare import as_comparison, check_comparison
-    from maxprune.comparison.part import all_parts, run_parts
-    from maxprune.data.order import sow
-    from maxprune.data.spec import open_data
-    from maxprune.report.progress import Steps
+    from maxprune.runs.code import of_code
     from maxprune.runs.identity import of_data, of_network
-    from maxprune.runs.parallel import usual_jobs
-    from maxprune.runs.workspace import claim
-    from maxprune.store.source import find_named, open_network
+    from maxprune.runs.workspace import claimed
 
     comparing = asked.comparing()
-    sow(0)
-    network = open_network(asked.network, asked.weights, asked.factory)
-    fit = None if asked.fit is None else find_named(asked.fit)
-    data = open_data(asked.data, asked.data_options())
+    network, fit, data = asked.opened()
     build = (lambda: network) if asked.builds() else None
     check_comparison(comparing, network, data, build, fit)
-    about = {"network": of_network(network), "data": of_data(data)}
+    about = {
+        "network": of_network(network), "data": of_data(data),
+        "code": of_code(network, fit, data.source),
+    }  # fmt: skip
     part = asked.part(comparing, data.train.iterations(asked.batch), about)
-    claim(asked.out, part.identity(), asked.resume)
-    parts = all_parts(part, asked.seeds)
-    totals = {one.name: one.length() for one in parts}
-    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
-        found = run_parts(
-            part,
-            asked.seeds,
-            asked.out,
-            asked.jobs or usual_jobs(),
-            lambda one, done: steps.of(totals, one.name, done),
-        )
+    tell_if_new(asked.out, asked.resume)
+    with claimed(asked.out, {**part.identity(), "command": command_line()}, asked.resume):
+        found = _found(asked, part)
     result = as_comparison(
         comparing, data, asked.network,
         [rows.start for rows in found if rows.start is not None],
@@ -129,6 +124,24 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
         threads=1, command=command_line(),
     )  # fmt: skip
     _show(result, asked.out, as_json)
+
+
+def _found(asked: Asked, part: Part) -> list[Rows]:
+    """What every part has found, with progress."""
+    from maxprune.comparison.part import all_parts, run_parts
+    from maxprune.report.progress import Steps
+    from maxprune.runs.parallel import usual_jobs
+
+    parts = all_parts(part, asked.seeds)
+    totals = {one.name: one.length() for one in parts}
+    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
+        return run_parts(
+            part,
+            asked.seeds,
+            asked.out,
+            asked.jobs or usual_jobs(),
+            lambda one, done: steps.of(totals, one.name, done),
+        )
 
 
 def _show(found: Comparison, out: Path, as_json: bool) -> None:

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from maxprune.commands.on_data import OnData
-from maxprune.commands.shared import AsJson, command_line, percentage, takes, terminal
+from maxprune.commands.shared import AsJson, command_line, percentage, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
+from maxprune.naming import as_options
 
 if TYPE_CHECKING:
     from maxprune.compression.result import Compressed
@@ -120,28 +121,24 @@ def compress_command(
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
     from maxprune.compress import Run, check_settings, compress
-    from maxprune.data.order import sow
-    from maxprune.data.spec import open_data
     from maxprune.report.progress import Steps
     from maxprune.report.trials import trial_line
-    from maxprune.store.source import find_named, open_network
     from maxprune.train import Fitting
 
     if dry_run and as_json:
         raise UsageError("--dry-run shows its plan in words; leave out --json")
     console = terminal(stderr=as_json)
     settings, epochs = asked.settings(), asked.first_epochs()
-    sow(asked.seed)
-    model = open_network(asked.network, asked.weights, asked.factory)
-    fit = None if asked.fit is None else find_named(asked.fit)
-    data = open_data(asked.data, asked.data_options(asked.seed))
+    model, fit, data = asked.opened(asked.seed)
     check_settings(settings, data, model)
     first = None
     if epochs:
-        first = Fitting.of_passes(epochs, data.train, batch=asked.batch, rate=asked.train_rate)
+        with as_options(epochs="train_epochs", rate="train_rate"):
+            first = Fitting.of_passes(epochs, data.train, batch=asked.batch, rate=asked.train_rate)
     if dry_run:
         _show_plan(console, settings, data, model, asked, epochs)
         return
+    tell_if_new(asked.out, asked.resume)
     with Steps(console, None, "the search") as steps:
         run = Run(
             report=steps.report,

@@ -29,6 +29,6 @@ def diff_command(
     from maxprune.report.difference import difference_tables
     from maxprune.store.source import find_named, look_here
 
-    look_here()
-    found = diff(before, after, None if factory is None else find_named(factory))
+    with look_here():
+        found = diff(before, after, None if factory is None else find_named(factory))
     show(found, lambda: difference_tables(found, every), as_json)

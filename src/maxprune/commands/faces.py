@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from maxprune.commands.shared import AsJson, command_line, terminal
+from maxprune.commands.shared import AsJson, command_line, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import read_json, write_json, write_text
 
@@ -87,7 +87,7 @@ def faces_command(
     in the folder lfw/.
     """
     from maxprune.modes import best_device
-    from maxprune.runs.workspace import claim
+    from maxprune.runs.workspace import claimed
     from maxprune.studies.faces import WAYS, FaceStudy, best_free, pieces, write_verifier
 
     given = {"epochs": epochs, "retraining": retrain_epochs, "sparse": weight_epochs}
@@ -106,10 +106,11 @@ def faces_command(
     )  # fmt: skip
     study.check()
     study = study.with_precision(_precision(precision, study, data, out))
-    claim(out, {"study": "faces", **study.identity()}, resume)
-    cells = _filled(study, data, out, jobs)
-    taken = best_free(cells)
-    write_verifier(study, taken, pieces(study, data), out, out / "verifier")
+    tell_if_new(out, resume)
+    with claimed(out, {"study": "faces", **study.identity()}, resume):
+        cells = _filled(study, data, out, jobs)
+        taken = best_free(cells)
+        write_verifier(study, taken, pieces(study, data), out, out / "verifier")
     _show(cells, study, out, as_json)
     if not as_json:
         terminal().print(

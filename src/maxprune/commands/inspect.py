@@ -51,6 +51,10 @@ def inspect_command(
 
     size = shape(input_shape)
     found = inspect(
-        open_network(network, weights, factory), size, names(skip), names(heads), KINDS[integers]
+        open_network(network, weights, factory),
+        size,
+        names("skip", skip),
+        names("heads", heads),
+        KINDS[integers],
     )
     show(found, lambda: inspection_tables(found, every), as_json)

@@ -12,6 +12,10 @@ from maxprune.commands.shared import Factory, Heads, Network, Skip, Weights, nam
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from maxprune.compression.fit import Fit
+    from maxprune.data.samples import Splits
     from maxprune.data.spec import DataOptions
 
 TRAIN_EPOCHS = 30.0
@@ -44,7 +48,7 @@ class OnData:
         str, typer.Option(help="pls: max or average, what stands for a filter's map.")
     ] = "max"
     memory: Annotated[
-        int, typer.Option(help="pls: MiB of memory for the features; more goes to disk.")
+        int, typer.Option(min=1, help="pls: MiB of memory for the features; more goes to disk.")
     ] = 1024
     keep_last: Annotated[
         bool | None,
@@ -111,8 +115,8 @@ class OnData:
         if self.keep_last is not None:
             values["keep_last"] = self.keep_last
         return values | {
-            "memory": self.memory * 2**20, "layers": names(self.layers), "skip": names(self.skip),
-            "heads": names(self.heads),
+            "memory": self.memory * 2**20, "layers": names("layers", self.layers),
+            "skip": names("skip", self.skip), "heads": names("heads", self.heads),
         }  # fmt: skip
 
     def data_options(self, seed: int = 0) -> DataOptions:
@@ -121,15 +125,42 @@ class OnData:
 
         if self.unreadable not in ("stop", "skip"):
             raise UsageError(f"--unreadable is stop or skip, not {self.unreadable!r}")
-        augment = None
-        if self.augment is not None:
-            augment = tuple(p for p in self.augment.split(",") if p and p != "none")
+        augment = None if self.augment is None else names("augment", [self.augment])
+        if augment == ("none",):
+            augment = ()
+        elif augment and "none" in augment:
+            raise UsageError(f"--augment none stands alone, not in {self.augment!r}")
         return DataOptions(
             size=shape(self.input_shape) if self.input_shape else None, augment=augment,
             mean=numbers("mean", self.mean), std=numbers("std", self.std),
             unreadable="skip" if self.unreadable == "skip" else "stop",
             root=self.data_root, seed=seed,
         )  # fmt: skip
+
+    def opened(self, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
+        """The network, the user's own training, and the data.
+
+        Args:
+            seed: of random weights and of the split.
+
+        Raises:
+            UsageError: there is no such thing, or the network does not take --input.
+        """
+        from maxprune.data.order import sow
+        from maxprune.data.spec import open_data
+        from maxprune.store.source import find_named, open_network
+        from maxprune.train.loop import check_fits
+
+        sow(seed)
+        network = open_network(self.network, self.weights, self.factory)
+        fit = None if self.fit is None else find_named(self.fit)
+        data = open_data(self.data, self.data_options(seed))
+        if self.input_shape is not None:
+            try:
+                check_fits(network, data.train)
+            except UsageError as error:
+                raise UsageError(f"{error} (they have the shape that --input names)") from error
+        return network, fit, data
 
     def builds(self) -> bool:
         """Whether the network is built here, with random weights."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from maxprune.commands.shared import command_line, terminal
+from maxprune.commands.shared import command_line, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json
+from maxprune.naming import called
 
 if TYPE_CHECKING:
     from maxprune.compress import Run
@@ -46,6 +47,7 @@ def cifar10_command(
     from maxprune.studies.pls import Example, run_example
 
     _check(epochs, share)
+    tell_if_new(out, resume)
     console = terminal()
     with Steps(terminal(stderr=True), None, "all iterations") as steps:
         example = Example(epochs, iterations, share, seed)
@@ -105,6 +107,7 @@ def resnet56_command(
     from maxprune.modes import best_device
     from maxprune.report.authors import authors_table, iterations_table
     from maxprune.report.progress import Steps
+    from maxprune.runs.alone import alone
     from maxprune.studies.pls import (
         FULL,
         PUBLISHED,
@@ -124,13 +127,14 @@ def resnet56_command(
         final_epochs = 0.0 if cuda else SHORT_FINAL
     if not 0 <= final_epochs < math.inf:
         raise UsageError(f"--final-epochs is at least 0, not {final_epochs:g}")
-    _check(epochs, share)
+    _check(epochs, share, rate=rate, final_rate=final_rate)
+    tell_if_new(out, resume)
     console = terminal()
     study = ResNet56(
         epochs, rate, iterations, share, seed, retrain_authors, final_epochs, final_rate,
         final_precision,
     )  # fmt: skip
-    with Steps(terminal(stderr=True), None, "all iterations") as steps:
+    with alone(out), Steps(terminal(stderr=True), None, "all iterations") as steps:
         run = _run(steps, resume)
         found = run_resnet56(study, data, out, run)
         found.write(out / "ours")
@@ -150,9 +154,10 @@ def resnet56_command(
     console.print(f"\nThe page: {out / 'ours' / 'report.html'}", soft_wrap=True)
 
 
-def _check(epochs: float, share: float) -> None:
-    if not 0 < epochs < math.inf:
-        raise UsageError(f"--epochs is above 0, not {epochs:g}")
+def _check(epochs: float, share: float, **rates: float) -> None:
+    for name, value in {"epochs": epochs, **rates}.items():
+        if not 0 < value < math.inf:
+            raise UsageError(f"{called(name)} is above 0, not {value:g}")
     if not 0 < share < 1:
         raise UsageError(f"--share is between 0 and 1 (0.1 for 10%), not {share:g}")
 

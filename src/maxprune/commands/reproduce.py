@@ -12,9 +12,10 @@ from rich.table import Table
 from maxprune.commands.faces import faces_command
 from maxprune.commands.grid_options import Grid, chosen_networks
 from maxprune.commands.pls import cifar10_command, resnet56_command
-from maxprune.commands.shared import AsJson, command_line, takes, terminal
+from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
 from maxprune.commands.vgg16 import Vgg16, table4_command, tables
 from maxprune.files import write_json, write_text
+from maxprune.naming import as_options
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting, faces_accounting
 from maxprune.studies.lenet import Cell
@@ -36,6 +37,7 @@ reproduce_app.command("pls-resnet56")(resnet56_command)
 
 @reproduce_app.callback()
 def _root(context: typer.Context) -> None:
+    context.with_resource(as_options(root="data"))
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
@@ -147,16 +149,20 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     from maxprune.data import load
     from maxprune.report.progress import Steps
     from maxprune.runs.parallel import usual_jobs
-    from maxprune.runs.workspace import claim
+    from maxprune.runs.workspace import claimed
     from maxprune.studies.grid import run_grid
 
     load(grid.dataset, grid.data)  # missing or damaged data is said once, before anything starts
     training = cells[0].training.model_dump()
     identity = {"study": "lenet", "dataset": grid.dataset, "training": training}
-    claim(grid.out, identity, grid.resume)
+    tell_if_new(grid.out, grid.resume)
     jobs = grid.jobs or usual_jobs()
     totals = {c.name: c.recipe().trainings() * grid.iterations for c in cells}
-    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(cells)} cells") as steps:
+    title = f"{len(cells)} cells"
+    with (
+        claimed(grid.out, identity, grid.resume),
+        Steps(terminal(stderr=True), sum(totals.values()), title) as steps,
+    ):
         return run_grid(
             cells, grid.out, grid.data, jobs, lambda cell, done: steps.of(totals, cell.name, done)
         )

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from maxprune.errors import UsageError
-from maxprune.records import Settings
+from maxprune.records import Checked
 
 Network: TypeAlias = Annotated[
     str,
@@ -70,9 +70,16 @@ def shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def names(given: list[str] | None) -> tuple[str, ...]:
-    """The names of an option that may be repeated, or joined by commas."""
-    return tuple(name for part in given or [] for name in part.split(",") if name)
+def names(option: str, given: list[str] | None) -> tuple[str, ...]:
+    """The names of an option that may be repeated, or joined by commas.
+
+    Raises:
+        UsageError: one is empty.
+    """
+    found = tuple(name.strip() for part in given or [] for name in part.split(","))
+    if not all(found):
+        raise UsageError(f"--{option} is a row of names such as a,b, not {','.join(given or [])!r}")
+    return found
 
 
 def numbers(name: str, text: str | None, example: str = "0.485,0.456,0.406") -> tuple[float, ...]:
@@ -115,7 +122,7 @@ def terminal(stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
-def show(found: Settings, parts: Callable[[], Iterable[RenderableType]], as_json: bool) -> None:
+def show(found: Checked, parts: Callable[[], Iterable[RenderableType]], as_json: bool) -> None:
     """Print what was found: as JSON, or its tables."""
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
@@ -123,6 +130,15 @@ def show(found: Settings, parts: Callable[[], Iterable[RenderableType]], as_json
     console = terminal()
     for part in parts():
         console.print(part)
+
+
+def tell_if_new(out: Path, resume: bool) -> None:
+    """Say that a run begins anew, where the user wants one to go on and there is none."""
+    from maxprune.runs.alone import is_empty
+
+    if resume and is_empty(out):
+        says = f"there is nothing in {out} to go on with; a new run begins"
+        terminal(stderr=True).print(says, soft_wrap=True)
 
 
 def command_line() -> str:

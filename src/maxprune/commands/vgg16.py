@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from maxprune.commands.grid_options import chosen_networks
-from maxprune.commands.shared import command_line, takes, terminal
+from maxprune.commands.shared import command_line, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
 
@@ -77,15 +77,19 @@ def tables(
             "fine-tune on); table3 --accounting counts the parameters without either"
         )
     from maxprune.report.progress import Steps
-    from maxprune.runs.workspace import claim
+    from maxprune.runs.workspace import claimed
     from maxprune.studies.faces.table import face_table
     from maxprune.studies.faces.vgg16 import Vgg16Study, run_vgg16
 
     networks = chosen_networks(given.network)
-    claim(given.out, {"study": "vgg16", "seed": given.seed, "held": given.held}, given.resume)
+    tell_if_new(given.out, given.resume)
     cells: list[FaceCell] = []
     notes: list[str] = []
-    with Steps(terminal(stderr=True), None, "all iterations") as steps:
+    identity = {"study": "vgg16", "seed": given.seed, "held": given.held}
+    with (
+        claimed(given.out, identity, given.resume),
+        Steps(terminal(stderr=True), None, "all iterations") as steps,
+    ):
         for network in networks:
             study = Vgg16Study(
                 given.weights, given.pictures, network, given.epochs, given.weight_epochs, shares,

@@ -13,13 +13,17 @@ from torch import nn
 from maxprune.comparison.contest import Contest
 from maxprune.comparison.records import Compared, Start
 from maxprune.comparison.settings import SCRATCH, Comparing
+from maxprune.compression.fit import Fit
 from maxprune.compression.search import UNPRUNED
 from maxprune.data.order import derive, sow
+from maxprune.data.samples import Splits
 from maxprune.data.spec import DEFAULT, DataOptions, open_data
-from maxprune.errors import StoreError
+from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_json, write_json
 from maxprune.modes import best_device
 from maxprune.results import Record
+from maxprune.runs.another import changed_code
+from maxprune.runs.code import of_code
 from maxprune.runs.parallel import run_all
 from maxprune.runs.workspace import Workspace, place_of
 from maxprune.store.model import load
@@ -51,7 +55,7 @@ class Part:
         factory: of a saved model.
         fit: the user's own training.
         options: how the data are read.
-        about: checksums of the network and the data: what makes this run this run.
+        about: checksums of the network, the data and the user's code: what makes this run this run.
     """
 
     network: str
@@ -64,7 +68,7 @@ class Part:
     factory: str | None = None
     fit: str | None = None
     options: DataOptions = DEFAULT
-    about: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -111,15 +115,25 @@ class Part:
         network = open_network(self.network, self.weights, self.factory)
         data = open_data(self.data, self.options)
         own = None if self.fit is None else find_named(self.fit)
+        self._check_code(network, own, data)
         contest = Contest(self.comparing, self.seed, data, own, told, self._build())
-        space = Workspace(folder, self.identity() | {"part": self.name}, resume=True)
-        if not self.method:
-            _, start = contest.start(network, space)
-            rows = Rows(start=start, compared=[], missing={})
-        else:
-            compared, missing = contest.compared(self.method, self._start(folder), space)
-            rows = Rows(start=None, compared=compared, missing=missing)
-        write_json(folder / ROWS, rows.model_dump(mode="json"))
+        with Workspace(folder, self.identity() | {"part": self.name}, True, wait=True) as space:
+            if not self.method:
+                _, start = contest.start(network, space)
+                rows = Rows(start=start, compared=[], missing={})
+            else:
+                compared, missing = contest.compared(self.method, self._start(folder), space)
+                rows = Rows(start=None, compared=compared, missing=missing)
+            write_json(folder / ROWS, rows.model_dump(mode="json"))
+
+    def _check_code(self, network: nn.Module, own: Fit | None, data: Splits) -> None:
+        """Refuse code that was changed since all parts were begun: this process read it anew."""
+        changed = changed_code(self.about, {"code": of_code(network, own, data.source)})
+        if changed:
+            raise OutputError(
+                f"{changed} has changed since the comparison began; undo that, or begin anew with "
+                "another --out"
+            )
 
     def _build(self) -> Callable[[], nn.Module] | None:
         """Builds the network with random weights; None for one that has others."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from maxprune.compression.settings import METHODS, Compression
 from maxprune.errors import UsageError
+from maxprune.naming import called
 from maxprune.records import Settings
 
 LIBRARY = ("torch-pruning-magnitude", "torch-pruning-taylor")
@@ -55,7 +56,7 @@ class Comparing(Settings):
         if SCRATCH in self.methods and not self.train_epochs:
             raise UsageError(
                 "scratch is trained from random weights for as many epochs as the others in all; "
-                "it needs a network that is trained here (train_epochs)"
+                f"it needs a network that is trained here ({called('train_epochs')})"
             )
         return self
 

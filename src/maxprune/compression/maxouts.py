@@ -90,6 +90,7 @@ class MaxoutMethod:
 
     def __init__(self, settings: Compression, data: Splits, places: Sequence[Place]) -> None:
         self.settings, self.data, self.why = settings, data, ""
+        self.notes: tuple[str, ...] = ()
         self.places = list(places)
         self.ks: list[int] = []  # still to be tried behind the layer at hand
         self.layer, self.k = "", 1  # the maxout that stands there; k = 1 for none

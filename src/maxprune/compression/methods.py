@@ -6,7 +6,7 @@ from torch import nn
 
 from maxprune.compression.maxouts import MaxoutMethod, places
 from maxprune.compression.proposal import Method
-from maxprune.compression.scored import ScoreMethod, chosen_groups
+from maxprune.compression.scored import ScoreMethod, check_score
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import measure_sizes
 from maxprune.data.samples import Splits
@@ -44,17 +44,13 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
             ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
             lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
         return lines
-    free = chosen_groups(settings, model, data.example)
+    found = check_score(settings, model, data)
+    free = found.groups
     channels = sum(group.channels for group in free)
     lines.append(
         f"{len(free)} groups of {channels:,} channels; a step removes up to "
         f"{int(settings.share * channels):,}: {SCORES[settings.method].about}"
     )
-    lines.append(f"cut are {', '.join(group.name for group in free)}")
-    with_last = settings.model_copy(update={"keep_last": False})
-    lines += [
-        f"{group.name}, the last convolution, is left whole (--cut-last cuts it)"
-        for group in chosen_groups(with_last, model, data.example)
-        if group not in free
-    ]
-    return lines
+    named = [layer for group in free for layer in group.layers if layer in settings.layers]
+    lines.append(f"cut are {', '.join(named or [group.name for group in free])}")
+    return [*lines, *found.notes]

@@ -42,9 +42,11 @@ class Method(Protocol):
     """Proposes one smaller network after the other.
 
     Attributes:
+        notes: what the user has to know of what is cut and what is not.
         why: why there is nothing left to try, once that is so and not what was asked for.
     """
 
+    notes: tuple[str, ...]
     why: str
 
     def propose(self, model: nn.Module) -> Proposal | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from maxprune.compression.sizes import measure_sizes
 from maxprune.data.order import derive
 from maxprune.data.samples import Splits
 from maxprune.errors import Remark, StructureError, UsageError
+from maxprune.naming import called, on_command_line
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import NothingToCutError, lowest, tie
 from maxprune.scores.bn_scale import bn_scale
@@ -36,7 +37,8 @@ class ScoreMethod:
         self.share, self.failed, self.left = settings.share, 0, settings.iterations
         self.ranked: tuple[nn.Module, Ranked] | None = None
         self.proposed, self.why = False, ""
-        free = check_score(settings, model, data)
+        found = check_score(settings, model, data)
+        free, self.notes = found.groups, found.notes
         channels = sum(group.channels for group in free)
         if settings.share * channels < 1:
             raise UsageError(
@@ -161,11 +163,25 @@ def least(
     return best
 
 
-def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[ChannelGroup]:
+@dataclass(frozen=True)
+class Free:
+    """Groups that can be cut and that the settings let be cut.
+
+    Args:
+        groups: at least one.
+        notes: what the user has to know of those that are cut and of those that are not.
+    """
+
+    groups: list[ChannelGroup]
+    notes: tuple[str, ...]
+
+
+def check_score(settings: Compression, model: nn.Module, data: Splits) -> Free:
     """The groups that can be cut, or why there are none.
 
     Raises:
-        UsageError: a layer or attention is named that is not there.
+        UsageError: a layer or attention is named that is not there, or there are to be more
+            components than there can be.
         StructureError: it cannot be cut, nothing can, or the score has nothing to look at.
     """
     x = data.example
@@ -177,7 +193,7 @@ def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[C
             raise UsageError(f"no layer {name!r} to cut; there are {', '.join(cut)}")
         if known[name].reason:
             raise StructureError(f"{name!r} cannot be cut: {known[name].reason}")
-    free = chosen_groups(settings, model, x)
+    free, last = _chosen(settings, model, found)
     if not free and settings.method == "bn-scale":
         raise StructureError("there is no batch norm in the network for bn-scale to look at")
     if not free:
@@ -185,12 +201,39 @@ def check_score(settings: Compression, model: nn.Module, data: Splits) -> list[C
     numbers = sum(len(readers(group)) * group.channels for group in free)
     if settings.method == "pls" and 4 * numbers > settings.memory:
         raise UsageError(too_small(numbers, settings.memory))
-    return free
+    most = min(numbers, len(data.train) - 1)
+    if settings.method == "pls" and settings.components > most:
+        raise UsageError(
+            f"{called('components')} must be at most {most}, not {settings.components}: "
+            f"{len(data.train):,} samples to train on, each as {numbers:,} numbers, have no more"
+        )
+    return Free(free, tuple(_notes(settings, free, last)))
+
+
+def _notes(
+    settings: Compression, free: Sequence[ChannelGroup], last: ChannelGroup | None
+) -> Iterator[str]:
+    """What is cut along with a named layer, and what is left whole unasked."""
+    for group in free:
+        named = [layer for layer in group.layers if layer in settings.layers]
+        others = [layer for layer in group.layers if layer not in named]
+        if named and others:
+            few = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            yield f"Cut together with {', '.join(named)}: {', '.join(others[:3])}{few}"
+    if last is not None:
+        how = "--cut-last" if on_command_line() else "keep_last=False"
+        yield f"The last convolution, {last.name}, is left whole ({how} cuts it)"
 
 
 def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[ChannelGroup]:
     """The groups that can be cut and that the settings let be cut; a layer may be used up."""
-    found = channel_groups(model, x, settings.skip, settings.heads)
+    return _chosen(settings, model, channel_groups(model, x, settings.skip, settings.heads))[0]
+
+
+def _chosen(
+    settings: Compression, model: nn.Module, found: Sequence[ChannelGroup]
+) -> tuple[list[ChannelGroup], ChannelGroup | None]:
+    """The groups that the settings let be cut, and the last convolution where it is left whole."""
     groups = [group for group in found if not group.reason]
     if settings.method == "bn-scale":
         scored = bn_scale(model, groups)
@@ -200,7 +243,8 @@ def chosen_groups(settings: Compression, model: nn.Module, x: Tensor) -> list[Ch
         keep_last = settings.method == "pls" and not settings.layers
     last = last_convolution(model, groups) if keep_last else None
     named = set(settings.layers)
-    return [g for g in groups if g is not last and (not named or named & set(g.layers))]
+    free = [g for g in groups if g is not last and (not named or named & set(g.layers))]
+    return free, last
 
 
 def last_convolution(model: nn.Module, groups: Sequence[ChannelGroup]) -> ChannelGroup | None:

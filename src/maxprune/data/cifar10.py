@@ -21,6 +21,7 @@ from maxprune.data.decoded import archive_key, kept
 from maxprune.data.download import Remote, cache, checksum, fetch, given
 from maxprune.data.images import Dataset, Images
 from maxprune.errors import DataError
+from maxprune.naming import giving
 from maxprune.pictures import Unreadable, pillow, read_picture
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
@@ -86,7 +87,8 @@ def _archive(root: Path | None, download: bool, mirrors: tuple[str, ...]) -> Pat
     if not download:
         raise DataError(
             f"{where / _PUBLISHED} does not exist and downloading is switched off; allow it, or "
-            "name a folder that has a folder cifar10 with --data DIR or MAXPRUNE_DATA"
+            f"name a folder that has a folder cifar10 with {giving('root', 'DIR')} or "
+            "MAXPRUNE_DATA"
         )
     urls = tuple(f"{mirror}{_PUBLISHED}" for mirror in mirrors)
     return fetch(Remote(_PUBLISHED, urls, checksum(_MD5), _LIMIT), where)

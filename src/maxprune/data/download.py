@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from maxprune.data.transfer import Tick, Unavailable, transfer
 from maxprune.errors import DataError, OutputError, UsageError
+from maxprune.naming import giving
 
 Check = Callable[[Path], object]
 """Raises DataError when the file is not the right one."""
@@ -57,8 +58,8 @@ def given(root: Path | None, name: str, content: str) -> Path | None:
     if root is not None:
         if not (root / name).is_dir():
             raise DataError(
-                f"{root / name} is not a folder that exists; give a folder that has a folder "
-                f"{name} with {content}, or none to download"
+                f"{root / name} is not a folder that exists; name with {giving('root', 'DIR')} a "
+                f"folder that has a folder {name} with {content}, or leave it out to download"
             )
         return root / name
     named = os.environ.get("MAXPRUNE_DATA")
@@ -123,7 +124,7 @@ def fetch(remote: Remote, folder: Path) -> Path:
                 return target
     raise DataError(
         f"cannot download {remote.name}: {'; '.join(failures)}. Get it by hand, put it in a folder "
-        f"DIR/{folder.name} and say --data DIR or set MAXPRUNE_DATA=DIR"
+        f"DIR/{folder.name} and say {giving('root', 'DIR')} or set MAXPRUNE_DATA=DIR"
     )
 
 

@@ -27,6 +27,7 @@ from maxprune.data.faces import Faces
 from maxprune.data.layout import shown
 from maxprune.data.lfw_files import FOLDERS, PICTURES, Picture, folder_key, in_archive, in_folder
 from maxprune.errors import DataError, UsageError
+from maxprune.naming import giving
 from maxprune.pictures import Unreadable, pillow, read_picture
 
 SIDE = 250
@@ -34,10 +35,6 @@ SIDE = 250
 
 _ARCHIVE = "lfw-deepfunneled.tgz"
 _LABEL = 256  # bytes before each picture: its name in UTF-8, a tab, its number, zeros
-_WANTED = (
-    f"get Labeled Faces in the Wild, put {_ARCHIVE}, or its unpacked folder, and pairs.txt into a "
-    "folder DIR/lfw, and say --data DIR or set MAXPRUNE_DATA=DIR"
-)
 
 
 def lfw(root: Path | None = None, size: int = 64, crop: int = 128, channels: int = 1) -> Faces:
@@ -82,8 +79,16 @@ def lfw_folder(root: Path | None = None) -> Path:
     if folder is None:
         folder = given(None, "lfw", _ARCHIVE) or cache() / "lfw"
     if not folder.is_dir():
-        raise DataError(f"{shown(folder)} is not a folder that exists; {_WANTED}")
+        raise DataError(f"{shown(folder)} is not a folder that exists; {_wanted()}")
     return folder
+
+
+def _wanted() -> str:
+    """What to do where LFW is not there."""
+    return (
+        f"get Labeled Faces in the Wild, put {_ARCHIVE}, or its unpacked folder, and pairs.txt "
+        f"into a folder DIR/lfw, and say {giving('root', 'DIR')} or set MAXPRUNE_DATA=DIR"
+    )
 
 
 def _source(folder: Path) -> Path:
@@ -93,7 +98,9 @@ def _source(folder: Path) -> Path:
     for name in FOLDERS:
         if (folder / name).is_dir():
             return folder / name
-    raise DataError(f"{shown(folder)} has neither {_ARCHIVE} nor a folder {FOLDERS[0]}; {_WANTED}")
+    raise DataError(
+        f"{shown(folder)} has neither {_ARCHIVE} nor a folder {FOLDERS[0]}; {_wanted()}"
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from maxprune.data.download import Remote, cache, fetch, given
 from maxprune.data.idx import read_idx
 from maxprune.data.images import Dataset, Images
 from maxprune.errors import DataError
+from maxprune.naming import giving
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -85,7 +86,8 @@ def _cached(file: _File, download: bool, mirrors: tuple[str, ...]) -> Path:
         if not (folder / name).is_file():
             raise DataError(
                 f"{folder / name} does not exist and downloading is switched off; allow it, or "
-                "name a folder that has a folder mnist with --data DIR or MAXPRUNE_DATA"
+                f"name a folder that has a folder mnist with {giving('root', 'DIR')} or "
+                "MAXPRUNE_DATA"
             )
         return folder / name
     check = partial(read_idx, shape=file.shape, md5=file.md5)

@@ -7,7 +7,7 @@ as it is; `Pictures` adds augmentation and normalisation; `Loaded` wraps a loade
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, islice
@@ -240,6 +240,8 @@ def checked_batch(batch: Any, name: str) -> Batch:
             f"{name}: classes are whole numbers, one a sample; there are {tuple(y.shape)} of "
             f"{y.dtype} for {len(x)} inputs"
         )
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise DataError(f"{name} gives inputs that are not finite: NaN or infinity is among them")
     return x, y.long()
 
 
@@ -256,6 +258,7 @@ class Splits:
             validation samples.
         input_shape: of one sample.
         notes: what a reader of the results has to know about the data.
+        source: the user's function that gave them, where they came from one.
     """
 
     name: str
@@ -265,6 +268,7 @@ class Splits:
     input_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
     stopping: Samples | None = None
+    source: Callable[..., Any] | None = None
 
     @property
     def classes(self) -> int:

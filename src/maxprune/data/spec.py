@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from maxprune.data.folder import read_folder
 from maxprune.data.images import Dataset, Images
 from maxprune.data.samples import Loaded, Pictures, Splits
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
-from maxprune.store.source import find_function
+from maxprune.store.source import find_function, look_here
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
 STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
@@ -134,6 +135,8 @@ def _check(options: DataOptions) -> None:
         raise UsageError(
             f"pictures are brought to 1 or 3 channels, a height and a width, not {options.size}"
         )
+    if not all(map(math.isfinite, (*options.mean, *options.std))):
+        raise UsageError(f"mean and std are finite numbers, not {(*options.mean, *options.std)}")
     if any(not std > 0 for std in options.std):
         raise UsageError(f"a standard deviation is above 0, not {options.std}")
 
@@ -189,7 +192,8 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
 def _from_function(spec: str, function: Callable[..., Any], options: DataOptions) -> Splits:
     """What the user's function gives."""
     try:
-        found = function()
+        with look_here():
+            found = function()
     except MaxpruneError:
         raise
     except (Exception, SystemExit) as error:
@@ -201,7 +205,8 @@ def _from_function(spec: str, function: Callable[..., Any], options: DataOptions
             f"{spec} gives loaders, which do their own: no size, augmentation, mean, std or "
             "unreadable pictures can be set for them"
         )
-    return found if isinstance(found, Splits) else _of_loaders(spec, found)
+    splits = found if isinstance(found, Splits) else _of_loaders(spec, found)
+    return replace(splits, source=function)
 
 
 def _of_loaders(spec: str, found: Any) -> Splits:

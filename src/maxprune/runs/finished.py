@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,17 @@ class Finished:
     models: dict[str, nn.Module]
     samples: Samples
 
-    def save(self, folder: str | Path) -> Path:
-        """Save the final network as `maxprune.save` does, with its last step beside it."""
+    def save(self, folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> Path:
+        """Save the final network as `maxprune.save` does, with its last step beside it.
+
+        Args:
+            folder: where to.
+            factory: a function without arguments that builds the network as it was before any
+                cut, for one that is not under `maxprune.factory`.
+        """
         steps = self.results.steps
-        return save(
-            self.model, folder, {"step": steps[-1].model_dump(mode="json")} if steps else {}
-        )
+        about = {"step": steps[-1].model_dump(mode="json")} if steps else {}
+        return save(self.model, folder, about, factory)
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the final network as one ONNX file, checked on real inputs."""
@@ -46,10 +52,14 @@ class Finished:
         """Write the page with tables and plots: one file that opens offline."""
         _write_page(self.results, Path(path))
 
-    def write(self, folder: str | Path) -> Results:
+    def write(self, folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> Results:
         """Write results.json, report.html, the saved model and the ONNX file into a folder.
 
         A network that cannot be exported is no reason to lose the rest: a note says why.
+
+        Args:
+            folder: where to.
+            factory: as in `save`.
 
         Returns:
             The results as they were written, with that note.
@@ -58,7 +68,7 @@ class Finished:
             OutputError: something cannot be written.
         """
         folder = Path(folder)
-        self.save(folder / "model")
+        self.save(folder / "model", factory)
         results = self.results
         try:
             self.export_onnx(folder / "model.onnx")

@@ -7,10 +7,11 @@ FOLDER/steps/NAME.part     the checkpoint of the step in training
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -21,6 +22,8 @@ from torch import nn
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_json, write_json
 from maxprune.results import Timed
+from maxprune.runs.alone import alone, is_empty
+from maxprune.runs.another import difference, is_same
 from maxprune.runs.measured import Measured
 from maxprune.store.model import METADATA, WEIGHTS, describe, load, save
 from maxprune.train import Checkpoints
@@ -76,35 +79,32 @@ def place_of(folder: Path, name: str) -> Path:
     return folder / "steps" / slug(name)
 
 
-class Workspace(Generic[R]):
-    """The folder of one run.
+class Workspace(contextlib.ExitStack, Generic[R]):
+    """The folder of one run, kept for this process until it is closed.
 
-    Args:
-        folder: where; made if it is not there.
-        identity: what makes this run this run (network, data, training, seed), as JSON.
-        resume: go on where an earlier run of the same identity was.
-        record: what is measured of a step.
-
-    Raises:
-        OutputError: the folder holds another run, or the same one and `resume` is not set.
+    The arguments and errors are those of `claimed`; `record` is what is measured of a step.
     """
 
     @overload
     def __init__(
-        self: Workspace[Measured], folder: Path, identity: dict[str, Any], resume: bool = ...
-    ) -> None: ...
+        self: Workspace[Measured], folder: Path, identity: dict[str, Any], resume: bool = ...,
+        wait: bool = ...,
+    ) -> None: ...  # fmt: skip
 
     @overload
     def __init__(
-        self, folder: Path, identity: dict[str, Any], resume: bool, record: type[R]
-    ) -> None: ...
+        self, folder: Path, identity: dict[str, Any], resume: bool = ..., wait: bool = ..., *,
+        record: type[R],
+    ) -> None: ...  # fmt: skip
 
     def __init__(
-        self, folder: Path, identity: dict[str, Any], resume: bool = False, record: Any = Measured
-    ) -> None:
+        self, folder: Path, identity: dict[str, Any], resume: bool = False, wait: bool = False,
+        record: Any = Measured,
+    ) -> None:  # fmt: skip
+        super().__init__()
         self.folder = folder
         self.record: type[R] = record
-        claim(folder, identity, resume)
+        self.enter_context(claimed(folder, identity, resume, wait))
         steps = folder / "steps"
         if steps.exists() and not steps.is_dir():
             raise OutputError(f"{steps} is a file, where the folder of the steps has to be")
@@ -147,38 +147,41 @@ def _remove(place: Path) -> None:
         raise OutputError(f"cannot remove {place}: {error.strerror or error}") from error
 
 
-def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
-    """Make a folder the place of one run, or check that it is.
+@contextlib.contextmanager
+def claimed(
+    folder: Path, identity: dict[str, Any], resume: bool = False, wait: bool = False
+) -> Iterator[None]:
+    """Make a folder the place of one run, or check that it is; no other process may be in it.
+
+    Args:
+        folder: which; made if it is not there.
+        identity: what makes this run this run, as JSON; also its "command", which may be another
+            one when it goes on.
+        resume: go on where an earlier run of the same identity was.
+        wait: for another process that is in the folder.
 
     Raises:
-        OutputError: it holds something else, or the same run and `resume` is not set.
+        OutputError: it holds something else, or the same run and `resume` is not set; or another
+            process is in it.
     """
     mark = folder / "run.json"
-    if not mark.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder} exists and is not empty; name another folder with --out")
-        write_json(mark, identity)
-        return
-    found = read_json(mark)
+    if folder.is_dir() and not mark.exists() and not is_empty(folder):
+        raise OutputError(f"{folder} is not empty; name another folder with --out")
+    with alone(folder, wait):
+        if mark.exists():
+            _check(folder, read_json(mark), identity, resume)
+        else:
+            write_json(mark, identity)
+        yield
+
+
+def _check(folder: Path, found: Any, identity: dict[str, Any], resume: bool) -> None:
+    """Refuse to go on in a folder that holds another run, or this one if it is not to go on."""
     if not isinstance(found, dict):
-        raise StoreError(f"{mark} is damaged: it does not say which run this is")
-    if found != identity:
-        key, there, here = _difference(found, identity)
-        raise OutputError(
-            f"{folder} holds the results of another run ({key}: {there!r} there, {here!r} here); "
-            "name another folder with --out"
-        )
+        raise StoreError(f"{folder / 'run.json'} is damaged: it does not say which run this is")
+    if not is_same(found, identity):
+        raise OutputError(f"{folder} {difference(found, identity)}")
     if not resume:
         raise OutputError(
             f"{folder} holds this run already; go on with --resume or name another --out"
         )
-
-
-def _difference(there: dict[str, Any], here: dict[str, Any]) -> tuple[str, Any, Any]:
-    """The first key, also of a record inside, at which two descriptions of a run differ."""
-    key = min(k for k in {*there, *here} if there.get(k, there) != here.get(k, here))
-    first, second = there.get(key), here.get(key)
-    if isinstance(first, dict) and isinstance(second, dict):
-        inner, first, second = _difference(first, second)
-        return f"{key} {inner}", first, second
-    return key, first, second

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup
-from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, losses
+from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, labelled, losses
 from maxprune.scores.rows import pieces
 
 
@@ -63,5 +63,5 @@ def _squared_gradients(network: nn.Module, batches: Batches) -> dict[str, Tensor
 
 def _singly(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
     """The samples one by one."""
-    for x, y in batches:
+    for x, y in labelled(batches):
         yield from zip(x.split(1), y.split(1), strict=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup
-from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, losses
+from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, labelled, losses
 from maxprune.surgery.groups import library_scores
 
 
@@ -60,7 +60,7 @@ def with_gradients(model: nn.Module, batches: Batches) -> tuple[nn.Module, Tenso
     inputs: list[Tensor] = []
 
     def seen() -> Batches:
-        for x, y in batches:
+        for x, y in labelled(batches):
             inputs[:] = inputs or [x[:2]]
             yield x, y
 

@@ -200,6 +200,25 @@ def differentiable(model: nn.Module, frozen: bool) -> nn.Module:
     return network
 
 
+def labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches, each checked to be inputs and what they are.
+
+    Raises:
+        UsageError: one is something else, for example inputs alone.
+    """
+    if not isinstance(batches, Iterable):
+        raise UsageError(f"a score takes batches (inputs, classes), not a {type(batches).__name__}")
+    for batch in batches:
+        pair = isinstance(batch, tuple | list) and len(batch) == 2
+        if not pair or not all(isinstance(part, Tensor) for part in batch):
+            shown = "inputs alone" if isinstance(batch, Tensor) else f"a {type(batch).__name__}"
+            raise UsageError(
+                f"a score takes batches (inputs, classes) of two tensors, not {shown}: for "
+                "example data.train.batches(1000)"
+            )
+        yield batch[0], batch[1]
+
+
 def losses(network: nn.Module, batches: Batches) -> Iterator[tuple[Float[Tensor, ""], int]]:
     """The sum of the cross entropies of every batch, and how many samples it has.
 
@@ -210,7 +229,7 @@ def losses(network: nn.Module, batches: Batches) -> Iterator[tuple[Float[Tensor,
     samples = 0
     recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not recurrent):
-        for x, y in batches:
+        for x, y in labelled(batches):
             out = run(network, x)
             if not isinstance(out, Tensor):
                 raise StructureError(

@@ -13,6 +13,7 @@ from maxprune.scores.readers import (
     NotFiniteError,
     Scores,
     cuttable,
+    labelled,
     naming,
     no_samples,
     run,
@@ -53,7 +54,7 @@ def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> 
 
     samples, inputs = 0, list[Tensor]()
     with naming(model, inputs), watched(model, free, see), unpooled(), torch.inference_mode():
-        for x, _ in batches:
+        for x, _ in labelled(batches):
             inputs[:] = [x]
             run(model, x)
             samples += len(x)

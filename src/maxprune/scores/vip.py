@@ -36,6 +36,7 @@ from maxprune.scores.readers import (
     NotFiniteError,
     Scores,
     cuttable,
+    labelled,
     naming,
     no_samples,
     readers,
@@ -76,7 +77,8 @@ def vip(
         representation never changes.
 
     Raises:
-        UsageError: no samples, classes that are none, or the memory does not hold one batch.
+        UsageError: no samples, classes that are missing or none, or the memory does not hold one
+            batch.
         StructureError: a reader reads NaN or infinity, or is never called, or the groups are those
             of another network.
         OutputError: the disk is full.
@@ -216,7 +218,7 @@ def represent(
     columns: list[tuple[ChannelGroup, int, int]] = []
     targets: list[Tensor] = []
     with naming(model, inputs), watched(model, free, see), torch.inference_mode():
-        for x, y in batches:
+        for x, y in labelled(batches):
             if len(x) != len(y):
                 raise UsageError(f"a batch has {len(x)} inputs and {len(y)} targets")
             seen.clear()

@@ -54,7 +54,10 @@ def _found(name: str) -> Callable[..., Any]:
     module_name, _, path = name.partition(":")
     parts = path.split(".")
     if not all(part.isidentifier() for part in (*module_name.split("."), *parts)):
-        raise StoreError(f"the network's factory {name!r} is no name of a function")
+        raise StoreError(
+            f"the network's factory {name!r} is no name of a function; give it yourself: "
+            "load(folder, factory=...), or --factory on the command line"
+        )
     try:
         function = functools.reduce(getattr, parts, importlib.import_module(module_name))
     except (Exception, SystemExit) as error:

@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,12 @@ WEIGHTS = "model.safetensors"
 METADATA = {"format": "pt"}
 
 
-def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> Path:
+def save(
+    model: nn.Module,
+    folder: str | Path,
+    about: dict[str, Any] | None = None,
+    factory: Callable[..., nn.Module] | None = None,
+) -> Path:
     """Save a network as a folder of two files.
 
     Before anything is written, the network is made again from its factory and plans: what would
@@ -45,6 +51,9 @@ def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = No
             `maxprune.factory`, or cut from such a one. It is not changed.
         folder: where to; an earlier saved model there is replaced, any other folder is refused.
         about: what should stand beside it, for example its accuracy; numbers, text, lists.
+        factory: a function without arguments that builds the network as it was before any plan,
+            for one that is not under `maxprune.factory`: a closure, `lambda: Net(64)`. Such a
+            model is opened by `load(folder, factory=...)`, with the same one.
 
     Returns:
         The folder.
@@ -54,8 +63,7 @@ def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = No
             or `about` is not JSON.
         OutputError: the folder is something else, or cannot be written.
     """
-    folder, origin = Path(folder), lineage(model)
-    check_factory(origin)
+    folder, origin = Path(folder), _origin(model, factory)
     _check_json("about", about or {})
     tensors = _tensors(model)
     content = serialise(tensors, METADATA)
@@ -69,7 +77,7 @@ def save(model: nn.Module, folder: str | Path, about: dict[str, Any] | None = No
         sha256=hashlib.sha256(content).hexdigest(),
         about=about or {},
     )
-    _check_opens(model, description, tensors)
+    _check_opens(model, description, tensors, factory)
     try:
         _write(folder, content, description)
     except OSError as error:
@@ -102,6 +110,24 @@ def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) ->
         return build(description, parse(content), factory)
     except (StoreError, SafetensorError) as error:
         raise StoreError(f"{folder} cannot be opened: {error}") from error
+
+
+def _origin(model: nn.Module, factory: Callable[..., nn.Module] | None) -> Lineage:
+    """Where a network comes from; `factory` built it where nobody knows what did."""
+    origin = lineage(model)
+    _check_json(f"an argument of {origin.factory}", origin.arguments)
+    if factory is None:
+        try:
+            check_factory(origin)
+        except UsageError as error:
+            raise UsageError(f"{error}, or give it: save(..., factory=build)") from None
+    elif not callable(factory):
+        raise UsageError(f"a factory is a function that builds the network, not {factory!r}")
+    elif not origin.factory:
+        function = getattr(factory, "func", factory)  # of a functools.partial
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        origin = replace(origin, factory=f"{function.__module__}:{name}")
+    return origin
 
 
 def check_factory(origin: Lineage) -> None:
@@ -138,10 +164,15 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def _check_opens(model: nn.Module, description: Description, tensors: dict[str, Tensor]) -> None:
+def _check_opens(
+    model: nn.Module,
+    description: Description,
+    tensors: dict[str, Tensor],
+    factory: Callable[..., nn.Module] | None,
+) -> None:
     """Refuse a network that was changed by other means than plans since it was built."""
     try:
-        again = _outline(build(description, tensors))
+        again = _outline(build(description, tensors, factory))
     except StoreError as error:
         raise UsageError(f"the network would not open again: {error}") from error
     now = _outline(model)

@@ -5,11 +5,12 @@ A function's module is imported, which runs it, as `python my_net.py` would: nam
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import importlib
+import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,7 +57,8 @@ def open_network(
         if factory is not None:
             raise UsageError(f"{name} is built anew; a factory is named for a saved model alone")
         module = Path(source).stem if source.endswith(".py") else source
-        model = _built(name, module, path, find_function(source, path))
+        with look_here():
+            model = _built(name, module, path, find_function(source, path))
     if weights is not None:
         _fill(model, Path(weights))
     return model.eval()
@@ -74,11 +76,11 @@ def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
         UsageError: there is no such function.
         StoreError: the model is damaged, or its own factory cannot be found or is not marked.
     """
-    look_here()
-    if factory is None:
-        return load(folder)
-    function = find_named(factory)
-    model = load(folder, function)
+    with look_here():
+        if factory is None:
+            return load(folder)
+        function = find_named(factory)
+        model = load(folder, function)
     trust(lineage(model).factory, function)  # so that what is cut from it can be saved
     return model
 
@@ -101,7 +103,11 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
     Raises:
         UsageError: there is no such file, module or function, or importing it fails.
     """
-    module = _from_file(Path(source)) if source.endswith(".py") else _imported(source, source)
+    if source.endswith(".py"):
+        module = _from_file(Path(source))
+    else:
+        with look_here():
+            module = _imported(source, source)
     try:
         function = functools.reduce(getattr, path.split("."), module)
     except AttributeError:
@@ -124,27 +130,59 @@ def _from_file(path: Path) -> ModuleType:
         raise UsageError(f"{path} does not exist")
     if not path.stem.isidentifier():
         raise UsageError(f"{path} cannot be imported: rename it to a name without {path.stem!r}")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    module = _imported(path.stem, str(path))
-    found = getattr(module, "__file__", None)
-    if found is None or Path(found).resolve() != path.resolve():
+    folder = path.resolve().parent
+    if path.stem in sys.modules:
+        other = getattr(sys.modules[path.stem], "__file__", None) or ""
+    else:
+        spec = importlib.util.find_spec(path.stem)
+        other = spec.origin if spec else None  # a folder without an __init__.py has none
+    if other is not None and Path(other).resolve() != path.resolve():
         raise UsageError(
             f"{path} cannot be imported: another module is called {path.stem!r}; rename the file"
         )
+    with _looking_in(folder, first=True):
+        module = _imported(path.stem, str(path))
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # for what it imports later
     return module
 
 
-def look_here() -> None:
-    """Find modules in the current folder, as `python -m` does."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+@contextlib.contextmanager
+def look_here() -> Iterator[None]:
+    """Find modules in the current folder, too, while this is open: after all others.
+
+    So no file that happens to lie there stands in for a library. Where one was found there, the
+    folder is looked in from then on, for what that imports later.
+    """
+    here, before = Path.cwd(), set(sys.modules)
+    with _looking_in(here):
+        yield
+    new = [module for name, module in sys.modules.items() if name not in before]
+    if str(here) not in sys.path and any(_lies_in(module, here) for module in new):
+        sys.path.append(str(here))
+
+
+@contextlib.contextmanager
+def _looking_in(folder: Path, first: bool = False) -> Iterator[None]:
+    """Find modules in a folder, too, while this is open."""
+    there = str(folder) in sys.path and not first
+    if not there:
+        sys.path.insert(0 if first else len(sys.path), str(folder))
+    try:
+        yield
+    finally:
+        if not there:
+            sys.path.remove(str(folder))
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    """Whether a module or package lies in a folder."""
+    spec = getattr(module, "__spec__", None)
+    places = [*(getattr(spec, "submodule_search_locations", None) or [getattr(spec, "origin", "")])]
+    return any(place and Path(place).parent == folder for place in places)
 
 
 def _imported(name: str, shown: str) -> ModuleType:
-    look_here()
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:

@@ -69,12 +69,14 @@ def run_demo(
     recipe = demo.recipe()
     recipe.check()
     identity = {
-        "study": "demo", "dataset": DATASET, "fc": demo.fc, "layer": demo.layer, "k": demo.k,
-        "share": demo.share, "seed": demo.seed, "training": recipe.training.model_dump(),
+        "study": "demo", "command": command, "dataset": DATASET, "fc": demo.fc,
+        "layer": demo.layer, "k": demo.k, "seed": demo.seed,
+        "weights": "auto" if demo.share is None else demo.share,
+        "training": recipe.training.model_dump(),
     }  # fmt: skip
     data = load(DATASET)
-    space = Workspace(folder, identity, resume)
-    pipeline = Pipeline(recipe, data, space, report, told)
-    finished = pipeline.run("demo", environment(torch.get_num_threads()), command)
-    finished.write(folder)
+    with Workspace(folder, identity, resume) as space:
+        pipeline = Pipeline(recipe, data, space, report, told)
+        finished = pipeline.run("demo", environment(torch.get_num_threads()), command)
+        finished.write(folder)
     return finished

@@ -99,6 +99,7 @@ def run_cell(cell: Cell, folder: Path, root: Path | None, report: Report | None 
         report: called as the training goes on.
     """
     data = load(cell.dataset, root)
-    space = Workspace(folder, cell.identity(), resume=True)
     about = environment(torch.get_num_threads())
-    return Pipeline(cell.recipe(), data, space, report).run("lenet", about, cell.command()).results
+    with Workspace(folder, cell.identity(), resume=True, wait=True) as space:
+        pipeline = Pipeline(cell.recipe(), data, space, report)
+        return pipeline.run("lenet", about, cell.command()).results

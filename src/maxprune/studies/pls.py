@@ -29,6 +29,7 @@ from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import DataError
 from maxprune.measure import correct, macs, parameters, percent, randomization_test
 from maxprune.modes import best_device
+from maxprune.naming import giving
 from maxprune.networks import vgg_small
 from maxprune.results import Author
 from maxprune.runs.identity import of_data, of_network
@@ -187,8 +188,9 @@ def author_files(root: Path | None) -> dict[int, tuple[Path, Path]]:
     folder = given(root, FOLDER, what)
     if folder is None:
         raise DataError(
-            f"the authors' networks are not there: give --data DIR or set MAXPRUNE_DATA, a folder "
-            f"that has {FOLDER}/ with iteration0.json, iteration0.h5 and so on"
+            f"the authors' networks are not there: give {giving('root', 'DIR')} or set "
+            f"MAXPRUNE_DATA, a folder that has {FOLDER}/ with iteration0.json, iteration0.h5 "
+            "and so on"
         )
     found = {i: (folder / f"iteration{i}.json", folder / f"iteration{i}.h5") for i in ITERATIONS}
     missing = [path for files in found.values() for path in files if not path.is_file()]
@@ -273,7 +275,6 @@ def _retrained(
         "study": f"pls-resnet56 {name}", "seed": study.seed, "network": of_network(network),
         "data": of_data(data), "training": fitting.model_dump(),
     }  # fmt: skip
-    space = Workspace(folder, identity, resume=True)
 
     def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
         seed = derive(study.seed, name)
@@ -281,4 +282,5 @@ def _retrained(
         trained, curve = Trainer(data, fitting).fit(network, seed, place, tick)
         return trained, measure_step(trained, data.tested, data.example, name, 1, curve)
 
-    return space.step(name, timed(make))[0].to(best_device())
+    with Workspace(folder, identity, resume=True) as space:
+        return space.step(name, timed(make))[0].to(best_device())

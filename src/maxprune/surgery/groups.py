@@ -58,6 +58,10 @@ class _Found:
     reused: frozenset[str]
 
 
+class ShapeError(StructureError):
+    """The network does not take inputs of this shape."""
+
+
 def find_groups(model: nn.Module, inputs: Tensor) -> tuple[ChannelGroup, ...]:
     """Every group of channels, in the network's order, without the trial cut.
 
@@ -130,7 +134,7 @@ def _check_runs(model: nn.Module, x: Tensor) -> None:
         with torch.no_grad():
             model(x)
     except Exception as error:
-        raise StructureError(
+        raise ShapeError(
             f"the network {type(model).__name__} does not take an input of shape "
             f"{tuple(x.shape[1:])}: {first_line(error)}"
         ) from error

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from maxprune.data.samples import Samples
 from maxprune.errors import UsageError
+from maxprune.naming import called
 from maxprune.train.config import Training
 
 
@@ -44,12 +45,12 @@ class Fitting(Training):
         Raises:
             UsageError: a setting is out of its range.
         """
-        if not 0 < epochs < math.inf:
-            raise UsageError(f"a training has more than 0 epochs, not {epochs}")
-        batch = int(settings.get("batch", cls.model_fields["batch"].default))
-        each = max(1, samples // batch)
+        if not isinstance(epochs, int | float) or not 0 < epochs < math.inf:
+            raise UsageError(f"{called('epochs')} must be a finite number above 0, not {epochs!r}")
+        fitting = cls(**settings)  # type: ignore[arg-type]
+        each = max(1, samples // fitting.batch)
         iterations = max(1, round(epochs * each))
-        return cls(**{**settings, "iterations": iterations, "judge_every": each})  # type: ignore[arg-type]
+        return fitting.model_copy(update={"iterations": iterations, "judge_every": each})
 
     @classmethod
     def of_passes(cls, epochs: float, samples: Samples, **settings: float) -> Self:
@@ -58,7 +59,7 @@ class Fitting(Training):
         Raises:
             UsageError: a setting is out of its range.
         """
-        batch = int(settings.get("batch", cls.model_fields["batch"].default))
+        batch = cls(**settings).batch  # type: ignore[arg-type]
         return cls.of_epochs(epochs, samples.iterations(batch) * batch, **settings)
 
     def about(self) -> dict[str, int | float | str]:

@@ -176,7 +176,8 @@ def check_fits(model: nn.Module, images: Samples) -> None:
     _check_state(model)
     refusal = _refusal(model, images)
     if refusal is not None:
-        raise UsageError(f"the network does not fit the images: {refusal}")
+        shape = tuple(next(images.batches(1))[0].shape[1:]) if len(images) else ()
+        raise UsageError(f"the network does not fit the images, of shape {shape}: {refusal}")
 
 
 def _refusal(model: nn.Module, images: Samples) -> str | None:

@@ -226,7 +226,8 @@ class FacePiece:
             run = FaceRun(network=FIRST, fold=self.fold, steps=[measured], sizes=[size])
         else:
             done.clear()
-            _, run = self._steps(folder, told).run(model, measured, size)
+            with self._space(folder) as space:
+                run = self._steps(space, told).run(model, measured, size)[1]
         write_json(folder / RESULT, run.model_dump(mode="json"))
 
     def network(self, folder: Path, step: str) -> nn.Module:
@@ -239,21 +240,21 @@ class FacePiece:
         where = folder.with_name(f"fold{self.fold}-{FIRST}") if first else folder
         return load(place_of(where, step))
 
-    def _steps(self, folder: Path, told: Told) -> Steps:
+    def _steps(self, space: Workspace[Pictured], told: Told) -> Steps:
         data = prepared(self.study, self.fold, self.root)
         way = self.study.way(self.way, data.train)
-        return Steps(way, data, augmented(data.train), self._space(folder), told)
+        return Steps(way, data, augmented(data.train), space, told)
 
     def _space(self, folder: Path) -> Workspace[Pictured]:
-        identity = {"study": "faces", "fold": self.fold, "network": self.way}
-        return Workspace(folder, {**identity, **self.study.identity()}, True, Pictured)
+        identity: dict[str, Any] = {"study": "faces", "fold": self.fold, "network": self.way}
+        identity |= self.study.identity()
+        return Workspace(folder, identity, resume=True, wait=True, record=Pictured)
 
     def _first(self, folder: Path, told: Told) -> tuple[nn.Module, Pictured, int]:
         """The network without maxout, trained or as it was kept."""
         data = prepared(self.study, self.fold, self.root)
         way = Way(FIRST, "", (), self.study.first(data.train), self.study.first(data.train))
-        space = FacePiece(self.study, self.fold, FIRST, self.root, 0)._space(folder)
-        steps = Steps(way, data, augmented(data.train), space, told)
+        first = FacePiece(self.study, self.fold, FIRST, self.root, 0)
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
             with torch.random.fork_rng(devices=[]):
@@ -261,7 +262,9 @@ class FacePiece:
                 model = self.study.network(data.train.classes)
             return steps.trained(model, way.retraining, BASELINE, place)
 
-        return space.step(BASELINE, timed(make))
+        with first._space(folder) as space:
+            steps = Steps(way, data, augmented(data.train), space, told)
+            return space.step(BASELINE, timed(make))
 
 
 def pieces(study: FaceStudy, root: Path | None) -> list[FacePiece]:

@@ -125,16 +125,16 @@ def run_vgg16(
     data, notes = _data(study, _size(model), root, reading)
     model = _with_outputs(model, data.train.classes, study.seed, notes)
     way = study.way(model, data.train)
-    space = Workspace(folder, study.identity(model), True, Pictured)
-    pictures = Pictures(data.train, flip=True)
-    steps = Steps(way, data, pictures, space, told)
-
-    def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
-        return model, steps.measured(model, BASELINE)
-
-    first = space.step(BASELINE, timed(make))
     notes.append(f"Weights: {study.weights.name}, {converted.about['format']}.")
-    return steps.run(*first)[1], data, notes
+    identity = study.identity(model)
+    with Workspace(folder, identity, resume=True, wait=True, record=Pictured) as space:
+        steps = Steps(way, data, Pictures(data.train, flip=True), space, told)
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
+            return model, steps.measured(model, BASELINE)
+
+        first = space.step(BASELINE, timed(make))
+        return steps.run(*first)[1], data, notes
 
 
 def _size(model: nn.Module) -> int:
