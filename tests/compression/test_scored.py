@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from maxprune.errors import StructureError, UsageError
 from maxprune.networks import vgg_small
 from maxprune.plan import KeepPlan
 from maxprune.report.trials import conclusion
+from maxprune.scores.named import SCORES
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "maxout"])
@@ -187,3 +190,22 @@ def test_equal_scores_and_fewer_iterations_are_said(data: Dataset) -> None:
     first = "1: -2 channels: 2 of 8 channels with the same score, 1, went: the first of them."
     assert first in says
     assert "There are 4 of 9 iterations: a share of 0.25 of the channels that are left" in says[-1]
+
+
+def test_a_run_that_goes_on_does_not_score_again(
+    trained: nn.Module, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {
+        "method": "pls", "share": 0.1, "iterations": 2, "epochs": 0.05, "components": 1,
+    }  # fmt: skip
+    whole = maxprune.compress(trained, data, folder=tmp_path, **settings)
+    kept = sorted((tmp_path / "scores").iterdir())
+    assert len(kept) == 2
+    monkeypatch.setitem(SCORES, "pls", replace(SCORES["pls"], of=None))  # type: ignore[arg-type]
+    again = maxprune.compress(trained, data, folder=tmp_path, **settings)
+    assert again.trials == whole.trials
+    assert again.plans == whole.plans
+    monkeypatch.undo()
+    kept[0].write_bytes(kept[0].read_bytes()[:50])  # a damaged file is computed again
+    assert maxprune.compress(trained, data, folder=tmp_path, **settings).trials == whole.trials
+    assert sorted((tmp_path / "scores").iterdir()) == kept

@@ -12,11 +12,20 @@ from maxprune.compression.sizes import measure_sizes
 from maxprune.data.samples import Splits
 from maxprune.errors import UsageError
 from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.runs.workspace import Memory, Space
 from maxprune.scores.named import SCORES
 
 
-def make_method(settings: Compression, data: Splits, model: nn.Module) -> Method:
+def make_method(
+    settings: Compression, data: Splits, model: nn.Module, space: Space | None = None
+) -> Method:
     """The method that the settings name, for this network.
+
+    Args:
+        settings: what is wanted.
+        data: what is scored on.
+        model: the network at the start.
+        space: where scores are kept; None keeps them nowhere.
 
     Raises:
         UsageError: `layers` or `skip` names something that is no layer or cannot be cut.
@@ -26,7 +35,7 @@ def make_method(settings: Compression, data: Splits, model: nn.Module) -> Method
         if settings.heads:
             raise UsageError("heads are cut by a score, not by a maxout: name another method")
         return MaxoutMethod(settings, data, places(settings, model, data.example))
-    return ScoreMethod(settings, data, model)
+    return ScoreMethod(settings, data, model, space or Memory())
 
 
 def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:

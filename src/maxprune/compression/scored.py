@@ -20,6 +20,8 @@ from maxprune.errors import Remark, StructureError, UsageError
 from maxprune.naming import called, on_command_line
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import NothingToCutError, lowest, tie
+from maxprune.runs.identity import of_network
+from maxprune.runs.workspace import Memory, Space
 from maxprune.scores.bn_scale import bn_scale
 from maxprune.scores.features import too_small
 from maxprune.scores.named import SCORES
@@ -32,8 +34,8 @@ COARSE, RESOLUTION = 0.05, 1e-4  # steps of a share that is searched for
 class ScoreMethod:
     """A share of all channels, those with the lowest score; half the share after a failure."""
 
-    def __init__(self, settings: Compression, data: Splits, model: nn.Module) -> None:
-        self.settings, self.data = settings, data
+    def __init__(self, settings: Compression, data: Splits, model: nn.Module, space: Space) -> None:
+        self.settings, self.data, self.space = settings, data, space
         self.share, self.failed, self.left = settings.share, 0, settings.iterations
         self.ranked: tuple[nn.Module, Ranked] | None = None
         self.proposed, self.why = False, ""
@@ -50,7 +52,7 @@ class ScoreMethod:
         if self.failed >= self.settings.fails or self.left == 0:
             return None
         if self.ranked is None or self.ranked[0] is not model:
-            self.ranked = model, Ranked.by(self.settings, model, self.data)
+            self.ranked = model, Ranked.by(self.settings, model, self.data, self.space)
         ranked = self.ranked[1]
         if not ranked.groups and not self.proposed:
             raise StructureError(
@@ -108,16 +110,30 @@ class Ranked:
     remarks: tuple[str, ...] = ()
 
     @staticmethod
-    def by(settings: Compression, model: nn.Module, data: Splits) -> Ranked:
-        """The groups that the settings let be cut, scored by their method."""
+    def by(
+        settings: Compression, model: nn.Module, data: Splits, space: Space | None = None
+    ) -> Ranked:
+        """The groups that the settings let be cut, scored by their method.
+
+        Args:
+            settings: which groups, and the method.
+            model: the network.
+            data: what is scored on.
+            space: where the scores are kept; None keeps them nowhere.
+        """
         groups = chosen_groups(settings, model, data.example)
         if not groups:
             return Ranked([], {}, settings.method)
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always", Remark)
-            torch.manual_seed(derive(settings.seed, "scores"))  # a loader may draw by it
-            scores = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
-        remarks = tuple(str(one.message) for one in said if one.category is Remark)
+
+        def score() -> tuple[Scores, tuple[str, ...]]:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", Remark)
+                torch.manual_seed(derive(settings.seed, "scores"))  # a loader may draw by it
+                found = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
+            return found, tuple(str(one.message) for one in said if one.category is Remark)
+
+        key = f"{settings.method} {of_network(model)[:16]}"
+        scores, remarks = (space or Memory()).scored(key, score)
         ranked = [group for group in groups if group.name in scores]
         return Ranked(ranked, scores, settings.method, remarks=remarks)
 

@@ -78,7 +78,7 @@ class Search:
         """
         start = self._start(model, first)
         self.sizes[UNPRUNED] = self._sizes(start)
-        method = make_method(self.settings, self.data, start)
+        method = make_method(self.settings, self.data, start, self.space)
         self.notes += [f"{note}." for note in method.notes]
         current, name = start, UNPRUNED
         number = 0

@@ -3,11 +3,13 @@
 FOLDER/run.json            what this run is; another run in the same folder is refused
 FOLDER/steps/NAME/         a saved model each, with what was measured of it
 FOLDER/steps/NAME.part     the checkpoint of the step in training
+FOLDER/scores/KEY.safetensors   scores of channels, each computed once
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import time
@@ -16,17 +18,22 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
-from torch import nn
+from torch import Tensor, nn
 
 from maxprune.errors import OutputError, StoreError
-from maxprune.files import read_json, write_json
+from maxprune.files import read_bytes, read_json, write_bytes, write_json
 from maxprune.results import Timed
 from maxprune.runs.alone import alone, is_empty
 from maxprune.runs.another import difference, is_same
 from maxprune.runs.measured import Measured
 from maxprune.store.model import METADATA, WEIGHTS, describe, load, save
 from maxprune.train import Checkpoints
+
+Scored = tuple[dict[str, Tensor], tuple[str, ...]]
+"""Scores of channels by the name of their group, and what has to be said of them."""
 
 R = TypeVar("R", bound=Timed)
 Make = Callable[[Checkpoints | None], tuple[nn.Module, Measured]]
@@ -53,6 +60,9 @@ class Space(Protocol):
     def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
         """The network of a step, what was measured of it, and its bytes as a safetensors file."""
 
+    def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
+        """Scores that are computed once; the key says of what."""
+
 
 class Memory:
     """Keeps nothing: for a run that need not survive its process."""
@@ -62,6 +72,10 @@ class Memory:
         model, measured = make(None)
         tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
         return model, measured, len(serialise(tensors, METADATA))
+
+    def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
+        """Compute the scores."""
+        return make()
 
 
 def slug(name: str) -> str:
@@ -125,6 +139,21 @@ class Workspace(contextlib.ExitStack, Generic[R]):
             found = model, measured
         return *found, (place / WEIGHTS).stat().st_size
 
+    def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
+        """Scores that an earlier process has computed and kept, or else now.
+
+        They are kept, as a run that goes on takes its finished steps again one by one, and scores
+        may take minutes.
+        """
+        path = self.folder / "scores" / f"{slug(key)}.safetensors"
+        with contextlib.suppress(StoreError):
+            if path.exists():
+                return _read_scores(read_bytes(path), path)
+        found, remarks = make()
+        tensors = {name: t.detach().cpu().contiguous() for name, t in found.items()}
+        write_bytes(path, serialise(tensors, {"remarks": json.dumps(remarks)}))
+        return tensors, remarks
+
     def _read(self, place: Path) -> tuple[nn.Module, R] | None:
         if not place.exists():
             return None
@@ -134,6 +163,16 @@ class Workspace(contextlib.ExitStack, Generic[R]):
         except (StoreError, ValidationError, KeyError):
             _remove(place)
             return None
+
+
+def _read_scores(content: bytes, path: Path) -> Scored:
+    """What `scored` wrote."""
+    try:
+        length = int.from_bytes(content[:8], "little")
+        remarks = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["remarks"])
+        return parse(content), tuple(remarks)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged") from error
 
 
 def _remove(place: Path) -> None:
