@@ -134,6 +134,8 @@ def settings_of(settings: Compression, changes: dict[str, Any]) -> Compression:
     Raises:
         UsageError: there is no such setting, it is out of its range, or no stop rule is left.
     """
+    if not isinstance(settings, Compression):
+        raise UsageError(f"settings are a Compression, not {settings!r}")
     unknown = [name for name in changes if name not in Compression.model_fields]
     if unknown:
         known = ", ".join(Compression.model_fields)
@@ -158,6 +160,8 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
             a layer is not there; a setting is that of another method.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"a network is a torch module, not {model!r}")
     for name in settings.without_effect():
         raise UsageError(f"{called(name)} is a setting of {OWNERS[name]}, not of {settings.method}")
     check_repeatable(data)

@@ -24,7 +24,7 @@ from maxprune.compression.settings import Compression
 from maxprune.data.images import Dataset, Images
 from maxprune.data.samples import Loaded, Splits
 from maxprune.data.spec import DataOptions, of_dataset, open_data
-from maxprune.errors import StoreError, UsageError
+from maxprune.errors import OutputError, StoreError, UsageError
 from maxprune.lineage import factory
 from maxprune.measure import accuracy, macs, parameters
 from maxprune.networks import lenet5, vgg_small
@@ -303,6 +303,16 @@ def test_settings_that_are_none_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         compare(little(), data, **{"methods": ["pls"], **changes})
+
+
+def test_code_that_changed_under_a_comparison_is_refused(tmp_path: Path) -> None:
+    part = Part(
+        network="maxprune.networks:lenet5", data="digits", seed=0, each=1,
+        comparing=Comparing(methods=("random",)), about={"code": {"the class Net in my.py": "1"}},
+    )  # fmt: skip
+    with pytest.raises(OutputError, match=r"the class Net in my\.py has changed since the compar"):
+        part.do(tmp_path / "part", lambda _: None)
+    assert not (tmp_path / "part").exists()
 
 
 def test_the_defaults_are_all_methods_on_equal_ground() -> None:

@@ -41,6 +41,13 @@ def test_a_network_that_is_no_classifier_is_refused_first(data: Dataset, build, 
         maxprune.compress(build(), data, keep_accuracy=5.0)
 
 
+def test_arguments_of_another_kind_are_refused(data: Dataset) -> None:
+    with pytest.raises(UsageError, match="a network is a torch module, not 'net'"):
+        maxprune.compress("net", data, keep_accuracy=5.0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="settings are a Compression, not 5"):
+        maxprune.compress(lenet5(), data, 5)  # type: ignore[arg-type]
+
+
 def test_zeros_that_are_too_many_are_refused_first(trained: nn.Module, data: Dataset) -> None:
     with pytest.raises(UsageError, match="takes every weight"):
         maxprune.compress(trained, data, zero=0.9999, keep_accuracy=5.0)

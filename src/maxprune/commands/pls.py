@@ -107,7 +107,6 @@ def resnet56_command(
     from maxprune.modes import best_device
     from maxprune.report.authors import authors_table, iterations_table
     from maxprune.report.progress import Steps
-    from maxprune.runs.alone import alone
     from maxprune.studies.pls import (
         FULL,
         PUBLISHED,
@@ -134,7 +133,7 @@ def resnet56_command(
         epochs, rate, iterations, share, seed, retrain_authors, final_epochs, final_rate,
         final_precision,
     )  # fmt: skip
-    with alone(out), Steps(terminal(stderr=True), None, "all iterations") as steps:
+    with Steps(terminal(stderr=True), None, "all iterations") as steps:
         run = _run(steps, resume)
         found = run_resnet56(study, data, out, run)
         found.write(out / "ours")

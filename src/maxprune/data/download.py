@@ -44,22 +44,24 @@ def cache() -> Path:
     return Path(os.environ.get("MAXPRUNE_CACHE") or user_cache_dir("maxprune"))
 
 
-def given(root: Path | None, name: str, content: str) -> Path | None:
+def given(root: Path | None, name: str, content: str, public: bool = True) -> Path | None:
     """The user's folder of a dataset, or None when the cache is to serve.
 
     Args:
         root: the folder that has a folder `name`; when None, `$MAXPRUNE_DATA`, where that has one.
         name: the dataset.
         content: what the folder has to hold, in words.
+        public: whether it is downloaded where no root is given.
 
     Raises:
         DataError: `root` has no folder `name`, or `$MAXPRUNE_DATA` is not a folder.
     """
     if root is not None:
         if not (root / name).is_dir():
+            download = ", or leave it out to download" if public else ""
             raise DataError(
                 f"{root / name} is not a folder that exists; name with {giving('root', 'DIR')} a "
-                f"folder that has a folder {name} with {content}, or leave it out to download"
+                f"folder that has a folder {name} with {content}{download}"
             )
         return root / name
     named = os.environ.get("MAXPRUNE_DATA")

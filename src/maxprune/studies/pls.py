@@ -185,7 +185,7 @@ def author_files(root: Path | None) -> dict[int, tuple[Path, Path]]:
     """
     check_h5py()
     what = "the authors' networks, iteration0.json, iteration0.h5 and so on"
-    folder = given(root, FOLDER, what)
+    folder = given(root, FOLDER, what, public=False)
     if folder is None:
         raise DataError(
             f"the authors' networks are not there: give {giving('root', 'DIR')} or set "
