@@ -1,0 +1,136 @@
+"""How long it takes to verify two faces, to score 6,000 pairs, and to describe many pictures.
+
+The network is that of `maxprune reproduce faces` with three of four neurons of its first hidden
+layer gone, with random weights, which take as long as any others. The pictures are those of LFW's
+View 2 (in MAXPRUNE_DATA/lfw, or --data). One thread. A verification is: read two JPEG files of
+250x250, find the face in each, describe both with ONNX Runtime, compare.
+
+    python3 benchmarks/verify.py [--repeat 100] [--data DIR] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from shared import options, show
+
+from maxprune.data.lfw import lfw, lfw_folder
+from maxprune.data.lfw_files import in_archive
+from maxprune.data.pairs import view2
+from maxprune.errors import DataError
+from maxprune.measure import (
+    descriptors,
+    fold_accuracies,
+    pair_distances,
+    parameters,
+    roc,
+)
+from maxprune.networks import descriptor_network, vgg_face_small
+from maxprune.plan import least_winning, maxout_plan
+from maxprune.runs.environment import environment
+from maxprune.store.verifier import save_verifier
+from maxprune.surgery import apply
+from maxprune.verify import Verifier
+
+COUNT = 2000  # pictures to describe
+BATCH = 256
+
+
+def network() -> torch.nn.Module:
+    """With 128 of 512 neurons left in fc1."""
+    torch.manual_seed(0)
+    model = apply(vgg_face_small(), maxout_plan("fc1", 4))
+    for k in (4, 3, 2):
+        model = apply(model, least_winning("fc1", torch.zeros(128, k).long()))
+    return descriptor_network(model).eval()
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long it takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def verifications(verifier: Verifier, files: list[Path], repeat: int) -> dict[str, Any]:
+    """Milliseconds of verifications of two files each, and how many found one face in both."""
+    found, failed = [], 0
+    verifier.verify(files[0], files[0])  # the first loads the cascade
+    for first, second in zip(files[::2], files[1::2], strict=True):
+        started = time.perf_counter()
+        try:
+            verifier.verify(first, second)
+        except DataError:
+            failed += 1
+            continue
+        found.append(1000 * (time.perf_counter() - started))
+        if len(found) == repeat:
+            break
+    found.sort()
+    return {
+        "median_ms": statistics.median(found), "p90_ms": found[int(0.9 * len(found))],
+        "verified": len(found), "no_or_several_faces": failed,
+    }  # fmt: skip
+
+
+def main() -> None:
+    chosen = options(__doc__, repeat=100)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    root = chosen.data
+    faces = lfw(root)
+    pairs, model = view2(faces, root), network()
+    rows = torch.rand(len(faces), 512)
+    answer: dict[str, Any] = {"benchmark": "verify", "parameters": parameters(model)}
+
+    def score() -> None:
+        distances = pair_distances(rows, pairs.places, "bray-curtis")
+        roc(distances, pairs.same)
+        fold_accuracies(distances, pairs.same, pairs.fold)
+
+    score()
+    scored = [seconds(score) for _ in range(5)]
+    answer["score_6000_pairs_seconds"] = statistics.median(scored)
+    some = faces.pixels[:COUNT]
+    batches = [part.float() / 255 for part in some.split(BATCH)]
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                model(batch)
+
+    def described() -> None:
+        descriptors(model, "", (part.float() / 255 for part in some.split(BATCH)))
+
+    bare()
+    times = [(seconds(described), seconds(bare)) for _ in range(5)]
+    ours, plain = (statistics.median(t) for t in zip(*times, strict=True))
+    answer |= {"descriptors_per_second": COUNT / ours, "forward_pass_per_second": COUNT / plain}
+    answer["ratio"] = plain / ours
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        half = (torch.rand(200), torch.arange(200) < 100)
+        verifier = Verifier(save_verifier(model, place / "v", some[:16], half, half, 1.1, "none"))
+        files = []
+
+        for name, number, file, _ in in_archive(lfw_folder(root) / "lfw-deepfunneled.tgz"):
+            path = place / f"{name}_{number}.jpg"
+            path.write_bytes(file if isinstance(file, bytes) else file.read())
+            files.append(path)
+            if len(files) == 4 * chosen.repeat:
+                break
+        answer["verification"] = verifications(verifier, files, chosen.repeat)
+        answer["verifier_bytes"] = sum(f.stat().st_size for f in (place / "v").iterdir())
+    answer["environment"] = environment(1)
+    show(answer, chosen.out)
+
+
+if __name__ == "__main__":
+    main()
