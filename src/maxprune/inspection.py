@@ -14,6 +14,7 @@ from maxprune.modes import device_of
 from maxprune.naming import called
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
+from maxprune.plural import plural
 from maxprune.records import Checked
 from maxprune.surgery.chain import find_chain, trace
 from maxprune.surgery.groups import ShapeError
@@ -228,7 +229,9 @@ def _gain(
     members: Sequence[Member],
 ) -> MaxoutGain:  # fmt: skip
     before = neurons(weighted_layers(model)[layer])
-    reason = reason or (f"k = {k} does not divide its {before} neurons" if before % k else "")
+    reason = reason or (
+        f"k = {k} does not divide its {plural(before, 'neuron')}" if before % k else ""
+    )
     if reason:
         return MaxoutGain(layer=layer, neurons=before, k=k, reason=reason)
     gone = before - before // k

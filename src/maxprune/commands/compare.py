@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import RenderableType
 
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import (
@@ -19,6 +18,7 @@ from maxprune.commands.shared import (
     tell_if_new,
     terminal,
 )
+from maxprune.plural import plural
 
 if TYPE_CHECKING:
     from maxprune.comparison.part import Part, Rows
@@ -134,7 +134,7 @@ def _found(asked: Asked, part: Part) -> list[Rows]:
 
     parts = all_parts(part, asked.seeds)
     totals = {one.name: one.length() for one in parts}
-    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
+    with Steps(terminal(stderr=True), sum(totals.values()), plural(len(parts), "part")) as steps:
         return run_parts(
             part,
             asked.seeds,
@@ -147,21 +147,15 @@ def _found(asked: Asked, part: Part) -> list[Rows]:
 def _show(found: Comparison, out: Path, as_json: bool) -> None:
     """Write the files, and print the table or the record."""
     from maxprune.files import write_text
-    from maxprune.report.comparison import comparison_plot, comparison_table, verdict
-    from maxprune.report.plain import as_text
+    from maxprune.report.comparison import comparison_plot, summary
 
     found.write(out / "comparison.json")
     write_text(out / "comparison.svg", comparison_plot(found))
-    parts: list[RenderableType] = [
-        comparison_table(found),
-        *verdict(found),
-        *found.details.notes,
-    ]
-    write_text(out / "comparison.txt", as_text(*parts))
+    write_text(out / "comparison.txt", found.table())
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
     console = terminal()
-    for part in parts:
+    for part in summary(found):
         console.print(part)
     console.print(f"\nWritten: {out / 'comparison'}.json, .txt and .svg")

@@ -16,6 +16,7 @@ from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, t
 from maxprune.commands.vgg16 import Vgg16, table4_command, tables
 from maxprune.files import write_json, write_text
 from maxprune.naming import as_options
+from maxprune.plural import plural
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting, faces_accounting
 from maxprune.studies.lenet import Cell
@@ -158,7 +159,7 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     tell_if_new(grid.out, grid.resume)
     jobs = grid.jobs or usual_jobs()
     totals = {c.name: c.recipe().trainings() * grid.iterations for c in cells}
-    title = f"{len(cells)} cells"
+    title = plural(len(cells), "cell")
     with (
         claimed(grid.out, identity, grid.resume),
         Steps(terminal(stderr=True), sum(totals.values()), title) as steps,

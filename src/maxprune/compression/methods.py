@@ -12,6 +12,7 @@ from maxprune.compression.sizes import measure_sizes
 from maxprune.data.samples import Splits
 from maxprune.errors import UsageError
 from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.plural import plural
 from maxprune.runs.workspace import Memory, Space
 from maxprune.scores.named import SCORES
 
@@ -46,18 +47,21 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
         StructureError: nothing can be cut.
     """
     start = measure_sizes(model, data.example)
-    lines = [f"{start.parameters:,} parameters, {start.macs:,} MACs, {start.bytes:,} bytes"]
+    lines = [
+        f"{plural(start.parameters, 'parameter')}, {plural(start.macs, 'MAC')}, "
+        f"{plural(start.bytes, 'byte')}"
+    ]
     if settings.method == "maxout":
         for i, place in enumerate(places(settings, model, data.example), 1):
             count = neurons(weighted_layers(model)[place.layer])
             ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
-            lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
+            lines.append(f"{i}. a maxout behind {place.layer}, {plural(count, 'neuron')}: {ks}")
         return lines
     found = check_score(settings, model, data)
     free = found.groups
     channels = sum(group.channels for group in free)
     lines.append(
-        f"{len(free)} groups of {channels:,} channels; a step removes up to "
+        f"{plural(len(free), 'group')} of {plural(channels, 'channel')}; a step removes up to "
         f"{int(settings.share * channels):,}: {SCORES[settings.method].about}"
     )
     named = [layer for group in free for layer in group.layers if layer in settings.layers]

@@ -31,6 +31,7 @@ from maxprune.measure import correct, macs, parameters, percent, randomization_t
 from maxprune.modes import best_device
 from maxprune.naming import giving
 from maxprune.networks import vgg_small
+from maxprune.plural import plural
 from maxprune.results import Author
 from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.measured import Measured, measure_step
@@ -132,8 +133,8 @@ class ResNet56:
         numbers = f" in {self.final_precision}" if self.final_precision != "float32" else ""
         final = f", and for {self.final:g} before the comparison{numbers}" if self.final else ""
         return [
-            f"Retrained for {self.epochs:g} epochs after each cut{final}, which is short: the "
-            f"whole study has {FULL:g}."
+            f"Retrained for {plural(self.epochs, 'epoch')} after each cut{final}, which is short: "
+            f"the whole study has {FULL:g}."
         ]
 
 

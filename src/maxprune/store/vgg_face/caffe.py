@@ -19,6 +19,7 @@ from torch import Tensor
 
 from maxprune.errors import StoreError
 from maxprune.files import read_bytes
+from maxprune.plural import plural
 from maxprune.store.vgg_face.layers import Found, Layer, checked
 from maxprune.store.vgg_face.protobuf import Message
 
@@ -71,7 +72,7 @@ def _layers(net: Message, fields: Generation) -> Iterator[Layer]:
             yield checked(name, weight, bias)
         elif kind not in WITHOUT or arrays:
             raise StoreError(
-                f"{name!r} is a {kind} with {len(arrays)} arrays, which VGG-Face has not"
+                f"{name!r} is a {kind} with {plural(len(arrays), 'array')}, which VGG-Face has not"
             )
 
 
@@ -93,5 +94,7 @@ def _tensor(array: Message, layer: str) -> Tensor:
         raise StoreError(f"an array of {layer!r} has no numbers, or none that are packed")
     values = np.frombuffer(floats[0], "<f4") if floats else np.frombuffer(doubles[0], "<f8")
     if len(shape) > 4 or min(shape, default=0) < 1 or math.prod(shape) != values.size:
-        raise StoreError(f"an array of {layer!r} has {values.size} numbers, not {tuple(shape[:5])}")
+        raise StoreError(
+            f"an array of {layer!r} has {plural(values.size, 'number')}, not {tuple(shape[:5])}"
+        )
     return torch.from_numpy(values.astype(np.float32)).reshape(shape)
