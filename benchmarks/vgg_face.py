@@ -2,8 +2,10 @@
 
 Random weights of VGG16 for 2,622 identities (145,002,878 of them, 580 MB) are written in one format
 after the other into a temporary folder, read, and compared with what was written. Every reading
-has a process of its own; the file is still in the system's cache. Times are medians over rounds,
-memory is the peak of the process above what its imports took. The ratios are to safetensors' own
+has a process of its own; the file is still in the system's cache. Medians over rounds: `seconds`
+on the clock, which other work on the machine lengthens, `cpu` seconds of this process, and `mib`,
+its peak of memory above what its imports took. About 1.4 of our seconds are torch's, which loads
+more of itself when it first builds a network without memory. The ratios are to safetensors' own
 `load_file` and a copy of every tensor.
 
     python3 benchmarks/vgg_face.py [--rounds 3] [--out FILE]

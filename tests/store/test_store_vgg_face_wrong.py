@@ -227,10 +227,10 @@ def test_arrays_of_caffe_that_cannot_be(blob: bytes, reason: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(("layer", "reason"), [
-    (files.entry(4, b"norm1") + files.entry(5, 15), "'norm1' is a layer of the kind 15 with 0 arr"),
-    (files.entry(4, b"conv9") + files.entry(5, 4), "'conv9' is a Convolution with 0 arrays"),
+    (files.entry(4, b"norm1") + files.entry(5, 15), "'norm1' is of the kind '15' with 0 arr"),
+    (files.entry(4, b"conv9") + files.entry(5, 4), "'conv9' is of the kind 'Convolution' with 0"),
     (files.entry(4, b"relu1") + files.entry(5, 18) + files.entry(6, files.packed(np.ones(1))),
-     "'relu1' is a ReLU with 1 arrays"),
+     "'relu1' is of the kind 'ReLU' with 1 array"),
 ])  # fmt: skip
 def test_layers_of_caffe_that_vgg_face_has_not(
     layer: bytes, reason: str, original: nn.Module, tmp_path: Path
@@ -240,6 +240,17 @@ def test_layers_of_caffe_that_vgg_face_has_not(
     refused(tmp_path / "net.caffemodel", reason)
 
 
+@pytest.mark.parametrize("end", [b"\x0a\x04abc", b"\x0b", b"\x0d123", b"\x0a", b"\x08\xff"])
+def test_a_field_of_caffe_that_is_not_whole(
+    end: bytes, original: nn.Module, tmp_path: Path
+) -> None:
+    whole = b"".join(files.caffe(files.state_of(original), old=True))
+    (tmp_path / "net").write_bytes(whole + b"\x0a\x03abc\x0d1234\x091234567\x08\x08\xff\x01")
+    assert read_vgg_face(tmp_path / "net").about["format"] == "Caffe"
+    (tmp_path / "net").write_bytes(whole + end)
+    refused(tmp_path / "net", "it is no whole model of Caffe")
+
+
 def test_two_generations_of_caffe_in_one_file(original: nn.Module, tmp_path: Path) -> None:
     both = [field for old in (True, False) for field in files.caffe(files.state_of(original), old)]
     (tmp_path / "net.caffemodel").write_bytes(b"".join(both))
@@ -247,18 +258,19 @@ def test_two_generations_of_caffe_in_one_file(original: nn.Module, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("layer", "reason"), [
-    ({"name": "norm1", "type": "lrn"}, "'norm1' is a lrn with 0 arrays"),
-    ({"name": "conv9", "type": "conv"}, "'conv9' is a conv with 0 arrays"),
-    ({"name": "conv9", "type": "conv", "filters": np.ones((3, 3))}, "a conv with 1 arrays"),
+    ({"name": "norm1", "type": "lrn"}, "'norm1' is of the kind 'lrn' with 0 arrays"),
+    ({"name": "conv9", "type": "conv"}, "'conv9' is of the kind 'conv' with 0 arrays"),
+    ({"name": "conv9", "type": "conv", "filters": np.ones((3, 3))}, "kind 'conv' with 1 array"),
     ({"name": "conv9", "type": "conv", "weights": files.cells([np.ones((3, 3, 3, 3))] * 3)},
-     "'conv9' is a conv with 3 arrays"),
+     "'conv9' is of the kind 'conv' with 3 arrays"),
     ({"name": "conv9", "type": "conv", "weights": files.cells(["text", "text"])},
      f"{DAMAGED}|has 4 biases for 1"),
     ({"name": "conv9", "type": "conv", "weights": np.ones((3, 3))}, DAMAGED),
     ({"name": "conv9", "type": "conv", "weights": files.cells([np.ones((1,) * 4 + (2,))] * 2)},
      r"'conv9' has weights \(1, 1, 1, 1, 2\), expected four axes"),
     ({"name": np.ones((1, 1)), "type": "relu"}, DAMAGED),
-    ({"type": "tanh"}, "'' is a tanh with 0 arrays"),
+    ({"type": "tanh"}, "'' is of the kind 'tanh' with 0 arrays"),
+    ({"type": "a\nb"}, r"'' is of the kind 'a\\nb' with 0 arrays"),
 ])  # fmt: skip
 @pytest.mark.parametrize("writer", [files.mat5, files.mat73])
 def test_layers_of_matconvnet_that_vgg_face_has_not(
@@ -312,7 +324,7 @@ def round_about(file: h5py.File) -> None:
     (vast, "the file has 1099511627776 numbers, which is too many for VGG-Face"),
     (long, DAMAGED),
     (hollow, DAMAGED),
-    (round_about, "'' is a  with 0 arrays"),
+    (round_about, "'' is of the kind '' with 0 arrays"),
 ])  # fmt: skip
 def test_hdf5_that_matlab_does_not_write(
     make: Callable[[h5py.File], None], reason: str, original: nn.Module, tmp_path: Path

@@ -20,7 +20,7 @@ from torch import Tensor
 from maxprune.errors import StoreError
 from maxprune.files import read_bytes
 from maxprune.plural import plural
-from maxprune.store.vgg_face.layers import Found, Layer, checked
+from maxprune.store.vgg_face.layers import Found, Layer, checked, unknown
 from maxprune.store.vgg_face.protobuf import Message
 
 KINDS = {
@@ -71,17 +71,15 @@ def _layers(net: Message, fields: Generation) -> Iterator[Layer]:
                 weight = weight[0, 0]  # the old form puts two axes of one in front
             yield checked(name, weight, bias)
         elif kind not in WITHOUT or arrays:
-            raise StoreError(
-                f"{name!r} is a {kind} with {plural(len(arrays), 'array')}, which VGG-Face has not"
-            )
+            raise unknown(name, kind, len(arrays))
 
 
 def _kind(layer: Message, fields: Generation) -> str:
     """The name of a layer's kind, as the newer generation has it."""
     if fields is NEW:
-        return ascii(layer.text(fields.kind))[1:-1]
+        return layer.text(fields.kind)
     (number,) = layer.numbers(fields.kind)[-1:] or [0]
-    return KINDS.get(number, f"layer of the kind {number}")
+    return KINDS.get(number, str(number))
 
 
 def _tensor(array: Message, layer: str) -> Tensor:

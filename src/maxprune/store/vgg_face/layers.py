@@ -71,6 +71,13 @@ def checked(name: str, weight: Tensor, bias: Tensor) -> Layer:
     return layer
 
 
+def unknown(name: str, kind: str, arrays: int) -> StoreError:
+    """What is said of a layer of this name and kind, with so many arrays."""
+    return StoreError(
+        f"{name!r} is of the kind {kind!r} with {plural(arrays, 'array')}, which VGG-Face has not"
+    )
+
+
 def check_finite(what: str, values: Tensor) -> None:
     """Refuse NaN and infinities, without a second tensor of this size.
 
