@@ -31,7 +31,7 @@ from command_line import call
         (("reproduce", "table1", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("reproduce", "table1", "--accounting", "--network", "vgg"), "mfc, mc"),
         (("reproduce", "table3", "--accounting", "--network", "vgg"), "mfc, mc"),
-        (("reproduce", "table3"), "table3 knows --accounting alone"),
+        (("reproduce", "table3"), "table3 needs --weights FILE"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

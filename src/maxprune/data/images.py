@@ -128,8 +128,8 @@ class Images:
             )
         if len(index) and not (index.min() >= 0 and index.max() < len(self)):
             raise UsageError(
-                f"the index reaches from {int(index.min())} to {int(index.max())}, of "
-                f"{plural(len(self), 'picture')}"
+                f"the index reaches from {int(index.min())} to {int(index.max())}, but the "
+                f"pictures are numbered from 0 to {len(self) - 1}"
             )
         return index.to(self.pixels.device, torch.int64)
 
