@@ -112,7 +112,7 @@ def test_equal_seeds_give_equal_networks_and_a_killed_search_goes_on(
     assert resumed.trials == whole.trials
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name])
-    with pytest.raises(OutputError, match="settings share"):
+    with pytest.raises(OutputError, match=r"with share=0\.2; this one is started"):
         maxprune.compress(trained, data, settings, folder=tmp_path, share=0.3)
     with pytest.raises(OutputError, match="with --resume"):
         maxprune.compress(trained, data, settings, folder=tmp_path, run=Run(resume=False))
