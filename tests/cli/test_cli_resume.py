@@ -59,7 +59,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subp
     command = [sys.executable, "-m", "maxprune", *map(str, arguments(folder)), "--resume"]
     command += ["--out", str(folder / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not (folder / "out" / WHO).exists():
+    while process.poll() is None and not (folder / "out" / "run.json").exists():
         time.sleep(0.05)
     yield folder, process
     process.kill()
