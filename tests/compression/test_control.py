@@ -69,11 +69,16 @@ def test_each_retraining_is_like_its_counterpart(found: Compressed, data: Datase
 
 def test_tables_page_and_conclusion_name_the_control(found: Compressed, tmp_path: Path) -> None:
     control, last = found.results.control, found.results.steps[-1]
+    search = found.results.details.search
     assert control is not None
+    assert search is not None
+    assert search.control is not None
+    points = f"{search.control.difference:+.2f}".replace("-", "\N{MINUS SIGN}")
     said = " ".join(found.table().split())
     says = (
-        f"The control, the unpruned network after 2 retrainings like these, has "
-        f"{control.accuracy:.2f}% test accuracy, the pruned one {last.accuracy:.2f}%"
+        "The control, the unpruned network retrained as often (2 times), has "
+        f"{control.accuracy:.2f}% test accuracy, the pruned one {last.accuracy:.2f}% "
+        f"({points} points, p = {search.control.p_value:.4f})."
     )
     assert says in said
     assert "uncut: the unpruned network, retrained as often" in said

@@ -151,15 +151,12 @@ def _additional(results: Results, found: Search) -> list[str]:
             "Part of the gain may come from the additional training, of which the unpruned network "
             "had none; --control (control=True in Python) measures it."
         ]
-    times = plural(control.retrainings, "retraining")
-    more = "more" if control.difference > 0 else "less"
-    difference = f"{abs(control.difference):.2f} points {more}, {equals(control.p_value)}"
-    if control.difference == 0:
-        difference = "as much"
+    difference = f"{control.difference:+.2f}".replace("-", "\N{MINUS SIGN}")
     return [
-        f"The control, the unpruned network after {times} like these, has "
-        f"{percent(results.control.accuracy)}% {results.tested} accuracy, the pruned one "
-        f"{percent(last.accuracy)}% ({difference})."
+        "The control, the unpruned network retrained as often "
+        f"({plural(control.retrainings, 'time')}), has {percent(results.control.accuracy)}% "
+        f"{results.tested} accuracy, the pruned one {percent(last.accuracy)}% "
+        f"({difference} points, {equals(control.p_value)})."
     ]
 
 
