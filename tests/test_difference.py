@@ -41,7 +41,7 @@ def test_two_cuts_of_one_layer_are_numbered_as_first_built(tmp_path: Path) -> No
     found = diff(folders[0], folders[2])
     layer = {layer.layer: layer for layer in found.layers}["conv2"]
     assert (layer.before, layer.after, layer.cut, layer.by) == (4, 2, (1, 2), ("by hand",))
-    assert found.steps[0] == "1 neurons of conv2 removed (by hand)"
+    assert found.steps[0] == "1 neuron of conv2 removed (by hand)"
     assert found.steps[2].endswith("weights to zero")
     assert found.parameters == (
         sum(p.numel() for p in net.parameters()), sum(p.numel() for p in last.parameters())

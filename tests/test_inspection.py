@@ -115,7 +115,7 @@ def test_the_tables_say_what_was_found() -> None:
 
 def test_a_network_with_nothing_to_cut_says_so() -> None:
     text = shown(inspect(nn.Sequential(nn.Linear(3, 2)), (3,)))
-    assert "0 of 1 groups of channels can be cut" in text
+    assert "0 of 1 group of channels can be cut" in text
     assert "no maxout behind 1 of the layers" in text
 
 

@@ -12,6 +12,7 @@ from maxprune.lineage import Lineage, lineage
 from maxprune.measure import nonzero, parameters
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import KeepPlan, Plan
+from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.store import load
 
@@ -121,7 +122,7 @@ def _words(plan: Plan) -> str:
     if plan.kind == "maxout":
         return f"a maxout over {plan.k} neurons behind {plan.layer}"
     if plan.kind == "zero":
-        return f"{plan.zeroed:,} weights to zero"
+        return f"{plural(plan.zeroed, 'weight')} to zero"
     gone = sum(len(plan.removed(name)) for name in plan.keep)
     where = ", ".join(list(plan.keep)[:3]) + (" and others" if len(plan.keep) > 3 else "")
-    return f"{gone:,} neurons of {where} removed ({plan.method or 'unknown'})"
+    return f"{plural(gone, 'neuron')} of {where} removed ({plan.method or 'unknown'})"

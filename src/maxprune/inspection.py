@@ -13,6 +13,7 @@ from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
+from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.surgery.chain import find_chain, trace
 from maxprune.surgery.insert import check_place, runs_alike
@@ -223,7 +224,9 @@ def _gain(
     members: Sequence[Member],
 ) -> MaxoutGain:  # fmt: skip
     before = neurons(weighted_layers(model)[layer])
-    reason = reason or (f"k = {k} does not divide its {before} neurons" if before % k else "")
+    reason = reason or (
+        f"k = {k} does not divide its {plural(before, 'neuron')}" if before % k else ""
+    )
     if reason:
         return MaxoutGain(layer=layer, neurons=before, k=k, reason=reason)
     gone = before - before // k

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
 from maxprune.errors import StoreError, UsageError
+from maxprune.plural import plural
 from maxprune.records import Settings, first_wrong
 
 
@@ -104,7 +105,9 @@ class KeepPlan(Settings):
         for layer, indices in self.keep.items():
             count = self.neurons[layer]
             if not indices:
-                raise UsageError(f"KeepPlan: layer {layer} would lose all of its {count} neurons")
+                raise UsageError(
+                    f"KeepPlan: layer {layer} would lose all of its {plural(count, 'neuron')}"
+                )
             if any(b <= a for a, b in itertools.pairwise(indices)):
                 raise UsageError(f"KeepPlan: layer {layer}: the indices that stay must ascend")
             if indices[0] < 0 or indices[-1] >= count:

@@ -56,7 +56,7 @@ def test_batch_size_below_one_is_refused_at_once(size: int) -> None:
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        (torch.tensor([0, 6]), "from 0 to 6, but there are 6"),
+        (torch.tensor([0, 6]), "from 0 to 6, of 6 pictures"),
         (torch.tensor([-1]), "from -1 to -1"),
         (torch.tensor([0.0]), "float32"),
         (torch.tensor([True] * 6), "bool"),

@@ -406,7 +406,7 @@ def test_arrays_of_caffe_that_cannot_be(blob: bytes, reason: str, tmp_path: Path
     (files.entry(4, b"norm1") + files.entry(5, 15), "'norm1' is a layer of the kind 15 with 0 arr"),
     (files.entry(4, b"conv9") + files.entry(5, 4), "'conv9' is a Convolution with 0 arrays"),
     (files.entry(4, b"relu1") + files.entry(5, 18) + files.entry(6, files.packed(np.ones(1))),
-     "'relu1' is a ReLU with 1 arrays"),
+     "'relu1' is a ReLU with 1 array"),
 ])  # fmt: skip
 def test_layers_of_caffe_that_vgg_face_has_not(
     layer: bytes, reason: str, original: nn.Module, tmp_path: Path
@@ -425,7 +425,7 @@ def test_two_generations_of_caffe_in_one_file(original: nn.Module, tmp_path: Pat
 @pytest.mark.parametrize(("layer", "reason"), [
     ({"name": "norm1", "type": "lrn"}, "'norm1' is a lrn with 0 arrays"),
     ({"name": "conv9", "type": "conv"}, "'conv9' is a conv with 0 arrays"),
-    ({"name": "conv9", "type": "conv", "filters": np.ones((3, 3))}, "a conv with 1 arrays"),
+    ({"name": "conv9", "type": "conv", "filters": np.ones((3, 3))}, "a conv with 1 array"),
     ({"name": "conv9", "type": "conv", "weights": files.cells([np.ones((3, 3, 3, 3))] * 3)},
      "'conv9' is a conv with 3 arrays"),
     ({"name": "conv9", "type": "conv", "weights": files.cells(["text", "text"])},

@@ -14,6 +14,7 @@ from maxprune.commands.pls import cifar10_command, resnet56_command
 from maxprune.commands.shared import AsJson, command_line, takes, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
+from maxprune.plural import plural
 from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting, faces_accounting
 from maxprune.studies.lenet import Cell
@@ -149,7 +150,7 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
     claim(grid.out, identity, grid.resume)
     jobs = grid.jobs or usual_jobs()
     totals = {c.name: c.recipe().trainings() * grid.iterations for c in cells}
-    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(cells)} cells") as steps:
+    with Steps(terminal(stderr=True), sum(totals.values()), plural(len(cells), "cell")) as steps:
         return run_grid(
             cells, grid.out, grid.data, jobs, lambda cell, done: steps.of(totals, cell.name, done)
         )

@@ -20,6 +20,7 @@ from maxprune.data.decode import Size, Unreadable, pillow, read_picture
 from maxprune.data.images import Images
 from maxprune.data.layout import Listing, check_classes, listing, shown, splits
 from maxprune.errors import DataError, UsageError
+from maxprune.plural import plural
 
 Tick = Callable[[int, int], object]
 """Told (pictures done, pictures in all) as they are read."""
@@ -173,8 +174,8 @@ def _memory(count: int, shape: tuple[int, ...]) -> UInt8[Tensor, "n c h w"]:
         return torch.empty((count, *shape), dtype=torch.uint8)
     except RuntimeError as error:  # torch's word for a lack of memory
         raise DataError(
-            f"{count} pictures of {'x'.join(map(str, shape))} bytes are more than the memory "
-            "holds; give a smaller --input"
+            f"{plural(count, 'picture')} of {'x'.join(map(str, shape))} bytes are more than the "
+            "memory holds; give a smaller --input"
         ) from error
 
 

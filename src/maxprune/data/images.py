@@ -12,6 +12,7 @@ from torch import Tensor
 from maxprune.data.order import batches
 from maxprune.data.splits import stratified
 from maxprune.errors import DataError, UsageError
+from maxprune.plural import plural
 
 Batch = tuple[Float[Tensor, "b c h w"], Int[Tensor, " b"]]
 
@@ -40,7 +41,8 @@ class Images:
             raise DataError(f"pixels has the shape {tuple(self.pixels.shape)}: pictures of no size")
         if len(self.pixels) != len(self.labels):
             raise DataError(
-                f"{len(self.pixels)} pictures but {len(self.labels)} labels; each needs one"
+                f"{plural(len(self.pixels), 'picture')} but {plural(len(self.labels), 'label')}; "
+                "each needs one"
             )
         if self.classes < 1:
             raise DataError(f"classes is {self.classes}, but must be at least 1")
@@ -126,8 +128,8 @@ class Images:
             )
         if len(index) and not (index.min() >= 0 and index.max() < len(self)):
             raise UsageError(
-                f"the index reaches from {int(index.min())} to {int(index.max())}, but there are "
-                f"{len(self)} pictures"
+                f"the index reaches from {int(index.min())} to {int(index.max())}, of "
+                f"{plural(len(self), 'picture')}"
             )
         return index.to(self.pixels.device, torch.int64)
 
@@ -160,8 +162,8 @@ class Dataset:
             )
         if self.train.classes != self.test.classes:
             raise DataError(
-                f"{self.name}: {self.train.classes} classes in training, {self.test.classes} in "
-                "the test"
+                f"{self.name}: {plural(self.train.classes, 'class', 'classes')} in training, "
+                f"{self.test.classes} in the test"
             )
 
     @property

@@ -21,6 +21,7 @@ from maxprune.data.augment import flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
 from maxprune.data.order import derive
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
+from maxprune.plural import plural
 
 Batch = tuple[Tensor, Int[Tensor, " b"]]
 
@@ -238,7 +239,7 @@ def checked_batch(batch: Any, name: str) -> Batch:
     if y.dim() != 1 or len(x) != len(y) or y.is_floating_point():
         raise DataError(
             f"{name}: classes are whole numbers, one a sample; there are {tuple(y.shape)} of "
-            f"{y.dtype} for {len(x)} inputs"
+            f"{y.dtype} for {plural(len(x), 'input')}"
         )
     return x, y.long()
 

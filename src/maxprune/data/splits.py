@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 
 
 def stratified(
@@ -39,7 +40,7 @@ def stratified(
     total = len(labels)
     if not 1 <= count < total:
         raise UsageError(
-            f"cannot split {count} off {total} pictures: both sides need at least one; "
+            f"cannot split {count} off {plural(total, 'picture')}: both sides need at least one; "
             f"choose 1 to {total - 1}"
         )
     if not 0 <= seed < 2**32:

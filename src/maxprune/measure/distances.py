@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 
 _NUMBERS = 2**20  # of one side of the pairs that are held in double precision at a time
 
@@ -81,7 +82,8 @@ def pair_distances(
     if outside.any():
         pair = int(outside.nonzero()[0])
         raise UsageError(
-            f"pair {pair} names the rows {places[pair].tolist()} of {len(descriptors)} descriptors"
+            f"pair {pair} names the rows {places[pair].tolist()} of "
+            f"{plural(len(descriptors), 'descriptor')}"
         )
     return _in_parts(descriptors, places[:, 0], descriptors, places[:, 1], kind)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from maxprune.errors import UsageError
 from maxprune.measure.accuracy import percent
 from maxprune.measure.verification import check_pairs, roc
+from maxprune.plural import plural
 
 
 def choose_threshold(distances: Float[Tensor, " pairs"], same: Bool[Tensor, " pairs"]) -> float:
@@ -92,7 +93,9 @@ def fold_accuracies(
     """
     check_pairs(distances, same)
     if fold.shape != same.shape:
-        raise UsageError(f"{fold.numel()} fold numbers do not fit {same.numel()} pairs")
+        raise UsageError(
+            f"{plural(fold.numel(), 'fold number')} do not fit {plural(same.numel(), 'pair')}"
+        )
     numbers = fold.unique().tolist()
     if len(numbers) < 2:
         raise UsageError("one fold leaves no pairs to choose its threshold on")

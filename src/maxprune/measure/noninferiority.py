@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 
 LEVEL = 0.05
 
@@ -42,7 +43,9 @@ def loss_bound(
         0.027
     """
     if first.shape != second.shape or first.dim() != 1 or not len(first):
-        raise UsageError(f"outcomes of {first.numel()} and {second.numel()} samples are not paired")
+        raise UsageError(
+            f"outcomes of {first.numel()} and {plural(second.numel(), 'sample')} are not paired"
+        )
     if not 0 < level < 0.5:
         raise UsageError(f"the level of a test lies between 0 and 0.5, not {level!r}")
     lost, gained = int((first & ~second).sum()), int((second & ~first).sum())

@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 
 SIGNIFICANT = 0.05
 """A difference with a p-value of at most this is called significant."""
@@ -38,7 +39,9 @@ def randomization_test(first: Bool[Tensor, " n"], second: Bool[Tensor, " n"]) ->
     from scipy.stats import binomtest  # slow to import, so only where it is needed
 
     if first.shape != second.shape:
-        raise UsageError(f"outcomes of {first.numel()} and {second.numel()} samples are not paired")
+        raise UsageError(
+            f"outcomes of {first.numel()} and {plural(second.numel(), 'sample')} are not paired"
+        )
     gained = int((first & ~second).sum())
     lost = int((second & ~first).sum())
     if gained + lost == 0:

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from maxprune.errors import UsageError
 from maxprune.lineage import factory
+from maxprune.plural import plural
 
 
 class Subtract(nn.Module):
@@ -85,7 +86,9 @@ def described(layers: Sequence[Mapping[str, Any]]) -> fx.GraphModule:
             raise UsageError(f"layer {name!r} reads {unknown[0]!r}, which is not before it")
         inputs = tuple(found[read] for read in reads)
         if not inputs or (len(inputs) > 1 and kind not in JOINTS):
-            raise UsageError(f"layer {name!r} reads {len(inputs)} layers, which a {kind} does not")
+            raise UsageError(
+                f"layer {name!r} reads {plural(len(inputs), 'layer')}, which a {kind} does not"
+            )
         if kind in JOINTS:
             last = _joined(graph, kind, inputs)
         else:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maxprune.errors import StructureError, UsageError
+from maxprune.plural import plural
 
 
 class Maxout(nn.Module):
@@ -45,7 +46,9 @@ class Maxout(nn.Module):
         """
         neurons = x.shape[self.dim]
         if neurons % self.k:
-            raise StructureError(f"k = {self.k} does not divide the {neurons} neurons of the layer")
+            raise StructureError(
+                f"k = {self.k} does not divide the {plural(neurons, 'neuron')} of the layer"
+            )
         units: Tensor = x.unflatten(self.dim, (-1, self.k))
         return units.amax(2 if self.dim == 1 else -1)
 

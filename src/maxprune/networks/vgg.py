@@ -10,6 +10,7 @@ from torch import nn
 from maxprune.errors import UsageError
 from maxprune.lineage import factory
 from maxprune.networks.initial import he_normal
+from maxprune.plural import plural
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -100,7 +101,9 @@ def _check(blocks: Sequence[Sequence[int]], size: int, *others: int) -> None:
     if min(*widths, size, *others, 1) < 1 or not all(blocks) or not blocks:
         raise UsageError("vgg has at least one convolution a block, and every size is at least 1")
     if size >> len(blocks) < 1:
-        raise UsageError(f"vgg: {size} pixels cannot be halved {len(blocks)} times")
+        raise UsageError(
+            f"vgg: {plural(size, 'pixel')} cannot be halved {plural(len(blocks), 'time')}"
+        )
 
 
 def _convolutions(

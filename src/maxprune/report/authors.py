@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from maxprune.plural import plural
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count, percent, probability
 from maxprune.results import Author, Results
@@ -60,7 +61,7 @@ def authors_table(found: Sequence[Author], final: float = 0.0) -> Table:
         found: the authors' networks.
         final: epochs of the last retraining of ours.
     """
-    more = f", after {final:g} more epochs" if final else ""
+    more = f", after {plural(final, 'more epoch')}" if final else ""
     table = plain_table(
         "The authors' own networks on the same test pictures",
         "retrained: after as many epochs on our pictures as ours had\n"

@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rich.table import Table
 from rich.text import Text
 
+from maxprune.plural import plural
 from maxprune.report.figure import BLUE, CYCLE, GREEN, GREY, INK, VERMILLION, looks, new_figure, svg
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import probability
@@ -28,7 +29,7 @@ def grid_table(cells: Sequence[TableCell], title: str) -> Table:
     seeds = max((len(cell.seeds) for cell in cells), default=0)
     table = plain_table(
         title,
-        f"accuracy: mean over {seeds} seed{'s' if seeds != 1 else ''} of the test accuracy, ± "
+        f"accuracy: mean over {plural(seeds, 'seed')} of the test accuracy, ± "
         "standard deviation\nlast: of the last iteration's weights, as the paper takes them\n"
         "p: randomization test against the network without maxout, smallest and largest"
         f"{CONTROL if any(cell.step == 'control' for cell in cells) else ''}",

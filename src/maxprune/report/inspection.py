@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maxprune.inspection import KS, Inspection, Layer, MaxoutGain
+from maxprune.plural import plural
 from maxprune.report.plain import plain_table
 from maxprune.report.words import count, percent
 
@@ -53,7 +54,7 @@ def _layers(found: Inspection) -> RenderableType:
     """A row for each layer; the reasons stand below, each once."""
     reasons = list(dict.fromkeys(layer.reason for layer in found.layers if layer.reason))
     title = (
-        f"{found.network}: {count(found.parameters)} parameters, {count(found.macs)} MACs "
+        f"{found.network}: {plural(found.parameters, 'parameter')}, {plural(found.macs, 'MAC')} "
         f"for an input of {_shape(found.input_shape)}"
     )
     table = _table("layer", "kind", "output", "params", "share\n%", "MACs", "cut")
@@ -78,7 +79,7 @@ def _cut(layer: Layer, reasons: Sequence[str]) -> str:
 
 def _groups(found: Inspection) -> RenderableType:
     free = [group for group in found.groups if not group.reason]
-    title = f"{len(free)} of {len(found.groups)} groups of channels can be cut"
+    title = f"{len(free)} of {plural(len(found.groups), 'group')} of channels can be cut"
     table = _table("layers", "channels", "parts", "along with them")
     for group in free:
         others = [member.name for member in group.members if member.name not in group.layers]
@@ -113,7 +114,7 @@ def _maxouts(found: Inspection, every: bool) -> RenderableType:
     )
     parts: list[RenderableType] = [table, caption] if places else []
     if len(shown) < len(places):
-        parts.append(Text(f"and behind {len(places) - len(shown)} more layers (--all)"))
+        parts.append(Text(f"and behind {plural(len(places) - len(shown), 'more layer')} (--all)"))
     if others and not every:
         parts.append(Text(f"no maxout behind {len(others)} of the layers (--all says why)"))
     elif others:

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from maxprune.plural import plural
 from maxprune.train.loop import TICK_EVERY
 
 
@@ -111,6 +112,6 @@ class Steps:
         else:
             whole = f" {passed:.0f} s"
         self.console.print(
-            f"{name}: {done:,} of {total:,} iterations;{whole}",
+            f"{name}: {done:,} of {plural(total, 'iteration')};{whole}",
             highlight=False,
         )

@@ -9,6 +9,7 @@ import torch
 
 from maxprune._version import __version__
 from maxprune.modes import best_device
+from maxprune.plural import plural
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -31,4 +32,4 @@ def processor() -> str:
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({len(names)} cores)" if names else platform.processor() or "CPU"
+    return f"{names[0]} ({plural(len(names), 'core')})" if names else platform.processor() or "CPU"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup
+from maxprune.plural import plural
 from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, losses
 from maxprune.surgery.groups import library_scores
 
@@ -44,7 +45,7 @@ def library(
         if tuple(scores.shape) != (group.channels,) or not bool(scores.isfinite().all()):
             raise StructureError(
                 f"{type(importance).__name__} gives {group.name!r} no finite number for each of "
-                f"its {group.channels} channels"
+                f"its {plural(group.channels, 'channel')}"
             )
         found[group.name] = scores.detach().double().cpu()
     return found

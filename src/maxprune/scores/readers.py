@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from maxprune.errors import StructureError, UsageError
 from maxprune.modes import copied, device_of, evaluating
 from maxprune.plan import ChannelGroup, Member
+from maxprune.plural import plural
 from maxprune.surgery.members import target
 from maxprune.surgery.narrow import width
 
@@ -53,7 +54,8 @@ def cuttable(model: nn.Module, groups: Sequence[ChannelGroup]) -> list[ChannelGr
             if member.start + group.channels * member.each > there:
                 raise StructureError(
                     f"the groups are not those of this network: {group.name!r} has "
-                    f"{group.channels} channels there, but {member.name!r} only {there} entries; "
+                    f"{plural(group.channels, 'channel')} there, but {member.name!r} only "
+                    f"{plural(there, 'entry', 'entries')}; "
                     "find them again with channel_groups"
                 )
     return found

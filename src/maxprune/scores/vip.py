@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import Remark, StructureError, UsageError, first_line
 from maxprune.plan import ChannelGroup, Member
+from maxprune.plural import plural
 from maxprune.scores.features import MEMORY, Features
 from maxprune.scores.pls import Block, Pls, Reduce, fit_pls
 from maxprune.scores.readers import (
@@ -169,8 +170,8 @@ class Represented:
         count = len(found.squares)
         if count < found.asked:
             warnings.warn(
-                f"Partial Least Squares found {count} of {found.asked} components: no more is left "
-                "of the features or of what they are to explain",
+                f"Partial Least Squares found {count} of {plural(found.asked, 'component')}: no "
+                "more is left of the features or of what they are to explain",
                 Remark,
                 stacklevel=3,
             )
@@ -218,7 +219,9 @@ def represent(
     with naming(model, inputs), watched(model, free, see), torch.inference_mode():
         for x, y in batches:
             if len(x) != len(y):
-                raise UsageError(f"a batch has {len(x)} inputs and {len(y)} targets")
+                raise UsageError(
+                    f"a batch has {plural(len(x), 'input')} and {plural(len(y), 'target')}"
+                )
             seen.clear()
             inputs[:] = [x]
             run(model, x)

@@ -30,6 +30,7 @@ from maxprune.errors import DataError
 from maxprune.measure import correct, macs, parameters, percent, randomization_test
 from maxprune.modes import best_device
 from maxprune.networks import vgg_small
+from maxprune.plural import plural
 from maxprune.results import Author
 from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.measured import Measured, measure_step
@@ -127,8 +128,8 @@ class ResNet56:
             return []
         final = f", and for {self.final:g} before the comparison" if self.final else ""
         return [
-            f"Retrained for {self.epochs:g} epochs after each cut{final}, which is short: the "
-            f"whole study has {FULL:g}."
+            f"Retrained for {plural(self.epochs, 'epoch')} after each cut{final}, which is short: "
+            f"the whole study has {FULL:g}."
         ]
 
 

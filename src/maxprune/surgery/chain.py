@@ -20,6 +20,7 @@ from maxprune.errors import StructureError, first_line
 from maxprune.modes import device_of, evaluating, silent
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
+from maxprune.plural import plural
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELUS = (nn.ReLU, nn.ReLU6)
@@ -200,8 +201,8 @@ def find_chain(model: nn.Module, layer: str, graph: fx.Graph | None = None) -> C
     uses = _uses(graph, layer)
     if len(uses) != 1 or uses[0].op != "call_module":
         raise StructureError(
-            f"layer {layer!r} is called {len(uses)} times or as a function; only one that is "
-            "called once as a module can be cut"
+            f"layer {layer!r} is called {plural(len(uses), 'time')} or as a function; only one "
+            "that is called once as a module can be cut"
         )
     links: list[Link] = []
     node = _only_user(uses[0], layer)
@@ -248,8 +249,8 @@ def _check_order(
         each *= module.k if isinstance(module, Maxout) else 1
     if reader.weight.shape[1] % max(neurons(layer) // each, 1):
         raise StructureError(
-            f"{alone}the {reader.weight.shape[1]} inputs of {chain.reader!r} do not belong to "
-            f"its {neurons(layer)} neurons alone"
+            f"{alone}the {plural(reader.weight.shape[1], 'input')} of {chain.reader!r} do not "
+            f"belong to its {plural(neurons(layer), 'neuron')} alone"
         )
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from maxprune.errors import UsageError
 from maxprune.plan import ChannelGroup, Member
+from maxprune.plural import plural
 from maxprune.surgery.groups import ATTENDED
 
 COUNTS = ("num_heads", "heads", "n_heads", "n_head", "nhead", "num_attention_heads")
@@ -58,7 +59,7 @@ def head_groups(
     heads = int(getattr(attention, counts[0]))
     width = linear[readers[0]].in_features
     if heads < 1 or width % heads:
-        raise UsageError(f"{name!r} has {heads} heads for {width} numbers")
+        raise UsageError(f"{name!r} has {plural(heads, 'head')} for {plural(width, 'number')}")
     for interleaved in (False, True):
         members = [
             m for n in made for m in _made(n, linear[n].out_features, width, heads, interleaved)

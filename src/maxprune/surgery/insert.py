@@ -15,6 +15,7 @@ from maxprune.errors import StructureError, UsageError
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import Weighted, neurons, set_inputs
 from maxprune.plan import MaxoutPlan
+from maxprune.plural import plural
 from maxprune.surgery.chain import (
     ACTIVATIONS,
     BATCH_NORMS,
@@ -44,7 +45,9 @@ def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
     if chain.maxout is not None:
         raise StructureError(f"layer {plan.layer!r} feeds the maxout {chain.maxout!r} already")
     if before % plan.k:
-        raise UsageError(f"k = {plan.k} does not divide the {before} neurons of {plan.layer!r}")
+        raise UsageError(
+            f"k = {plan.k} does not divide the {plural(before, 'neuron')} of {plan.layer!r}"
+        )
     if not runs_alike(model, chain.graph):
         check_place(model, chain)
     leading = _leading(chain)

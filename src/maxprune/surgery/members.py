@@ -13,6 +13,7 @@ from maxprune.errors import StructureError
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import KeepPlan, Member
+from maxprune.plural import plural
 from maxprune.surgery.chain import BATCH_NORMS, Chain, find_chain, find_layer
 from maxprune.surgery.narrow import Side, width
 
@@ -27,7 +28,7 @@ def members_of(model: nn.Module, plan: KeepPlan, layer: str) -> tuple[Member, ..
     channels, before = plan.neurons[layer], _neurons(model, plan, layer)
     if before != channels:
         raise StructureError(
-            f"the plan is for {channels} neurons of layer {layer!r}, which has {before}"
+            f"the plan is for {plural(channels, 'neuron')} of layer {layer!r}, which has {before}"
         )
     members = plan.members.get(layer)
     if members is None:

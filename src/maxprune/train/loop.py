@@ -22,6 +22,7 @@ from maxprune.data.order import derive
 from maxprune.data.samples import Batch, Samples
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
+from maxprune.plural import plural
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.fitting import Fitting
@@ -182,7 +183,8 @@ def _refusal(model: nn.Module, images: Samples) -> str | None:
     if not isinstance(out, Tensor) or out.shape[:1] != x.shape[:1] or out.dim() != 2:
         return "it does not give one row of outputs for each image"
     if out.shape[1] < images.classes:
-        return f"it has {out.shape[1]} outputs for {images.classes} classes"
+        outputs, classes = out.shape[1], images.classes
+        return f"it has {plural(outputs, 'output')} for {plural(classes, 'class', 'classes')}"
     return None
 
 

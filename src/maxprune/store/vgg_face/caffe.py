@@ -23,6 +23,7 @@ from torch import Tensor
 
 from maxprune.errors import StoreError
 from maxprune.files import read_bytes
+from maxprune.plural import plural
 from maxprune.store.vgg_face.layers import Found, Layer, checked
 
 INT32, INT64 = FieldDescriptorProto.TYPE_INT32, FieldDescriptorProto.TYPE_INT64
@@ -95,7 +96,8 @@ def _layers(net: Any) -> Iterator[Layer]:
             yield checked(name, *_turned(kind, *map(_tensor, layer.blobs, (name, name))))
         elif kind not in WITHOUT or layer.blobs:
             raise StoreError(
-                f"{name!r} is a {kind} with {len(layer.blobs)} arrays, which VGG-Face has not"
+                f"{name!r} is a {kind} with {plural(len(layer.blobs), 'array')}, which VGG-Face "
+                "has not"
             )
 
 
@@ -116,5 +118,7 @@ def _tensor(blob: Any, layer: str) -> Tensor:
     if not values.size:
         raise StoreError(f"an array of {layer!r} has no numbers, or none that are packed")
     if len(shape) > 4 or min(shape, default=0) < 1 or math.prod(shape) != values.size:
-        raise StoreError(f"an array of {layer!r} has {values.size} numbers, not {shape[:5]}")
+        raise StoreError(
+            f"an array of {layer!r} has {plural(values.size, 'number')}, not {shape[:5]}"
+        )
     return torch.from_numpy(values.astype(np.float32)).reshape(shape)

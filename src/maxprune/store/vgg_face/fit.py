@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from maxprune.errors import StoreError
 from maxprune.networks.vgg import VGG16, vgg_face
 from maxprune.networks.weighted import weighted_layers
+from maxprune.plural import plural
 from maxprune.store.vgg_face.layers import Found, Layer
 
 _PUBLISHED = re.compile(r"(?:^|\.)(?:conv_?(\d+)_(\d+)|fc_?(\d+))(?:\.0)?$")
@@ -46,7 +47,9 @@ def arranged(found: Found, wanted: Sequence[str]) -> list[Layer]:
         return [layers[name] for name in names]
     if len(layers) != len(names):
         if lacks == names:
-            raise StoreError(f"it has {len(layers)} layers with weights, expected {len(names)}")
+            raise StoreError(
+                f"it has {plural(len(layers), 'layer')} with weights, expected {len(names)}"
+            )
         if lacks:
             raise StoreError(f"it has no layer {lacks[0]}")
         raise StoreError(f"it has a layer {more[0]!r}, which the network has not")

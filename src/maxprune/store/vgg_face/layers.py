@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maxprune.errors import StoreError
+from maxprune.plural import plural
 
 Colours: TypeAlias = Literal["rgb", "bgr"]
 LIMIT = 2 << 30  # bytes of a file and of the weights in it; VGG-Face has 580 million
@@ -59,7 +60,10 @@ def checked(name: str, weight: Tensor, bias: Tensor) -> Layer:
     if weight.dim() not in (2, 4) or not weight.numel():
         raise StoreError(f"{name} has weights {tuple(weight.shape)}, expected two or four axes")
     if bias.numel() != len(weight):
-        raise StoreError(f"{name} has {bias.numel()} biases for {len(weight)} outputs")
+        raise StoreError(
+            f"{name} has {plural(bias.numel(), 'bias', 'biases')} for "
+            f"{plural(len(weight), 'output')}"
+        )
     layer = Layer(name, weight.float().contiguous(), bias.float().flatten())
     for what, value in (("weights", layer.weight), ("biases", layer.bias)):
         check_finite(f"{name} has {what}", value)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from maxprune.errors import StoreError
+from maxprune.plural import plural
 from maxprune.store.vgg_face.layers import Found, Layer, check_size, checked
 from maxprune.store.vgg_face.mat5 import Mat5
 from maxprune.store.vgg_face.mat73 import Mat73
@@ -64,7 +65,7 @@ def _layers(mat: Variables, net: Any) -> Iterator[Layer]:
             yield checked(name, _turned(name, filters), _tensor(biases))
         elif kind not in WITHOUT or arrays:
             raise StoreError(
-                f"{name!r} is a {kind} with {len(arrays)} arrays, which VGG-Face has not"
+                f"{name!r} is a {kind} with {plural(len(arrays), 'array')}, which VGG-Face has not"
             )
 
 
