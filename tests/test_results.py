@@ -36,6 +36,7 @@ WHOLE: dict[str, Any] = {
             "method": "maxout", "goal": "at most 5 MACs", "keep_accuracy": 0.5, "samples": 9,
             "validation": 97.0, "guess": 12.5, "test_loss_bound": -0.5, "missed": ["macs"],
             "budgets": [{"name": "macs", "most": 5.0, "start": 90.0, "reached": 70.0}],
+            "control": {"retrainings": 3, "difference": -0.5, "p_value": 0.25},
             "trials": [{"step": "1: fc1 k=2", "title": "fc1 k=2", "parameters": 80, "macs": 70,
                         "bytes": 500, "latency_ms": 0.5, "accuracy_before_retraining": None,
                         "accuracy": 97.5, "loss_bound": 1.5, "taken": True, "reason": "",

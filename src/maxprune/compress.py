@@ -10,21 +10,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from maxprune.compression.finish import finished
 from maxprune.compression.fit import Fit, Trainer, name_of
 from maxprune.compression.methods import make_method
+from maxprune.compression.reach import check_reach
 from maxprune.compression.result import Compressed
-from maxprune.compression.search import UNPRUNED, Report, Search, Told
+from maxprune.compression.search import Report, Search, Told
 from maxprune.compression.settings import OWNERS, Compression
-from maxprune.data.samples import Samples, Splits, check_repeatable
+from maxprune.data.samples import Splits, check_repeatable
 from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
-from maxprune.measure import correct, loss_bound, percent
-from maxprune.results import Budget, Results
-from maxprune.results import Search as Found
-from maxprune.runs.environment import environment
+from maxprune.measure import loss_bound
+from maxprune.plural import plural
 from maxprune.runs.identity import of_data, of_network
-from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
 from maxprune.runs.workspace import Memory, Space, Workspace
 from maxprune.store.model import check_factory
 from maxprune.train import Fitting
@@ -84,7 +83,7 @@ def compress(
         check_factory(lineage(model))
         identity = {
             "study": "compress", "data": of_data(splits), "network": of_network(model),
-            "settings": asked.model_dump(mode="json"),
+            "settings": asked.model_dump(mode="json", exclude={"control"}),
             "training": {"by": type(fitting).__name__, **fitting.model_dump()},
             "first": run.first.model_dump() if run.first else None,
             "fit": None if own is None else name_of(own),
@@ -94,7 +93,7 @@ def compress(
     first = Trainer(splits, run.first, own) if run.first else None
     search = Search(asked, splits, trainer, space, run.report, run.told)
     last = search.run(model, first)
-    return _finished(search, last, run.command)
+    return finished(search, last, run.command)
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,8 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
 
     Raises:
         UsageError: weights are not finite; so few validation samples cannot show so small a loss;
-            a layer is not there; a setting is that of another method.
+            a layer is not there; a setting is that of another method; a budget is below what can
+            be reached.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
     for name in settings.without_effect():
@@ -151,71 +151,15 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     check_repeatable(data)
     check_fits(model, data.train)
     make_method(settings, data, model)
+    check_reach(settings, data, model)
     if isinstance(settings.zero, float):
         zero_plan(model, settings.zero)
     same = torch.ones(len(data.validation), dtype=torch.bool)
     least = loss_bound(same, same)
     if settings.keep_accuracy is not None and settings.keep_accuracy <= least:
         raise UsageError(
-            f"{len(same):,} validation samples cannot show a loss below {settings.keep_accuracy:g} "
-            f"points: even equal answers leave {least:.2f}; give more of them, or say "
-            f"--keep-accuracy {math.ceil(2 * least):g} (keep_accuracy in Python)"
+            f"{plural(len(same), 'validation sample')} cannot show a loss below "
+            f"{plural(settings.keep_accuracy, 'point')}: even equal answers leave {least:.2f}; "
+            f"give more of them, or say --keep-accuracy {math.ceil(2 * least):g} (keep_accuracy in "
+            "Python)"
         )
-
-
-def _finished(search: Search, last: str, command: str) -> Compressed:
-    """Look at the test set, once, and put the results together."""
-    data, settings = search.data, search.settings
-    samples = data.tested
-    names = [UNPRUNED, *search.path(last)]
-    tested = {name: _tested(search, name) for name in names}
-    base = tested[UNPRUNED]
-    count = len(samples)
-    steps = [as_step(tested[n], search.taken[n].bytes, base, count) for n in names[1:]]
-    found = Found(
-        method=settings.method, goal=settings.goal(), keep_accuracy=settings.keep_accuracy,
-        samples=len(data.validation), validation=search.taken[UNPRUNED].measured.accuracy,
-        guess=_guess(data.validation),
-        trials=search.trials,
-        test_loss_bound=None if data.test is None
-        else loss_bound(base.right(count), tested[last].right(count)),
-        missed=search.sizes[last].over(settings.budgets()),
-        budgets=[
-            Budget(
-                name=name, most=most, start=getattr(search.sizes[UNPRUNED], name),
-                reached=getattr(search.sizes[last], name),
-            )
-            for name, most in settings.budgets().items()
-        ],
-    )  # fmt: skip
-    training = {**search.trainer.about(), "test samples": count}
-    details = as_details(list(tested.values()), environment(torch.get_num_threads()), training)
-    results = Results(
-        study="compress", dataset=data.name, network=type(search.taken[UNPRUNED].model).__name__,
-        seed=settings.seed, baseline=as_baseline(base, search.taken[UNPRUNED].bytes), steps=steps,
-        details=details.model_copy(
-            update={"command": command, "search": found, "notes": [*data.remarks(), *search.notes]}
-        ),
-    )  # fmt: skip
-    models = {name: search.taken[name].model for name in names}
-    return Compressed(models[last].eval(), results, models, samples, data)
-
-
-def _guess(samples: Samples) -> float:
-    """Percent of the samples that are of the commonest class."""
-    counts = sum(torch.bincount(y, minlength=samples.classes) for _, y in samples.batches(1000))
-    return 100 * float(torch.as_tensor(counts).max()) / len(samples)
-
-
-def _tested(search: Search, name: str) -> Measured:
-    """What was measured of a step, with the test set in the place of the validation data."""
-    taken = search.taken[name]
-    if search.data.test is None:
-        return taken.measured
-    right = correct(taken.model, search.data.test)
-    return taken.measured.model_copy(
-        update={
-            "accuracy": percent(right), "last": percent(right), "before": None,
-            "wrong": (~right).nonzero().flatten().tolist(),
-        }
-    )  # fmt: skip

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from maxprune.errors import UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
+from maxprune.plural import plural
 
 
 class NothingToCutError(UsageError):
@@ -59,6 +60,17 @@ def half_plan(groups: Sequence[ChannelGroup]) -> KeepPlan:
     return cut_plan(groups, keep, "every other")
 
 
+def single_plan(groups: Sequence[ChannelGroup]) -> KeepPlan | None:
+    """Keep the first channel of every part of these groups: as little as any plan may leave.
+
+    Returns:
+        The plan; None where every part has one channel already.
+    """
+    free = [group for group in groups if group.channels > group.parts]
+    keep = {g.name: range(0, g.channels, g.channels // g.parts) for g in free}
+    return cut_plan(free, keep, "one each") if free else None
+
+
 def tie(
     groups: Sequence[ChannelGroup], scores: Mapping[str, Float[Tensor, " channels"]], plan: KeepPlan
 ) -> str:
@@ -84,8 +96,8 @@ def tie(
     if not stayed:
         return ""
     return (
-        f"{went:,} of {went + stayed:,} channels with the same score, {float(last):.3g}, went: the "
-        "first of them"
+        f"{went:,} of {plural(went + stayed, 'channel')} with the same score, {float(last):.3g}, "
+        "went: the first of them"
     )
 
 
@@ -161,8 +173,8 @@ def _slots(group: ChannelGroup, scores: Mapping[str, Tensor]) -> tuple[Tensor, T
     found = scores.get(group.name)
     if found is None or tuple(found.shape) != (group.channels,):
         raise UsageError(
-            f"{group.name!r} needs one score for each of its {group.channels} channels; leave a "
-            "group out that is to stay whole"
+            f"{group.name!r} needs one score for each of its "
+            f"{plural(group.channels, 'channel')}; leave a group out that is to stay whole"
         )
     if not bool(found.isfinite().all()):
         raise UsageError(f"a score of {group.name!r} is not a finite number")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
+from maxprune.plural import plural
 from maxprune.records import first_wrong
 
 FORMAT = 1
@@ -42,7 +43,7 @@ class Baseline(Record):
 
 
 class Step(Record):
-    """One step of the pruning, measured on the test set after it was retrained.
+    """One step of the pruning, measured after it was retrained (see `Results.tested`).
 
     `removed` is the share of the baseline's parameters that no longer exist (0 for a network that
     is not smaller), `zeroed` the share of the remaining ones that are zero.
@@ -97,7 +98,10 @@ class Curve(Record):
     @model_validator(mode="after")
     def _check(self) -> Curve:
         if len(self.iterations) != len(self.loss):
-            raise ValueError(f"{len(self.iterations)} iterations but {len(self.loss)} losses")
+            raise ValueError(
+                f"{plural(len(self.iterations), 'iteration')} but "
+                f"{plural(len(self.loss), 'loss', 'losses')}"
+            )
         return self
 
 
@@ -141,13 +145,26 @@ class Budget(Record):
     reached: Finite
 
 
+class Control(Record):
+    """The last network of a search beside the unpruned one, retrained as often (`Results.control`).
+
+    `retrainings` is how often; `difference` the points of accuracy that the last network has more,
+    and `p_value` that of the paired randomization test between the two, on the same samples as all
+    other steps.
+    """
+
+    retrainings: Count
+    difference: Finite
+    p_value: Fraction
+
+
 class Search(Record):
     """How the last network was found: the stop rule, and every trial in its order.
 
     `validation` is the accuracy of the baseline on the `samples` validation samples that every
     trial was judged on, `guess` what always naming their commonest class has. `test_loss_bound` is
     the same bound for the last network, on the test set, None where there is none. `missed` names
-    the budgets that were not met.
+    the budgets that were not met. `control` is None where none was asked for.
     """
 
     method: str
@@ -160,6 +177,7 @@ class Search(Record):
     missed: list[str] = []
     budgets: list[Budget] = []
     guess: Percent | None = None
+    control: Control | None = None
 
 
 class Details(Record):
@@ -191,7 +209,8 @@ class Results(Record):
     """A whole results file.
 
     `control` is the final architecture trained from random weights for the same number of
-    iterations, where the study has one.
+    iterations; in a study with a search the unpruned network, retrained as often as the last one.
+    It is None where the study has none.
     """
 
     format: Literal[1] = 1
@@ -204,10 +223,16 @@ class Results(Record):
     control: Step | None = None
     details: Details = Details()
 
+    @property
+    def tested(self) -> Literal["test", "validation"]:
+        """What the accuracies are of; a search without a test set has none but validation data."""
+        search = self.details.search
+        return "test" if search is None or search.test_loss_bound is not None else "validation"
+
     @model_validator(mode="after")
     def _agrees(self) -> Results:
         """Figures that follow from others are refused where they do not."""
-        samples = self.details.training.get("test samples")
+        samples = self.details.training.get(f"{self.tested} samples")
         steps = [*self.steps, *([self.control] if self.control else [])]
         for step in steps:
             removed = max(0.0, 1 - step.parameters / max(self.baseline.parameters, 1))

@@ -41,6 +41,10 @@ def test_compress_prints_and_writes_what_it_found(compressed: Path) -> None:
         assert f"{trial.step} " in said
         assert f"{trial.parameters:,}" in said
     assert "How it was found: lose less than 9 points" in said
+    assert "before, after: validation accuracy right after the cut" in " ".join(said.split())
+    assert (
+        "“Before” is the accuracy right after the cut" in (compressed / "report.html").read_text()
+    )
     assert "On the test set, looked at once" in said or "No step passed" in said
     assert results.details.command.startswith("maxprune compress ")
     assert (compressed / "report.html").exists()
@@ -114,8 +118,8 @@ def test_compress_by_loaders_and_an_own_fit_to_a_budget_that_is_missed(
     own = tmp_path / "cli_own.py"
     code, out, err = call(
         monkeypatch, capsys, "compress", f"{own}:net", "--data", f"{own}:loaders",
-        "--fit", f"{own}:fit", "--train-epochs", 0, "--max-bytes", 10, "--layers", "fc1",
-        "--method", "maxout", "--rounds", 1, "--out", tmp_path / "out",
+        "--fit", f"{own}:fit", "--train-epochs", 0, "--max-bytes", 2100, "--layers", "fc1",
+        "--method", "magnitude", "--iterations", 1, "--share", 0.75, "--out", tmp_path / "out",
     )  # fmt: skip
     assert code == 2
     assert "the budget could not be met (bytes); the smallest network that was reached is" in err
@@ -139,6 +143,29 @@ def test_compress_shows_its_plan_and_trains_nothing(
     assert code == 0
     assert "until: at most 1,000,000 MACs" in out
     assert "2 groups of 70 channels; a step removes up to 14" in out
+    assert "nothing needs to be cut" not in out
+    one = (*arguments, "--method", "random", "--epochs", 1, "--train-epochs", 1, "--layers", "fc1")
+    code, out, _ = call(monkeypatch, capsys, *one, "--max-macs", 10**9)
+    assert code == 0
+    assert "1 group of 512 channels; " in out
+    assert "retrained for up to 1 epoch after each step, and first of all for up to 1 epoch" in (
+        " ".join(out.split())
+    )
+    assert "within its budget as it is: nothing needs to be cut." in out
+    code, out, err = call(monkeypatch, capsys, *one, "--max-bytes", 9)
+    assert (code, out) == (2, "")
+    assert "random cannot bring the network down to 9 bytes (" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_budget_that_is_met_costs_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("compress", "maxprune.networks:lenet5", "--data", "digits", "--max-macs", 10**9)
+    code, out, err = call(monkeypatch, capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert "nothing needs to be cut; nothing was trained" in " ".join(out.split())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +204,7 @@ def test_compress_shows_its_plan_and_trains_nothing(
         (("--data", "digits", "--zero", "0.7"), "--zero is a percentage: 70, not 0.7"),
         (("--data", "digits", "--augment", "spin"), "no augmentation 'spin'; there are flip, crop"),
         (("--data", "digits", "--mean", "a"), "--mean is a row of numbers"),
-        (("--data", "digits", "--std", "1,2"), "the std has 2 numbers for pictures of 1 channels"),
+        (("--data", "digits", "--std", "1,2"), "the std has 2 numbers for pictures of 1 channel"),
         (("--data", "digits", "--std", "0"), "a standard deviation is above 0"),
         (("--data", "digits", "--unreadable", "x"), "--unreadable is stop or skip, not 'x'"),
         (("--data", "digits", "--input", "4,8,8"), "1 or 3 channels, a height and a width"),

@@ -21,6 +21,7 @@ from maxprune.lineage import lineage
 from maxprune.measure import accuracy
 from maxprune.networks import lenet5
 from maxprune.plan import KeepPlan
+from maxprune.report import render_page
 from maxprune.report.trials import conclusion
 from maxprune.train import Fitting
 
@@ -46,7 +47,16 @@ def test_loaders_and_no_test_set(trained: nn.Module, data: Dataset) -> None:
     search = found.results.details.search
     assert search.test_loss_bound is None
     assert search.samples == 300
-    assert "There is no test set" in found.results.details.notes[-1]
+    without, best = found.results.details.notes
+    assert best.startswith("The best epoch of every training was chosen on the validation data")
+    assert "There is no test set" in without
+    assert found.results.tested == "validation"
+    said, page = found.table(), render_page(found.results)
+    assert "validation accuracy" in said
+    assert "validation accuracy" in page
+    for text in ("test accuracy", "on the test set", "test samples", "test set plays"):
+        assert text not in said + page
+    assert found.results.details.training["validation samples"] == 300
     assert found.steps[-1].accuracy == accuracy(found.model, splits.validation)
 
 
@@ -148,7 +158,7 @@ def test_loaders_and_names_are_data(trained: nn.Module, data: Dataset) -> None:
     as_tuple = maxprune.compress(trained, loaders, **how)
     named = dict(zip(("train", "val", "test"), loaders, strict=True))
     assert maxprune.compress(trained, named, **how).trials == as_tuple.trials
-    assert "chosen on the validation loader" in as_tuple.results.details.notes[0]
+    assert "chosen on the validation data" in as_tuple.results.details.notes[0]
     assert maxprune.compress(trained, "digits", **how).results.dataset == "digits"
     with pytest.raises(UsageError, match="the data: a Tensor is no"):
         maxprune.compress(trained, torch.zeros(3), **how)
@@ -185,7 +195,8 @@ def test_what_an_own_training_gives_back_keeps_its_origin(data: Dataset) -> None
         return other
 
     how = {"method": "random", "layers": ["fc1"], "share": 0.5, "iterations": 1}
-    found = maxprune.compress(lenet5(fc=16, conv=(2, 4)), data, fit=fits, **how)
+    found = maxprune.compress(lenet5(fc=16, conv=(2, 4)), own_splits(data), fit=fits, **how)
+    assert found.results.details.notes == []  # the function alone knows which epoch is the best
     assert [type(plan) for plan in found.plans] == [KeepPlan]
     training = found.results.details.training
     assert training.keys() == {"by", "test samples"}

@@ -142,7 +142,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     splits = open_data(str(tmp_path / "pets"), options)
     assert splits.input_shape == (1, 4, 4)
     assert [len(splits.train), len(splits.validation), len(splits.test or [])] == [19, 6, 8]
-    assert "1 pictures could not be read: test/dog/broken.jpg" in splits.notes[-1]
+    assert "1 picture could not be read: test/dog/broken.jpg" in splits.notes[-1]
 
 
 OWN = """

@@ -69,7 +69,7 @@ def test_a_column_that_says_nothing_is_left_out() -> None:
     whole = "\n".join(printed(sample_results()))
     assert "zeroed" in whole
     assert "before retraining" not in whole
-    assert "before and after retraining" in whole
+    assert "right after the cut, and after retraining" in whole
     step = sample_step("1", 129_388, accuracy_before_retraining=None)
     less = "\n".join(printed(sample_results(steps=[step], control=None)))
     assert "zeroed" not in less

@@ -12,6 +12,7 @@ from rich.console import Console
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import AsJson, command_line, percentage, takes, terminal
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 
 if TYPE_CHECKING:
     from maxprune.compression.result import Compressed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from maxprune.data.samples import Splits
 
 KEEP_ACCURACY = 0.5
+WITHIN = "The network is within its budget as it is: nothing needs to be cut"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ class Asked(OnData):
             "costs nothing on the validation data."
         ),
     ] = None
+    control: Annotated[
+        bool,
+        typer.Option(
+            "--control",
+            help="At the end retrain the unpruned network as often as the pruned one, and compare "
+            "the two: is a gain the pruning's, or the additional training's? It takes as long as "
+            "all retrainings of the pruned one, so it is off unless you ask; with --resume also "
+            "after a run that is finished.",
+        ),
+    ] = False
     seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
 
     def settings(self) -> Compression:
@@ -93,7 +105,7 @@ class Asked(OnData):
             keep = KEEP_ACCURACY
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("method", "rounds", "share", "iterations", "seed")
+            for name in ("method", "rounds", "share", "iterations", "seed", "control")
         }
         return Compression(
             **self.shared(), **values, **budgets, keep_accuracy=keep,
@@ -120,6 +132,7 @@ def compress_command(
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
     from maxprune.compress import Run, check_settings, compress
+    from maxprune.compression.reach import is_met
     from maxprune.data.order import sow
     from maxprune.data.spec import open_data
     from maxprune.report.progress import Steps
@@ -142,6 +155,9 @@ def compress_command(
     if dry_run:
         _show_plan(console, settings, data, model, asked, epochs)
         return
+    if epochs and is_met(settings, data, model):
+        console.print(f"{WITHIN}; nothing was trained, and nothing was written.")
+        return
     with Steps(console, None, "the search") as steps:
         run = Run(
             report=steps.report,
@@ -160,20 +176,28 @@ def _show_plan(
 ) -> None:
     """What would be tried."""
     from maxprune.compression.methods import planned
+    from maxprune.compression.reach import is_met
 
     test = f"{len(data.test):,} to test" if data.test else "no test set"
     if data.stopping is not None:
-        test = f"{len(data.stopping):,} to choose the best epoch by, {test}"
+        use = "for --fit to stop by" if asked.fit else "to choose the best epoch by"
+        test = f"{len(data.stopping):,} {use}, {test}"
     console.print(
-        f"{data.name}: {len(data.train):,} samples to train, {len(data.validation):,} to judge by, "
+        f"{data.name}: {plural(len(data.train), 'sample')} to train, "
+        f"{len(data.validation):,} to judge by, "
         f"{test}; inputs of {data.input_shape}",
     )
     console.print(f"until: {settings.goal()}")
     for line in planned(settings, data, model):
         console.print(line, soft_wrap=True)
-
-    how = f"by {asked.fit}" if asked.fit else f"for up to {settings.epochs:g} epochs"
-    first = f", and first of all for up to {epochs:g} epochs" if epochs and not asked.fit else ""
+    if is_met(settings, data, model):
+        console.print(f"{WITHIN}.")
+    how = f"by {asked.fit}" if asked.fit else f"for up to {plural(settings.epochs, 'epoch')}"
+    first = (
+        f", and first of all for up to {plural(epochs, 'epoch')}"
+        if epochs and not asked.fit
+        else ""
+    )
     console.print(f"retrained {how} after each step{first}")
     for note in data.notes:
         console.print(note)
@@ -182,16 +206,10 @@ def _show_plan(
 def _show(console: Console, found: Compressed, out: Path) -> None:
     """The tables, what was found, and where it lies."""
     from maxprune.lineage import is_marked, lineage
-    from maxprune.report import steps_table
-    from maxprune.report.trials import conclusion, trials_table
+    from maxprune.report.trials import summary
 
-    search = found.results.details.search
-    if search is not None:
-        console.print(trials_table(search))
-        console.print()
-    console.print(steps_table(found.results))
-    for note in (*conclusion(found.results), *found.results.details.notes):
-        console.print(note)
+    for part in summary(found.results):
+        console.print(part)
     console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
     build = lineage(found.model).factory.rpartition(":")[2]
     given = "" if is_marked(found.model) else f", factory={build}"
@@ -200,6 +218,7 @@ def _show(console: Console, found: Compressed, out: Path) -> None:
         + (f", or {out / 'model.onnx'} anywhere" if (out / "model.onnx").exists() else ""),
         soft_wrap=True,
     )
+    search = found.results.details.search
     if search is not None and search.missed:
         raise UsageError(
             f"the budget could not be met ({', '.join(search.missed)}); the smallest network that "

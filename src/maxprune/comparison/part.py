@@ -89,7 +89,9 @@ class Part:
 
     def identity(self) -> dict[str, Any]:
         """What makes this run this run; methods and seeds may be added."""
-        comparing = self.comparing.model_dump(mode="json", exclude={"methods"})
+        comparing = self.comparing.model_dump(
+            mode="json", exclude={"methods": True, "how": {"control"}}
+        )
         return {"study": "compare", "fit": self.fit, "comparing": comparing, **self.about}
 
     def is_done(self, folder: Path) -> bool:

@@ -113,6 +113,15 @@ class Trainer:
             return self.fitting.about()
         return {"by": name_of(self.own)}
 
+    def remarks(self) -> list[str]:
+        """What a reader of the results has to know of the training."""
+        if self.own is not None or not self.fitting.judge_every or self.data.stopping is not None:
+            return []
+        return [
+            "The best epoch of every training was chosen on the validation data, by which it was "
+            "judged, too."
+        ]
+
 
 def name_of(own: Fit) -> str:
     """The user's function by module and name."""

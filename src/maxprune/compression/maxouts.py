@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from maxprune.compression.proposal import Proposal, audited
@@ -14,11 +15,13 @@ from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, StructureError, UsageError
 from maxprune.inspection import MaxoutGain, maxout_gains
 from maxprune.measure import parameters
-from maxprune.networks.weighted import weighted_layers
+from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import least_winning, maxout_plan
+from maxprune.plural import plural
 from maxprune.scores import count_wins
 from maxprune.scores.named import every
 from maxprune.surgery import apply
+from maxprune.surgery.chain import find_chain, find_maxout
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def _named(layer: str, k: int, gains: Sequence[MaxoutGain]) -> Place:
         mine = [gain for gain in gains if gain.layer == layer]
         count = mine[0].neurons
         if all(count % gain.k or count == gain.k for gain in mine):
-            raise UsageError(f"k = {k} does not divide the {count} neurons of {layer!r}")
+            raise UsageError(f"k = {k} does not divide the {plural(count, 'neuron')} of {layer!r}")
         raise StructureError(next(gain.reason for gain in mine if gain.reason))
     return Place(layer, ks)
 
@@ -146,3 +149,12 @@ class MaxoutMethod:
         inputs = (x for x, _ in every(self.data.train))
         plan = least_winning(layer, count_wins(model, layer, inputs).wins)
         return audited(model, plan, self.data.train)
+
+
+class DryMaxouts(MaxoutMethod):
+    """The same way without counting wins: for its sizes, which follow from the network alone."""
+
+    def _cut(self, model: nn.Module, layer: str) -> nn.Module:
+        k = find_maxout(model, find_chain(model, layer).maxout or "").k
+        units = neurons(weighted_layers(model)[layer]) // k
+        return apply(model, least_winning(layer, torch.zeros(units, k)))

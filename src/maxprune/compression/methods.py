@@ -12,6 +12,7 @@ from maxprune.compression.sizes import measure_sizes
 from maxprune.data.samples import Splits
 from maxprune.errors import UsageError
 from maxprune.networks.weighted import neurons, weighted_layers
+from maxprune.plural import plural
 from maxprune.scores.named import SCORES
 
 
@@ -37,17 +38,20 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
         StructureError: nothing can be cut.
     """
     start = measure_sizes(model, data.example)
-    lines = [f"{start.parameters:,} parameters, {start.macs:,} MACs, {start.bytes:,} bytes"]
+    lines = [
+        f"{plural(start.parameters, 'parameter')}, {plural(start.macs, 'MAC')}, "
+        f"{plural(start.bytes, 'byte')}"
+    ]
     if settings.method == "maxout":
         for i, place in enumerate(places(settings, model, data.example), 1):
             count = neurons(weighted_layers(model)[place.layer])
             ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
-            lines.append(f"{i}. a maxout behind {place.layer}, {count:,} neurons: {ks}")
+            lines.append(f"{i}. a maxout behind {place.layer}, {plural(count, 'neuron')}: {ks}")
         return lines
     free = chosen_groups(settings, model, data.example)
     channels = sum(group.channels for group in free)
     lines.append(
-        f"{len(free)} groups of {channels:,} channels; a step removes up to "
+        f"{plural(len(free), 'group')} of {plural(channels, 'channel')}; a step removes up to "
         f"{int(settings.share * channels):,}: {SCORES[settings.method].about}"
     )
     lines.append(f"cut are {', '.join(group.name for group in free)}")

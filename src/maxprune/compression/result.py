@@ -18,7 +18,8 @@ class Compressed(Finished):
     Attributes:
         model: the smallest network that was taken, in evaluation mode.
         results: the baseline and every step on the way to it, on the test set, and the search.
-        models: the network of every one of these steps by its name, "unpruned" for the first.
+        models: the network of every one of these steps by its name, "unpruned" for the first, and
+            "uncut" for the control, where it was asked for.
         samples: the test set, or the validation data where there is none.
         data: what it was trained, judged and tested on.
     """
@@ -34,6 +35,13 @@ class Compressed(Finished):
     def steps(self) -> list[Step]:
         """The steps on the way to the network, measured on the test set."""
         return self.results.steps
+
+    def table(self) -> str:
+        """What the command prints, as text: the trials, the steps, the conclusion and the notes."""
+        from maxprune.report.plain import as_text  # the reports are slow to import
+        from maxprune.report.trials import summary
+
+        return as_text(*summary(self.results))
 
     @property
     def trials(self) -> list[Trial]:

@@ -19,6 +19,7 @@ from maxprune.data.samples import Splits
 from maxprune.errors import Remark, StructureError, UsageError
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import NothingToCutError, lowest, tie
+from maxprune.plural import plural
 from maxprune.scores.bn_scale import bn_scale
 from maxprune.scores.features import too_small
 from maxprune.scores.named import SCORES
@@ -40,7 +41,8 @@ class ScoreMethod:
         channels = sum(group.channels for group in free)
         if settings.share * channels < 1:
             raise UsageError(
-                f"a share of {settings.share:g} of {channels:,} channels is less than one channel"
+                f"a share of {settings.share:g} of {plural(channels, 'channel')} is less than one "
+                "channel"
             )
 
     def propose(self, model: nn.Module) -> Proposal | None:
@@ -61,7 +63,7 @@ class ScoreMethod:
             return None
         plan = self._no_further(model, ranked, plan)
         gone = sum(len(plan.removed(name)) for name in plan.keep)
-        title = f"-{gone} channels"
+        title = f"-{plural(gone, 'channel')}"
         said = [*ranked.remarks, tie(ranked.groups, ranked.scores, plan)]
         remark = "; ".join(filter(None, said))
         return Proposal(title, model, lambda: audited(model, plan, self.data.train), remark=remark)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from torch import nn
@@ -16,8 +16,9 @@ from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
-from maxprune.measure import accuracy, loss_bound
+from maxprune.measure import accuracy, latency_ms, loss_bound
 from maxprune.modes import best_device
+from maxprune.plural import plural
 from maxprune.results import NO_CURVE, Curve, Trial
 from maxprune.runs.measured import Measured, measure_step, step_name
 from maxprune.runs.workspace import Space, timed
@@ -77,7 +78,6 @@ class Search:
             The name of the smallest network that was taken.
         """
         start = self._start(model, first)
-        self.sizes[UNPRUNED] = self._sizes(start)
         method = make_method(self.settings, self.data, start)
         current, name = start, UNPRUNED
         number = 0
@@ -86,7 +86,9 @@ class Search:
             if proposal is None:
                 if self.settings.iterations and method.why:
                     asked = self.settings.iterations
-                    self.notes.append(f"There are {number} of {asked} iterations: {method.why}.")
+                    self.notes.append(
+                        f"Only {number} of {plural(asked, 'iteration')}: {method.why}."
+                    )
                 break
             number += 1
             trial, tried = self._try(f"{number}: {proposal.title}", proposal)
@@ -123,29 +125,16 @@ class Search:
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
         found = self._like_the_first(found.to(best_device()))
         self.taken[UNPRUNED] = Taken(measured, size, found, "")
+        self.sizes[UNPRUNED] = self._sizes(found, measured)
         return found
 
     def _try(self, name: str, proposal: Proposal) -> tuple[Trial, nn.Module]:
         """Cut, retrain and judge."""
-
-        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
-            network = proposal.make().to(best_device())
-            if proposal.zero is not None:
-                _check_zero(network, proposal.zero)
-            before = accuracy(network, self.data.validation)
-            network, curve = self.trainer.fit(
-                network, derive(self.settings.seed, name), place, self._ticker(name), proposal.zero
-            )
-            if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
-                network = remove_dead(apply(network, zero_plan(network, proposal.zero))).model
-            return network, self._measured(network, name, proposal.k, before, curve)
-
         try:
-            network, measured, size = self.space.step(name, timed(make))
+            network, measured, size = self.retrained(name, proposal, name)
         except (AuditError, StructureError, TrainingDiverged, _TooManyZerosError) as error:
             return self._broken(name, proposal, str(error)), proposal.base
-        network = self._like_the_first(network.to(best_device()))
-        sizes = self._sizes(network)
+        sizes = self._sizes(network, measured)
         base = self.taken[UNPRUNED].measured
         count = len(self.data.validation)
         bound = loss_bound(base.right(count), measured.right(count))
@@ -162,6 +151,32 @@ class Search:
         self.trials.append(trial)
         self.told(trial)
         return trial, network
+
+    def retrained(
+        self, name: str, proposal: Proposal, like: str
+    ) -> tuple[nn.Module, Measured, int]:
+        """A proposal cut and retrained, kept as the step of that name.
+
+        Args:
+            name: of the step.
+            proposal: what is cut.
+            like: the step whose order, augmentation and dropout the retraining has.
+        """
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+            network = proposal.make().to(best_device())
+            if proposal.zero is not None:
+                _check_zero(network, proposal.zero)
+            before = accuracy(network, self.data.validation)
+            network, curve = self.trainer.fit(
+                network, derive(self.settings.seed, like), place, self._ticker(name), proposal.zero
+            )
+            if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
+                network = remove_dead(apply(network, zero_plan(network, proposal.zero))).model
+            return network, self._measured(network, name, proposal.k, before, curve)
+
+        network, measured, size = self.space.step(name, timed(make))
+        return self._like_the_first(network.to(best_device())), measured, size
 
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
         """A trial that could not be ended: not taken."""
@@ -187,11 +202,16 @@ class Search:
     ) -> Measured:
         example = self.data.example
         measured = measure_step(model, self.data.validation, example, name, k, curve)
-        return measured.model_copy(update={"before": before})
+        asked = self.settings.max_latency_ms is not None
+        latency = latency_ms(model, example[:1]) if asked else None
+        return measured.model_copy(update={"before": before, "latency_ms": latency})
 
-    def _sizes(self, model: nn.Module) -> Sizes:
-        latency = self.settings.max_latency_ms is not None
-        return measure_sizes(model, self.data.example, latency)
+    def _sizes(self, model: nn.Module, measured: Measured) -> Sizes:
+        """All sizes; the milliseconds are those measured at first, also after a kill."""
+        known = measured.latency_ms
+        missing = self.settings.max_latency_ms is not None and known is None
+        sizes = measure_sizes(model, self.data.example, missing)
+        return replace(sizes, latency_ms=known) if known is not None else sizes
 
     def _is_met(self, name: str) -> bool:
         """Whether there are budgets, and this network is within all of them."""
@@ -199,8 +219,12 @@ class Search:
         return bool(budgets) and not self.sizes[name].over(budgets)
 
     def _smallest(self) -> str:
-        """The taken network with the fewest parameters, or the least above its budgets."""
-        budgets = self.settings.budgets()
+        """The taken network with the fewest parameters, or the least above its budgets.
+
+        Milliseconds decide nothing here: two measurements of networks of nearly the same size
+        differ by chance, and the last cuts would be lost.
+        """
+        budgets = {n: most for n, most in self.settings.budgets().items() if n != "latency_ms"}
 
         def size(name: str) -> tuple[float, int]:
             sizes = self.sizes[name]

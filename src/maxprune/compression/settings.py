@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.scores.features import MEMORY
 from maxprune.scores.named import Scoring
@@ -16,6 +17,7 @@ MethodName: TypeAlias = Literal[
     "skeletonization", "random",
 ]  # fmt: skip
 METHODS: tuple[str, ...] = get_args(MethodName)
+UNCUT = "uncut"  # the control that is retrained as often, and never cut
 
 OWNERS = {
     "k": "maxout", "rounds": "maxout",
@@ -68,6 +70,8 @@ class Compression(Settings):
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
         seed: of order, augmentation, dropout and what a score draws by lot.
+        control: at the end the unpruned network is retrained as often as the one that was found,
+            and compared with it: what the additional training brings without any cut.
     """
 
     method: MethodName = "taylor"
@@ -93,6 +97,7 @@ class Compression(Settings):
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    control: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Compression:
@@ -135,11 +140,11 @@ class Compression(Settings):
         parts = []
         if self.keep_accuracy is not None:
             parts.append(
-                f"lose less than {self.keep_accuracy:g} points of accuracy with 95% confidence"
+                f"lose less than {plural(self.keep_accuracy, 'point')} of accuracy with 95% "
+                "confidence"
             )
         names = {"macs": "MACs", "latency_ms": "ms for one sample"}
         parts += [f"at most {v:,} {names.get(n, n)}" for n, v in self.budgets().items()]
         if self.iterations:
-            plural = "s" if self.iterations > 1 else ""
-            parts.append(f"at most {self.iterations} iteration{plural}")
+            parts.append(f"at most {plural(self.iterations, 'iteration')}")
         return ", ".join(parts)

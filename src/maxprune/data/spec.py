@@ -12,6 +12,7 @@ from maxprune.data.folder import read_folder
 from maxprune.data.images import Dataset, Images
 from maxprune.data.samples import Loaded, Pictures, Splits
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
+from maxprune.plural import plural
 from maxprune.store.source import find_function
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
@@ -144,7 +145,8 @@ def _plain(images: Images, options: DataOptions) -> Pictures:
     for name, values in (("mean", options.mean), ("std", options.std)):
         if len(values) not in (0, channels):
             raise UsageError(
-                f"the {name} has {len(values)} numbers for pictures of {channels} channels"
+                f"the {name} has {plural(len(values), 'number')} for pictures of "
+                f"{plural(channels, 'channel')}"
             )
     return Pictures(images, mean=options.mean, std=options.std)
 
@@ -174,7 +176,8 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
     if found.skipped:
         more = len(found.skipped) - NAMED
         notes.append(
-            f"{len(found.skipped)} pictures could not be read: {'; '.join(found.skipped[:NAMED])}"
+            f"{plural(len(found.skipped), 'picture')} could not be read: "
+            + "; ".join(found.skipped[:NAMED])
             + (f"; and {more} more" if more > 0 else "")
         )
     train, stopping = Dataset(found.name, train, train).holdout(STOPPING, options.seed)
@@ -243,10 +246,6 @@ def _loaded(spec: str, loaders: dict[str, Any]) -> Splits:
         if missing:
             raise DataError(f"{spec}: class {min(missing)} is in train or {name}, not in both")
     made = {name: Loaded(part, f"{spec}: {name}", most) for name, part in loaders.items()}
-    notes = (
-        "The best epoch of every training was chosen on the validation loader, by which it was "
-        "judged, too.",
-    )
     return Splits(
-        spec, made["train"], made["validation"], made.get("test"), shapes["train"], notes
+        spec, made["train"], made["validation"], made.get("test"), shapes["train"]
     )  # fmt: skip

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from maxprune._version import __version__
 from maxprune.files import write_text
 from maxprune.measure.significance import SIGNIFICANT
+from maxprune.plural import plural
 from maxprune.report.cuts import Cut, layers_plot, ranked, wins_plot
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
 from maxprune.report.rows import Row, rows, silent
@@ -81,7 +82,7 @@ def render_page(results: Results) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found = rows(results)
+    found, search = rows(results), results.details.search
     unsaid = silent(found)
     columns = [column for column in _COLUMNS if column.field not in unsaid]
     return environment.from_string(template).render(
@@ -94,8 +95,8 @@ def render_page(results: Results) -> str:
         rows=[(row, [_cell(row, column) for column in columns]) for row in found],
         conclusion=conclusion(results),
         trials=_trials(results),
-        trial_headers=trial_headers(results.details.search) if results.details.search else [],
-        samples=count(results.details.search.samples) if results.details.search else "",
+        trial_headers=trial_headers(search) if search else [],
+        samples=plural(search.samples, "validation sample") if search else "",
         plots=_plots(results),
         layers=_layers(results.details.layers),
         layers_open=len(results.details.layers) <= _OPEN,
@@ -151,7 +152,7 @@ def _tiles(results: Results) -> list[tuple[str, str, str, str]]:
     points = last.accuracy - base.accuracy
     change = f"{points:+.2f} points".replace("-", "\N{MINUS SIGN}")
     old, new = percent(base.accuracy), percent(last.accuracy)
-    return [*tiles, ("test accuracy", f"{old}%", f"{new}%", change)]
+    return [*tiles, (f"{results.tested} accuracy", f"{old}%", f"{new}%", change)]
 
 
 def _times(old: int, new: int) -> str:
@@ -199,7 +200,7 @@ def _changes(results: Results) -> str:
         if first == last:
             whole.append(name)
         else:
-            cut.append(f"{name} went from {count(first)} to {count(last)} neurons")
+            cut.append(f"{name} went from {count(first)} to {plural(last, 'neuron')}")
     parts = [", ".join(cut) if cut else "No layer lost a neuron"]
     if whole and cut:
         kept = ", ".join(whole) if len(whole) <= 8 else f"{len(whole)} other layers"

@@ -35,11 +35,12 @@ _SMALLEST = 0.001  # percent; what is less is drawn there on a logarithmic axis
 
 
 def accuracy_plot(results: Results) -> str:
-    """Test accuracy against the parameters kept, before and after retraining.
+    """Accuracy against the parameters kept, before and after retraining.
 
     Kept are the parameters that exist and are not zero, in % of the baseline's. Two panels, since
     the losses before retraining are often a hundred times those after it. Where the training
-    settings or the environment name the "test samples", 95% Wilson intervals are drawn.
+    settings or the environment name the "test samples" (where there is no test set, the "validation
+    samples"), 95% Wilson intervals are drawn.
 
     Raises:
         UsageError: the results have no steps.
@@ -60,7 +61,8 @@ def accuracy_plot(results: Results) -> str:
         freeze(figure)
         points = [(_kept(results, s), s.accuracy, short(s.name)) for s in _networks(results)]
         place_labels(top, points, _lines(results, top))
-        return svg(figure, "accuracy", "Test accuracy against the parameters kept")
+        label = f"{results.tested.capitalize()} accuracy against the parameters kept"
+        return svg(figure, "accuracy", label)
 
 
 def _after(axes: Axes, results: Results) -> None:
@@ -68,7 +70,7 @@ def _after(axes: Axes, results: Results) -> None:
     base, control = results.baseline.accuracy, results.control
     path = _path(results)
     axes.set_title("after retraining")
-    axes.set_ylabel("test accuracy [%]")
+    axes.set_ylabel(f"{results.tested} accuracy [%]")
     axes.grid(axis="y")
     axes.axhline(base, color=INK, lw=1, ls="--", label="unpruned network")
     axes.plot(*zip(*path, strict=True), "o-", color=BLUE, ms=6, lw=1.2, label="pruned")
@@ -106,7 +108,7 @@ def _lines(results: Results, axes: Axes) -> list[list[Point]]:
 def _before(axes: Axes, results: Results, before: Sequence[Step]) -> None:
     """Draw the accuracies right after each cut, before retraining, and the way up from them."""
     axes.set_title("before retraining")
-    axes.set_ylabel("test accuracy [%]")
+    axes.set_ylabel(f"{results.tested} accuracy [%]")
     axes.grid(axis="y")
     axes.axhline(results.baseline.accuracy, color=INK, lw=1, ls="--")
     shares = [_kept(results, step) for step in before]
@@ -148,9 +150,9 @@ def _path(results: Results) -> list[Point]:
 
 
 def sample_count(results: Results) -> int | None:
-    """The number of test samples, where the training settings or the environment name it."""
-    details = results.details
-    found = details.training.get("test samples", details.environment.get("test samples"))
+    """How many samples the accuracies are of, where the settings or the environment name it."""
+    details, name = results.details, f"{results.tested} samples"
+    found = details.training.get(name, details.environment.get(name))
     try:
         number = int(str(found).replace(",", ""))
     except ValueError:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from maxprune.report.plain import plain_table
 from maxprune.report.rows import Row, rows, silent
-from maxprune.report.words import percent, probability
+from maxprune.report.words import before_and_after, percent, probability
 from maxprune.results import Results
 
 NONE = "-"
@@ -50,11 +50,13 @@ def steps_table(results: Results) -> Table:
 
 def _empty(results: Results, unsaid: set[str]) -> Table:
     """The table with its title, its caption and the column of names, which alone may wrap."""
-    captions = ["before, after: test accuracy before and after retraining"]
+    captions = [before_and_after(results.tested)]
     if "accuracy_before_retraining" in unsaid:
-        captions = ["after: test accuracy after retraining"]
+        captions = [f"after: {results.tested} accuracy after retraining"]
     if "p_value" not in unsaid:
         captions.append("p: randomization test against the unpruned network")
+    if results.details.search is not None and results.control is not None:
+        captions.append(f"{results.control.name}: the unpruned network, retrained as often")
     title = f"{results.study}: {results.network} on {results.dataset}"
     table = plain_table(title, "\n".join(captions), between=0)
     table.add_column("step", min_width=8, overflow="fold")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
+from rich.console import RenderableType
 from rich.table import Table
 
 from maxprune.measure import loss_bound
+from maxprune.plural import plural
 from maxprune.report.plain import figures, plain_table
-from maxprune.report.words import count, percent
+from maxprune.report.table import steps_table
+from maxprune.report.words import before_and_after, count, equals, percent
 from maxprune.results import Budget, Results, Search, Trial
 
 NAMES = {"macs": "MACs", "latency_ms": "latency"}
@@ -34,7 +37,8 @@ def trials_table(found: Search) -> Table:
     """Every trial of a search, a row each."""
     table = plain_table(
         f"How it was found: {found.goal}",
-        f"on {count(found.samples)} validation samples; {EXPLANATION}",
+        f"on {plural(found.samples, 'validation sample')}\n{before_and_after('validation')}\n"
+        f"{EXPLANATION}",
     )
     headers = trial_headers(found)
     table.add_column(headers[0], overflow="fold")
@@ -76,6 +80,13 @@ def points(value: float) -> str:
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
+def summary(results: Results) -> list[RenderableType]:
+    """Everything in tables and sentences: the trials, the steps, the conclusion, the notes."""
+    search = results.details.search
+    trials: list[RenderableType] = [] if search is None else [trials_table(search), ""]
+    return [*trials, steps_table(results), *conclusion(results), *results.details.notes]
+
+
 def conclusion(results: Results) -> list[str]:
     """What the search ended with, in sentences; none for a study without a search."""
     found = results.details.search
@@ -84,7 +95,7 @@ def conclusion(results: Results) -> list[str]:
     samples = int(results.details.training.get("test samples", 0))
     remarks = [f"{trial.step}: {trial.remark}." for trial in found.trials if trial.remark]
     ending = [*_untrained(found), *_ending(results, found, samples)]
-    return [*ending, *_broken(found), *remarks, *_budgets(found)]
+    return [*ending, *_additional(results, found), *_broken(found), *remarks, *_budgets(found)]
 
 
 def _untrained(found: Search) -> list[str]:
@@ -122,10 +133,31 @@ def _ending(results: Results, found: Search, samples: int) -> list[str]:
     least = loss_bound(same, same)
     if least >= found.keep_accuracy:
         return [
-            f"{says}confidence; {count(samples)} test samples are too few to show less than "
-            f"{points(least)}, and so not the {found.keep_accuracy:g} that may be lost."
+            f"{says}confidence; a test set of {plural(samples, 'sample')} is too small to show "
+            f"less than {points(least)}, and so not the {found.keep_accuracy:g} that may be lost."
         ]
     return [f"{says}confidence, ABOVE the {found.keep_accuracy:g} that may be lost."]
+
+
+def _additional(results: Results, found: Search) -> list[str]:
+    """What the additional training brings without any cut, or that nobody has measured it."""
+    if not results.steps:
+        return []
+    last, control = results.steps[-1], found.control
+    if control is None or results.control is None:
+        if last.accuracy <= results.baseline.accuracy:
+            return []
+        return [
+            "Part of the gain may come from the additional training, of which the unpruned network "
+            "had none; --control (control=True in Python) measures it."
+        ]
+    difference = f"{control.difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return [
+        "The control, the unpruned network retrained as often "
+        f"({plural(control.retrainings, 'time')}), has {percent(results.control.accuracy)}% "
+        f"{results.tested} accuracy, the pruned one {percent(last.accuracy)}% "
+        f"({difference} points, {equals(control.p_value)})."
+    ]
 
 
 def _broken(found: Search) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maxprune.measure.significance import SIGNIFICANT
+from maxprune.plural import plural
 from maxprune.results import Baseline, Results, Step
 
 Outcome = Literal["better", "same", "worse"]
@@ -28,6 +29,25 @@ def percent(value: float) -> str:
     """
     text = f"{value:.2f}"
     return "99.99" if text == "100.00" and value < 100 else text
+
+
+def equals(p_value: float) -> str:
+    """A p-value as it stands in a sentence.
+
+    >>> equals(0.61), equals(0.00001)
+    ('p = 0.6100', 'p < 0.0001')
+    """
+    text = probability(p_value)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def before_and_after(tested: str) -> str:
+    """What the columns of those names are.
+
+    >>> before_and_after("test")
+    'before, after: test accuracy right after the cut, and after retraining'
+    """
+    return f"before, after: {tested} accuracy right after the cut, and after retraining"
 
 
 def probability(value: float) -> str:
@@ -64,11 +84,9 @@ def verdict(results: Results) -> Verdict:
     last, base = results.steps[-1], results.baseline
     found = outcome(last, base)
     badge = _badge(last, base)
-    p_value = probability(last.p_value)
-    equals = "p " + (f"< {p_value[1:]}" if p_value.startswith("<") else f"= {p_value}")
     sentence = (
-        f"{_gone(last)}; accuracy {percent(last.accuracy)}% "
-        f"against {percent(base.accuracy)}%: {badge[0].lower()}{badge[1:]} ({equals})."
+        f"{_gone(last)}; accuracy {percent(last.accuracy)}% against {percent(base.accuracy)}%: "
+        f"{badge[0].lower()}{badge[1:]} ({equals(last.p_value)})."
     )
     return Verdict(found, badge, sentence, _remarks(results, found))
 
@@ -98,7 +116,7 @@ def _gone(step: Step) -> str:
 
 
 def _remarks(results: Results, found: Outcome) -> list[str]:
-    """The way out where the last step is worse, and what the control reached."""
+    """The way out where the last step is worse, and what a control from random weights reached."""
     remarks = []
     if found == "worse":
         good = [s for s in results.steps if outcome(s, results.baseline) != "worse"]
@@ -109,9 +127,9 @@ def _remarks(results: Results, found: Outcome) -> list[str]:
             remarks.append(
                 f"The smallest network that is not significantly worse is that of step "
                 f"“{best.name}”: {percent(100 * best.removed)}% removed, "
-                f"{count(best.bytes)} bytes, accuracy {percent(best.accuracy)}%."
+                f"{plural(best.bytes, 'byte')}, accuracy {percent(best.accuracy)}%."
             )
-    if results.control is not None:
+    if results.control is not None and results.details.search is None:
         remarks.append(
             "The control, the final architecture trained from random weights, reaches "
             f"{percent(results.control.accuracy)}%."

@@ -28,7 +28,8 @@ class Measured(Record):
     """What was measured of the network of one step, on the test set.
 
     `before` is the accuracy before retraining, `last` that of the last iteration's weights where
-    the network is their mean over the last iterations, `wrong` the samples it gets wrong.
+    the network is their mean over the last iterations, `wrong` the samples it gets wrong,
+    `latency_ms` the time of one sample, where there is a budget for it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Measured(Record):
     wins: Wins | None
     layers: list[LayerState]
     curve: Curve
+    latency_ms: Seconds | None = None
 
     def right(self, samples: int) -> Bool[Tensor, " samples"]:
         """Which of so many samples the network gets right."""
