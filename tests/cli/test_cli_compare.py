@@ -54,6 +54,7 @@ def test_a_comparison_from_the_command_line(
         (("--train-epochs", "0", "--methods", "scratch"), "a network that is trained here"),
         (("--seeds", "0"), "Invalid value for '--seeds'"),
         (("--skip", "x"), "no layer 'x'"),
+        (("--sizes", "0.5,0.0001"), "down to a size of 0.0001 (0.00"),
         (("--skip", "conv1,conv2,fc1", "--methods", "pls"), "nothing in the network can be cut"),
         (("--fit", "no.py:fit"), "no.py does not exist"),
     ],

@@ -29,6 +29,7 @@ from maxprune.lineage import factory
 from maxprune.measure import accuracy, macs, parameters
 from maxprune.networks import lenet5, vgg_small
 from maxprune.report.comparison import comparison_plot, comparison_table, ordered, verdict
+from maxprune.report.figure import new_figure
 from maxprune.scores.library import with_gradients
 from maxprune.scores.named import BATCH, BATCHES, some
 from maxprune.surgery import apply
@@ -122,11 +123,31 @@ def test_nothing_depends_on_the_test_set(data: Dataset) -> None:
 
 
 def test_a_method_that_fails_is_missing_and_the_others_go_on(data: Dataset) -> None:
-    found = compare(little(), data, ["pls", "maxout"], sizes=(0.5, 0.001), epochs=0.1, batch=32)
-    assert {c.method for c in found.compared} == {"pls", "maxout"}
-    assert {c.size for c in found.compared} == {0.5}
-    assert found.missing.keys() == {"pls", "maxout"}
-    assert found.ranked() == []
+    how: dict[str, Any] = {"sizes": (0.5, 0.03), "epochs": 0.1, "batch": 32}
+    found = compare(little(), data, ["pls", "maxout"], **how)
+    assert {(c.method, c.size) for c in found.compared} == {
+        ("pls", 0.5), ("pls", 0.03), ("maxout", 0.5)
+    }  # fmt: skip
+    assert found.missing.keys() == {"maxout"}
+    assert [method for method, _ in found.ranked()] == ["pls"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "by", "says"),
+    [
+        (["taylor", "uncut"], "parameters", r"0.001 \(0.0166 at least, of the parameters\)"),
+        (["maxout"], "parameters", r"0.001 \(0.0466 at least, of the parameters\)"),
+        (["maxout", "bn-scale", "random"], "macs", r"0.001 \(0.1416 at least, of the MACs\)"),
+    ],
+)
+def test_a_size_that_no_method_can_reach_is_refused_first(
+    methods: list[str], by: str, says: str, data: Dataset
+) -> None:
+    told: list[Any] = []
+    how: dict[str, Any] = {"sizes": (0.5, 0.001), "by": by, "report": lambda *a: told.append(a)}
+    with pytest.raises(UsageError, match=says):
+        compare(little(), data, methods, **how, **QUICK)
+    assert told == []
 
 
 def test_a_comparison_is_read_as_it_was_written(found: Comparison, tmp_path: Path) -> None:
@@ -145,8 +166,42 @@ def test_the_table_and_the_plot_have_every_method(found: Comparison) -> None:
     assert methods == ["unpruned", *ordered(found) * 2]
     assert set(ordered(found)) == set(COMPARED)
     assert ordered(found)[-2:] == list(CONTROLS)
-    assert all(f">{method}<" in plot for method in COMPARED if method != "bn-scale")
+    drawn = [method for method in COMPARED if method not in ("bn-scale", "uncut")]
+    assert all(f">{method}<" in plot for method in drawn)
+    assert "before, after: test accuracy right after the cut, and after" in found.table()
+    assert "Best on validation data over all sizes: " in found.table()
     assert "bn-scale did not reach every size" in verdict(found)[-1]
+
+
+def test_the_control_that_is_not_cut_is_a_band_and_the_unpruned_network_a_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is drawn where, as matplotlib has it."""
+    figures: list[Any] = []
+
+    def kept(height: float) -> Any:
+        figures.append(new_figure(height))
+        return figures[-1]
+
+    monkeypatch.setattr("maxprune.report.comparison.new_figure", kept)
+    starts = [Start(seed=0, parameters=100, macs=100, validation=90.0, accuracy=85.0)]
+    rows = [
+        row("uncut", 0, 0.5, 80.0, 88.0), row("uncut", 0, 0.2, 80.0, 90.0),
+        row("pls", 0, 0.5, 80.0, 80.0), row("pls", 0, 0.2, 80.0, 70.0),
+    ]  # fmt: skip
+    comparison = Comparison(
+        dataset="d", network="n", by="parameters", methods=["pls", "uncut"], sizes=[0.5, 0.2],
+        starts=starts, compared=rows, tested="test",
+    )  # fmt: skip
+    comparison_plot(comparison)
+    axes = figures[0].axes[0]
+    lines = {str(c.get_label()): c.lines[0].get_xydata().tolist() for c in axes.containers}
+    assert lines == {"unpruned": [[100, 85]], "pls": [[50, 80], [50, 70]]}
+    (band,) = axes.patches
+    assert (band.get_y(), band.get_height()) == (88, 2)
+    (mean,) = [line for line in axes.lines if str(line.get_label()).startswith("uncut")]
+    assert (mean.get_xdata(), mean.get_ydata()) == ([0, 1], [89, 89])
+    assert mean.get_linestyle() == "--"
 
 
 def row(method: str, seed: int, size: float, validation: float, test: float) -> Compared:

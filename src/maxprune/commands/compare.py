@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import RenderableType
 
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import AsJson, command_line, names, numbers, takes, terminal
+from maxprune.plural import plural
 
 if TYPE_CHECKING:
     from maxprune.comparison.part import Part
@@ -113,7 +113,7 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     claim(asked.out, part.identity(), asked.resume)
     parts = all_parts(part, asked.seeds)
     totals = {one.name: one.length() for one in parts}
-    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(parts)} parts") as steps:
+    with Steps(terminal(stderr=True), sum(totals.values()), plural(len(parts), "part")) as steps:
         found = run_parts(
             part,
             asked.seeds,
@@ -134,21 +134,15 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
 def _show(found: Comparison, out: Path, as_json: bool) -> None:
     """Write the files, and print the table or the record."""
     from maxprune.files import write_text
-    from maxprune.report.comparison import comparison_plot, comparison_table, verdict
-    from maxprune.report.plain import as_text
+    from maxprune.report.comparison import comparison_plot, summary
 
     found.write(out / "comparison.json")
     write_text(out / "comparison.svg", comparison_plot(found))
-    parts: list[RenderableType] = [
-        comparison_table(found),
-        *verdict(found),
-        *found.details.notes,
-    ]
-    write_text(out / "comparison.txt", as_text(*parts))
+    write_text(out / "comparison.txt", found.table())
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
     console = terminal()
-    for part in parts:
+    for part in summary(found):
         console.print(part)
     console.print(f"\nWritten: {out / 'comparison'}.json, .txt and .svg")

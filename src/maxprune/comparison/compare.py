@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from maxprune.comparison.contest import Contest
+from maxprune.comparison.reach import check_sizes
 from maxprune.comparison.records import Compared, Comparison, Start
 from maxprune.comparison.settings import SCRATCH, Comparing, comparing_of
 from maxprune.comparison.ways import way
@@ -98,7 +99,7 @@ def check_comparison(
 
     Raises:
         UsageError: the data differ between two passes, the network does not take them, a layer is
-            named that is not there, or a control cannot be trained.
+            named that is not there, a control cannot be trained, or a size is out of reach.
         StructureError: no method can cut anything.
     """
     check_repeatable(data)
@@ -108,14 +109,16 @@ def check_comparison(
             "scratch needs a network that is built here with random weights, and our training; "
             "leave it out of the methods"
         )
-    reasons = []
+    able, reasons = [], []
     for method in comparing.methods:
         try:
             way(method, comparing.of(method, seed=0), network, data, build)
+            able.append(method)
         except StructureError as error:
             reasons.append(str(error))
-    if len(reasons) == len(comparing.methods):
+    if not able:
         raise StructureError(reasons[0])
+    check_sizes(comparing, able, data, network)
 
 
 def as_comparison(
@@ -129,17 +132,15 @@ def as_comparison(
     command: str = "",
 ) -> Comparison:
     """The figures of all seeds and methods as one record."""
-    samples: dict[str, int | float | str] = {
-        "test samples": len(data.tested),
-        "validation samples": len(data.validation),
-    }
+    counts = {"test samples": data.test, "validation samples": data.validation}
+    samples = {name: len(part) for name, part in counts.items() if part is not None}
     return Comparison(
         dataset=data.name, network=network, by=comparing.by, methods=list(comparing.methods),
         sizes=list(comparing.descending()), tested="validation" if data.test is None else "test",
         starts=starts, compared=rows, missing=missing,
         settings=comparing.model_dump(mode="json"),
         details=Details(
-            command=command, environment=environment(threads), training=samples,
+            command=command, environment=environment(threads), training={**samples},
             notes=data.remarks(),
         ),
     )  # fmt: skip

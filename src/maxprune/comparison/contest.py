@@ -11,10 +11,11 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from maxprune.comparison.records import Compared, Start
-from maxprune.comparison.settings import SCRATCH, UNCUT, Comparing
+from maxprune.comparison.settings import SCRATCH, Comparing
 from maxprune.comparison.ways import Smaller, way
 from maxprune.compression.fit import Fit, Trainer
 from maxprune.compression.search import UNPRUNED
+from maxprune.compression.settings import UNCUT
 from maxprune.data.order import derive
 from maxprune.data.samples import Splits
 from maxprune.errors import AuditError, StructureError, TrainingDiverged

@@ -126,6 +126,13 @@ class Comparison(Record):
             ),
         )  # fmt: skip
 
+    def table(self) -> str:
+        """What the command prints, as text: the table, the verdict and the notes."""
+        from maxprune.report.comparison import summary  # matplotlib is slow to import
+        from maxprune.report.plain import as_text
+
+        return as_text(*summary(self))
+
     def write(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
         write_json(Path(path), self.model_dump(mode="json"))

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from maxprune.compression.settings import METHODS, Compression
+from maxprune.compression.settings import METHODS, UNCUT, Compression
 from maxprune.errors import UsageError
 from maxprune.records import Settings
 
 LIBRARY = ("torch-pruning-magnitude", "torch-pruning-taylor")
-UNCUT, SCRATCH = "uncut", "scratch"
+SCRATCH = "scratch"
 CONTROLS = (UNCUT, SCRATCH)
 COMPARED = (*METHODS, *LIBRARY, *CONTROLS)
 SHARED = (

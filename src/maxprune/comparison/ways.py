@@ -6,23 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeAlias
 
-import torch
 from torch import nn
 
 from maxprune.comparison.pruner import IMPORTANCES, Pruner
-from maxprune.comparison.settings import SCRATCH, UNCUT
-from maxprune.compression.maxouts import MaxoutMethod, places
+from maxprune.comparison.settings import SCRATCH
+from maxprune.compression.maxouts import DryMaxouts, MaxoutMethod, places
 from maxprune.compression.proposal import audited
 from maxprune.compression.scored import Ranked, check_score, chosen_groups, least
-from maxprune.compression.settings import Compression
+from maxprune.compression.settings import UNCUT, Compression
 from maxprune.data.samples import Splits
 from maxprune.errors import StructureError
 from maxprune.modes import copied
-from maxprune.networks.weighted import neurons, weighted_layers
-from maxprune.plan import KeepPlan, least_winning
+from maxprune.plan import KeepPlan
 from maxprune.scores import random_scores
 from maxprune.surgery import apply
-from maxprune.surgery.chain import find_chain, find_maxout
 
 Fits: TypeAlias = Callable[[nn.Module], bool]
 Smaller: TypeAlias = Callable[[], nn.Module]
@@ -157,7 +154,7 @@ class Maxouts:
             raise StructureError("heads are cut by a score, not by a maxout")
         found = places(settings, start, data.example)
         self.method = MaxoutMethod(settings, data, found)
-        self.dry, self.reached = _Uncounted(settings, data, found), start
+        self.dry, self.reached = DryMaxouts(settings, data, found), start
         self.waiting = False
 
     def cuts(self, model: nn.Module, fits: Fits) -> list[Cut]:
@@ -187,12 +184,3 @@ class Maxouts:
             self.waiting = False
             return self.method.answer(model, good=True)
         return model
-
-
-class _Uncounted(MaxoutMethod):
-    """The same way without counting wins: for its sizes."""
-
-    def _cut(self, model: nn.Module, layer: str) -> nn.Module:
-        k = find_maxout(model, find_chain(model, layer).maxout or "").k
-        units = neurons(weighted_layers(model)[layer]) // k
-        return apply(model, least_winning(layer, torch.zeros(units, k)))

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import statistics
 
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.ticker import PercentFormatter
+from rich.console import RenderableType
 from rich.table import Table
 
 from maxprune.comparison.records import Comparison, Summary
-from maxprune.comparison.settings import CONTROLS, UNCUT
+from maxprune.comparison.settings import CONTROLS
+from maxprune.compression.settings import UNCUT
+from maxprune.plural import plural
 from maxprune.report.figure import CYCLE, GREY, INK, looks, new_figure, svg
 from maxprune.report.plain import figures, plain_table
+from maxprune.report.words import before_and_after
 
+UNPRUNED = "unpruned"
 NAMES = {"parameters": "parameters", "macs": "MACs"}
 MARKERS = "osD^vP*X<>"
 
@@ -21,20 +29,20 @@ def comparison_table(found: Comparison) -> Table:
     seeds = len(found.starts)
     table = plain_table(
         f"{found.network} on {found.dataset}; sizes in {NAMES[found.by]}",
-        f"means over {seeds} seed{'s' if seeds != 1 else ''}"
+        f"means over {plural(seeds, 'seed')}"
         + (", ± standard deviation" if seeds > 1 else "")
-        + f"; before, after: {found.tested} accuracy before and after retraining\n"
+        + f"\n{before_and_after(found.tested)}\n"
         "params, MACs: what is left; a maxout may fall far below the size at once\n"
         "worse: in how many seeds significantly worse than unpruned (randomization test)\n"
-        "order: validation accuracy over all sizes, then the controls; nothing is chosen on "
-        "the test set",
+        "order: validation accuracy over all sizes, then the controls; "
+        f"{'nothing is chosen on the' if found.tested == 'test' else 'there is no'} test set",
     )
     table.add_column("size", no_wrap=True)
     table.add_column("method", no_wrap=True)
     figures(table, "params\n%", "MACs\n%", "before\n%", "after\n%", "worse")
     start = statistics.fmean(s.accuracy for s in found.starts)
     spread = statistics.stdev(s.accuracy for s in found.starts) if seeds > 1 else None
-    table.add_row("whole", "unpruned", "100.0", "100.0", "-", _accuracy(start, spread), "-")
+    table.add_row("whole", UNPRUNED, "100.0", "100.0", "-", _accuracy(start, spread), "-")
     by_size = {(s.method, s.size): s for s in found.summaries()}
     for size in found.sizes:
         table.add_section()
@@ -43,6 +51,11 @@ def comparison_table(found: Comparison) -> Table:
             cells = ("-",) * 5 if summary is None else _cells(summary)
             table.add_row(f"≤ {100 * size:g}%" if i == 0 else "", method, *cells)
     return table
+
+
+def summary(found: Comparison) -> list[RenderableType]:
+    """Everything in a table and sentences."""
+    return [comparison_table(found), *verdict(found), *found.details.notes]
 
 
 def ordered(found: Comparison) -> list[str]:
@@ -76,29 +89,46 @@ def verdict(found: Comparison) -> list[str]:
 
 
 def comparison_plot(found: Comparison) -> str:
-    """Accuracy against what is left of the network, as an SVG element: a line a method."""
+    """Accuracy against what is left of the network, as an SVG element: a line a method.
+
+    The unpruned network is a point at 100%. The control that is never cut is retrained at every
+    size, and so has an accuracy for each: a band from the lowest to the highest of them.
+    """
     with looks("comparison"):
         figure = new_figure(4.6)
         axes = figure.subplots()
-        start = statistics.fmean(s.accuracy for s in found.starts)
-        axes.axhline(start, color=INK, lw=0.9, ls="--", label="unpruned")
+        starts = [start.accuracy for start in found.starts]
+        spread = statistics.stdev(starts) if len(starts) > 1 else 0
+        keys: list[Artist | Container] = [
+            axes.errorbar(
+                100, statistics.fmean(starts), spread, label=UNPRUNED, color=INK, lw=1.1, ms=7,
+                marker="p", capsize=2, ls="",
+            )
+        ]  # fmt: skip
         for i, method in enumerate(ordered(found)):
             own = [s for s in found.summaries() if s.method == method]
-            if not own:
-                continue
-            left = [100 * (s.macs_left if found.by == "macs" else s.left) for s in own]
-            if method == UNCUT:  # whole, but retrained as often as the others of that size
-                left = [100 * s.size for s in own]
-            colour = GREY if method in ("random", UNCUT) else CYCLE[i % len(CYCLE)]
-            axes.errorbar(
-                left, [s.accuracy for s in own], [s.spread or 0 for s in own], label=method,
-                color=colour, marker=MARKERS[i % len(MARKERS)], ms=4.5, lw=1.1, capsize=2,
-                ls="--" if method == UNCUT else "-" if i < len(CYCLE) else ":",
-            )  # fmt: skip
+            if own and method == UNCUT:
+                keys.append(_band(axes, [s.accuracy for s in own]))
+            elif own:
+                left = [100 * (s.macs_left if found.by == "macs" else s.left) for s in own]
+                line = axes.errorbar(
+                    left, [s.accuracy for s in own], [s.spread or 0 for s in own], label=method,
+                    color=GREY if method == "random" else CYCLE[i % len(CYCLE)], lw=1.1, ms=4.5,
+                    marker=MARKERS[i % len(MARKERS)], capsize=2, ls="-" if i < len(CYCLE) else ":",
+                )  # fmt: skip
+                keys.append(line)
         axes.xaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.invert_xaxis()
         axes.set_xlabel(f"{NAMES[found.by]} left")
         axes.set_ylabel(f"{found.tested} accuracy [%]")
         axes.grid(True)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5)
+        axes.legend(handles=keys, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5)
         return svg(figure, "comparison", "Accuracy of every method against the size left")
+
+
+def _band(axes: Axes, accuracies: list[float]) -> Artist:
+    """The control that is not cut: from its lowest to its highest accuracy, and their mean."""
+    label = f"{UNCUT}, retrained as often"
+    label += "\n(mean and range over the sizes)" if len(accuracies) > 1 else ""
+    axes.axhspan(min(accuracies), max(accuracies), color=GREY, alpha=0.15, lw=0)
+    return axes.axhline(statistics.fmean(accuracies), color=GREY, lw=1.1, ls="--", label=label)
