@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from maxprune.data.faces import Faces
 from maxprune.data.images import Images
 from maxprune.data.pairs import Pairs
 from maxprune.errors import UsageError
-from maxprune.measure import roc
+from maxprune.measure import choose_threshold, percent, roc, verified
 from maxprune.studies.faces import face_table, largest_free_share
 from maxprune.studies.faces.people import FoldData
 from maxprune.verification_results import FaceCell, FaceRun, Pictured
@@ -123,3 +125,20 @@ def test_a_step_that_a_fold_lacks_is_left_out() -> None:
 def test_a_fold_that_is_missing() -> None:
     with pytest.raises(UsageError, match="mfc was not run in all folds"):
         face_table(runs(APART, folds=1), DATA)
+
+
+def test_thresholds_are_chosen_on_as_many_pairs_of_each_sort() -> None:
+    """Twice as many pairs of two people held out would make the threshold too strict."""
+    data = fold()
+    more = [distances(seed, 1.0)[COUNT // 2 :] for seed in (4, 5)]
+    far = torch.cat([distances(3, 1.0), *more])
+    same = torch.arange(2 * COUNT) < COUNT // 2
+    uneven = replace(data, held=Pairs(torch.zeros(2 * COUNT, 2).long(), same, same.long()))
+    (run,) = runs({"no maxout": 1.0}, folds=1)
+    steps = [step.model_copy(update={"held": far.tolist()}) for step in run.steps]
+    (cell,) = face_table([run.model_copy(update={"steps": steps})], {0: uneven})
+    even = torch.cat([far[: COUNT // 2], far[COUNT // 2 : COUNT]])
+    threshold = choose_threshold(even, pairs().same)
+    expected = percent(verified(distances(0, 1.0), pairs().same, threshold))
+    assert cell.accuracies == [pytest.approx(expected)]
+    assert choose_threshold(far, same) < threshold

@@ -92,7 +92,7 @@ def _cell(runs: Sequence[FaceRun], place: int, data: Mapping[int, FoldData]) -> 
     eers = [100 * curve.eer for curve in curves]
     mean, error = mean_and_standard_error(eers)
     accuracies = [
-        percent(verified(*pairs, choose_threshold(*others)))
+        percent(verified(*pairs, choose_threshold(*_balanced(*others))))
         for pairs, others in zip(tested, held, strict=True)
     ]
     tars = [tar for curve in curves if (tar := curve.tar_at(FAR)) is not None]
@@ -109,6 +109,13 @@ def _cell(runs: Sequence[FaceRun], place: int, data: Mapping[int, FoldData]) -> 
         p_value=_p_value(steps, firsts, [d.tested.same for d in folds], "tested"),
         published=_published(network, step.name),
     )  # fmt: skip
+
+
+def _balanced(distances: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+    """As many pairs of two people as of one, as the tested pairs have; both are in random order."""
+    count = min(int(same.sum()), int((~same).sum()))
+    chosen = torch.cat([torch.nonzero(kind).flatten()[:count] for kind in (same, ~same)])
+    return distances[chosen], same[chosen]
 
 
 def _p_value(
