@@ -87,7 +87,7 @@ def faces_plot(cells: Sequence[FaceCell]) -> str:
         first.set_ylim(0, 1.1 * max(cell.mean + (cell.standard_error or 0) for cell in cells))
         for panel in panels[:, 0]:
             panel.set_ylabel("Equal Error Rate [%]")
-        first.legend(loc="upper left", fontsize=7.5)
+        first.legend(loc="best", fontsize=7.5)
         return svg(figure, "faces", "Equal Error Rate against the share of parameters left")
 
 
