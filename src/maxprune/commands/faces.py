@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from maxprune.commands.shared import AsJson, command_line, tell_if_new, terminal
+from maxprune.commands.face_tables import present
+from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
-from maxprune.files import read_json, write_json, write_text
+from maxprune.files import read_json
 
 if TYPE_CHECKING:
-    from maxprune.studies.faces import FaceStudy
+    from maxprune.studies.faces import FacePiece, FaceStudy
     from maxprune.train.config import Precision
     from maxprune.verification_results import FaceCell
 
 FOLDS = 10
 ON_CPU = (8, 9, 10)
-QUICK = {"epochs": 12.0, "retraining": 2.0, "sparse": 1.0, "shares": (0.5, 0.9)}
-FULL = {"epochs": 60.0, "retraining": 8.0, "sparse": 2.0}
+QUICK: dict[str, Any] = {
+    "epochs": 12.0, "retrain_epochs": 2.0, "weight_epochs": 1.0, "shares": (0.5, 0.9),
+}  # fmt: skip
 
 
-def faces_command(
+@dataclass(frozen=True)
+class Asked:
+    """Which folds and networks, how they are trained, and where the results are kept."""
+
     fold: Annotated[
         list[int] | None,
         typer.Option(
@@ -31,7 +36,7 @@ def faces_command(
             "Default: 8, 9 and 10 on a CPU, all on CUDA.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     network: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,44 +45,84 @@ def faces_command(
             "Default: all.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     epochs: Annotated[
         float | None, typer.Option(help="Of the first training. Default: 60.", show_default=False)
-    ] = None,
+    ] = None
     retrain_epochs: Annotated[
         float | None,
         typer.Option(
             help="With the maxout, and after each cut of neurons. Default: 8.", show_default=False
         ),
-    ] = None,
+    ] = None
     weight_epochs: Annotated[
         float | None,
         typer.Option(help="After each share of weights. Default: 2.", show_default=False),
-    ] = None,
+    ] = None
     quick: Annotated[
         bool,
         typer.Option(
             "--quick",
             help="Fold 10 alone, 12, 2 and 1 epochs, two shares of weights: to see how it goes.",
         ),
-    ] = False,
+    ] = False
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="In which training computes; auto takes the faster by the clock."),
-    ] = "auto",
+    ] = "auto"
     seed: Annotated[
         int, typer.Option(min=0, help="Of weights, order, augmentation and people held out.")
-    ] = 0,
+    ] = 0
     jobs: Annotated[
         int, typer.Option(min=0, help="Processes side by side, one thread each; 0: one a core.")
-    ] = 0,
+    ] = 0
     data: Annotated[
         Path | None, typer.Option(help="Folder that has lfw/. Default: $MAXPRUNE_DATA.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-faces"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False,
-    as_json: AsJson = False,
-) -> None:
+    ] = None
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-faces")
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
+
+    def study(self) -> FaceStudy:
+        """The settings of the study, checked; the faster precision is measured."""
+        from maxprune.studies.faces import WAYS, FaceStudy
+
+        settings = dict(QUICK) if self.quick else {}
+        for name in ("epochs", "retrain_epochs", "weight_epochs"):
+            if getattr(self, name) is not None:
+                settings[name] = getattr(self, name)
+        found = FaceStudy(
+            folds=self._folds(), ways=tuple(self.network or WAYS), seed=self.seed, **settings
+        )
+        found.check()
+        return found.with_precision(self._precision(found))
+
+    def _folds(self) -> tuple[int, ...]:
+        """From 0, as the library counts them."""
+        from maxprune.modes import best_device
+
+        usual = range(1, FOLDS + 1) if best_device().type == "cuda" else ON_CPU
+        chosen = self.fold or ([FOLDS] if self.quick else usual)
+        for one in chosen:
+            if not 1 <= one <= FOLDS:
+                raise UsageError(f"--fold is 1 to {FOLDS}, not {one}")
+        return tuple(one - 1 for one in dict.fromkeys(chosen))
+
+    def _precision(self, study: FaceStudy) -> Precision:
+        """The one that was asked for, or that of the run in the folder, or the faster one."""
+        if self.precision != "auto":
+            return self.precision
+        mark = self.out / "run.json"
+        found = read_json(mark) if mark.exists() else None
+        for precision in ("float32", "bfloat16"):
+            if isinstance(found, dict) and found.get("precision") == precision:
+                return precision
+        from maxprune.studies.faces import faster_precision
+
+        return faster_precision(study, self.data)
+
+
+@takes(Asked)
+def faces_command(asked: Asked, as_json: AsJson = False) -> None:
     """Are two faces those of one person? The paper's Tables 3 and 4 with a small network on LFW.
 
     In each fold of View 2 a VGG-like network (64x64 grey, four blocks, two hidden layers of 512)
@@ -86,102 +131,49 @@ def faces_command(
     weights costs nothing, are chosen on people held out. Needs lfw-deepfunneled.tgz and pairs.txt
     in the folder lfw/.
     """
-    from maxprune.modes import best_device
     from maxprune.runs.workspace import claimed
-    from maxprune.studies.faces import WAYS, FaceStudy, best_free, pieces, write_verifier
+    from maxprune.studies.faces import best_free, largest_free_share, pieces, write_verifier
 
-    given = {"epochs": epochs, "retraining": retrain_epochs, "sparse": weight_epochs}
-    settings: dict[str, Any] = {
-        **(QUICK if quick else FULL),
-        **{n: v for n, v in given.items() if v is not None},
-    }
-    usual = range(1, FOLDS + 1) if best_device().type == "cuda" else ON_CPU
-    folds = fold or ([FOLDS] if quick else list(usual))
-    for one in folds:
-        if not 1 <= one <= FOLDS:
-            raise UsageError(f"--fold is 1 to {FOLDS}, not {one}")
-    study = FaceStudy(
-        folds=tuple(one - 1 for one in dict.fromkeys(folds)), ways=tuple(network or WAYS),
-        seed=seed, **settings,
-    )  # fmt: skip
-    study.check()
-    study = study.with_precision(_precision(precision, study, data, out))
-    tell_if_new(out, resume)
-    with claimed(out, {"study": "faces", **study.identity()}, resume):
-        cells = _filled(study, data, out, jobs)
+    study = asked.study()
+    work = pieces(study, asked.data)
+    tell_if_new(asked.out, asked.resume)
+    identity = {"study": "faces", "command": command_line(), **study.identity()}
+    with claimed(asked.out, identity, asked.resume):
+        cells = _filled(asked, work)
         taken = best_free(cells)
-        write_verifier(study, taken, pieces(study, data), out, out / "verifier")
-    _show(cells, study, out, as_json)
+        write_verifier(study, taken, work, asked.out, asked.out / "verifier")
+    free = [largest_free_share([c for c in cells if c.network == way]) for way in study.ways]
+    notes = [*study.notes(), *(_free(cell) for cell in free if cell is not None)]
+    title = "faces: face verification on LFW, View 2"
+    present(cells, title, asked.out / "faces", notes, as_json, settings=study.identity())
     if not as_json:
         terminal().print(
             f"The smallest network that costs nothing ({taken.network}, {taken.step}): "
-            f"maxprune verify A.jpg B.jpg --model {out / 'verifier'}",
+            f"maxprune verify A.jpg B.jpg --model {asked.out / 'verifier'}",
             soft_wrap=True,
         )
 
 
-def _precision(
-    asked: Literal["auto", "float32", "bfloat16"], study: FaceStudy, data: Path | None, out: Path
-) -> Precision:
-    """The precision that was asked for, or that of the run in the folder, or the faster one."""
-    if asked != "auto":
-        return asked
-    mark = out / "run.json"
-    found = read_json(mark) if mark.exists() else None
-    for precision in ("float32", "bfloat16"):
-        if isinstance(found, dict) and found.get("precision") == precision:
-            return precision
-    from maxprune.studies.faces import faster_precision
-
-    return faster_precision(study, data)
-
-
-def _filled(study: FaceStudy, data: Path | None, out: Path, jobs: int) -> list[FaceCell]:
+def _filled(asked: Asked, work: list[FacePiece]) -> list[FaceCell]:
     """The table, once every piece of the study is done, with progress."""
     from maxprune.report.progress import Steps
     from maxprune.runs.parallel import run_all, usual_jobs
-    from maxprune.studies.faces import pieces, read_table
+    from maxprune.studies.faces import read_table
 
-    work = pieces(study, data)
     totals = {piece.name: piece.length() for piece in work}
     with Steps(terminal(stderr=True), sum(totals.values()), f"{len(work)} networks") as steps:
         run_all(
-            work, out, jobs or usual_jobs(),
+            work, asked.out, asked.jobs or usual_jobs(),
             lambda piece, done: steps.of(totals, piece.name, done),
         )  # fmt: skip
-    return read_table(work, out)
-
-
-def _show(cells: list[FaceCell], study: FaceStudy, out: Path, as_json: bool) -> None:
-    from maxprune.report.faces import faces_plot, faces_table
-    from maxprune.report.plain import as_text
-    from maxprune.runs.environment import environment
-    from maxprune.studies.faces import largest_free_share
-
-    free = [largest_free_share([c for c in cells if c.network == way]) for way in study.ways]
-    notes = [*study.notes(), *(_free(cell) for cell in free if cell is not None)]
-    records = [cell.model_dump(mode="json") for cell in cells]
-    about = {
-        "format": 1, "study": "faces", "command": command_line(), "environment": environment(1),
-        "settings": study.identity(), "notes": notes,
-    }  # fmt: skip
-    write_json(out / "faces.json", {**about, "records": records})
-    write_text(out / "faces.svg", faces_plot(cells))
-    table = faces_table(cells, "faces: face verification on LFW, View 2")
-    write_text(out / "faces.txt", as_text(table, *notes))
-    if as_json:
-        print(json.dumps(records, indent=1))
-        return
-    console = terminal()
-    console.print(table)
-    for note in notes:
-        console.print(note)
-    console.print(f"\nWritten: {out / 'faces'}.json, .txt and .svg", soft_wrap=True)
+    return read_table(work, asked.out)
 
 
 def _free(cell: FaceCell) -> str:
+    from maxprune.report.words import equals
+
     return (
         f"{cell.network}: {100 * cell.zeroed:.0f}% of the weights can be zero without a "
         f"significant loss for the people held out; on the tested pairs the EER is then "
-        f"{cell.mean:.2f}% (p = {cell.p_value:.4f} against the network without maxout)."
+        f"{cell.mean:.2f}% ({equals(cell.p_value)} against the network without maxout)."
     )

@@ -140,9 +140,7 @@ def table3_command(
     if accounts:
         _print_accounting(faces_accounting(chosen_networks(given.network)), as_json)
         return
-    cells = tables(given, "table3", (), quiet=as_json)
-    if as_json:
-        print(json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
+    tables(given, "table3", (), as_json)
 
 
 def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:

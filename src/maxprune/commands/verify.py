@@ -6,41 +6,74 @@ Nothing here imports torch.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from maxprune.commands.shared import AsJson, takes
 from maxprune.errors import UsageError
+from maxprune.plural import plural
 
 if TYPE_CHECKING:
     from maxprune.verify import Described, Verifier
 
 Picture = Annotated[Path, typer.Argument(help="A picture of one face.", show_default=False)]
-Model = Annotated[
-    Path,
-    typer.Option(
-        help="Folder of a verifier, for example maxprune-faces/verifier.", show_default=False
-    ),
-]
-Detect = Annotated[
-    Literal["viola-jones", "none"],
-    typer.Option(help="How the face is found; none where a picture shows nothing but a face."),
-]
-Face = Annotated[
-    Literal["only", "largest"],
-    typer.Option(help="Of several faces in a picture: only refuses them, largest takes that one."),
-]
-Far = Annotated[
-    float | None,
-    typer.Option(
-        help="Largest share of different people to be accepted, in percent. Default: where as many "
-        "are accepted wrongly as rejected wrongly.",
-        show_default=False,
-    ),
-]
+
+
+@dataclass(frozen=True)
+class Describing:
+    """Which verifier describes faces, and how it finds them."""
+
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of a verifier, for example maxprune-faces/verifier.", show_default=False
+        ),
+    ]
+    detector: Annotated[
+        Literal["viola-jones", "none"],
+        typer.Option(help="How the face is found; none where a picture shows nothing but a face."),
+    ] = "viola-jones"
+    face: Annotated[
+        Literal["only", "largest"],
+        typer.Option(
+            help="Of several faces in a picture: only refuses them, largest takes that one."
+        ),
+    ] = "only"
+
+    def opened(self) -> Verifier:
+        """The verifier."""
+        from maxprune.verify import Verifier
+
+        return Verifier(self.model, self.detector, self.face)
+
+
+@dataclass(frozen=True)
+class Deciding(Describing):
+    """And at which distance two faces are those of one person."""
+
+    far: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest share of different people to be accepted, in percent. Default: where as "
+            "many are accepted wrongly as rejected wrongly.",
+            show_default=False,
+        ),
+    ] = None
+
+    def opened(self) -> Verifier:
+        """The verifier with the threshold that was asked for."""
+        verifier = super().opened()
+        if self.far is not None:
+            if not 0 < self.far < 100:
+                raise UsageError(f"--far is a percentage between 0 and 100, not {self.far:g}")
+            verifier.at_far(self.far / 100)
+        return verifier
+
+
 File = Annotated[Path, typer.Option(help="The gallery's file.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 faces_app = typer.Typer(
     help="A small gallery of people in one file: enroll them, then ask who a picture shows.",
@@ -56,21 +89,16 @@ def _root(context: typer.Context) -> None:
         raise typer.Exit
 
 
+@takes(Deciding)
 def verify_command(
-    first: Picture,
-    second: Picture,
-    model: Model,
-    detector: Detect = "viola-jones",
-    face: Face = "only",
-    far: Far = None,
-    as_json: Json = False,
+    deciding: Deciding, first: Picture, second: Picture, as_json: AsJson = False
 ) -> None:
     """Do two pictures show the same person?
 
     Finds the face in each, prints the distance of their descriptors, the threshold, and how often
     that threshold errs, as it was measured on pairs that nothing was chosen on.
     """
-    verifier = _opened(model, detector, face, far)
+    verifier = deciding.opened()
     found = verifier.verify(first, second)
     if as_json:
         about = {
@@ -90,15 +118,14 @@ def verify_command(
 
 
 @faces_app.command("enroll")
+@takes(Describing)
 def enroll_command(
+    describing: Describing,
     person: Annotated[str, typer.Argument(help="The person's name.", show_default=False)],
     pictures: Annotated[
         list[Path], typer.Argument(help="Pictures of that person alone.", show_default=False)
     ],
     gallery: File,
-    model: Model,
-    detector: Detect = "viola-jones",
-    face: Face = "only",
 ) -> None:
     """Add a person to a gallery; makes the file if it is not there.
 
@@ -106,30 +133,25 @@ def enroll_command(
     """
     from maxprune.verify import Gallery
 
-    verifier = _opened(model, detector, face, None)
+    verifier = describing.opened()
     there = gallery.exists()
     known = Gallery.read(gallery, verifier) if there else Gallery(verifier.about.sha256)
     for picture in pictures:
         known.enroll(person, verifier.describe(picture))
     known.write(gallery)
-    own = sum(one == person for one in known.people)
-    everybody = len(set(known.people))
-    print(
-        f"{person}: {own} picture{'s' if own != 1 else ''}; {gallery} knows {everybody} "
-        f"{'people' if everybody != 1 else 'person'}"
-    )
+    own = plural(sum(one == person for one in known.people), "picture")
+    everybody = plural(len(set(known.people)), "person", "people")
+    print(f"{person}: {own}; {gallery} knows {everybody}")
 
 
 @faces_app.command("identify")
+@takes(Deciding)
 def identify_command(
+    deciding: Deciding,
     picture: Picture,
     gallery: File,
-    model: Model,
-    detector: Detect = "viola-jones",
-    face: Face = "only",
-    far: Far = None,
     top: Annotated[int, typer.Option(min=1, help="People to name, the nearest first.")] = 3,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Who of a gallery is it, if anybody?
 
@@ -138,7 +160,7 @@ def identify_command(
     """
     from maxprune.verify import Gallery
 
-    verifier = _opened(model, detector, face, far)
+    verifier = deciding.opened()
     known = Gallery.read(gallery, verifier)
     described = verifier.describe(picture)
     matches = known.identify(described)[:top]
@@ -156,20 +178,6 @@ def identify_command(
         sign = "<=" if match.distance <= verifier.threshold else ">"
         print(f"  {match.person}: distance {match.distance:.4f} {sign} {verifier.threshold:.4f}")
     print(_errors(verifier))
-
-
-def _opened(
-    model: Path, detector: Literal["viola-jones", "none"], face: Literal["only", "largest"],
-    far: float | None,
-) -> Verifier:  # fmt: skip
-    from maxprune.verify import Verifier
-
-    verifier = Verifier(model, detector, face)
-    if far is not None:
-        if not 0 < far < 100:
-            raise UsageError(f"--far is a percentage between 0 and 100, not {far:g}")
-        verifier.at_far(far / 100)
-    return verifier
 
 
 def _errors(verifier: Verifier) -> str:

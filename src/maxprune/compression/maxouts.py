@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from maxprune.compression.proposal import Proposal, audited
+from maxprune.compression.proposal import Proposal
 from maxprune.compression.settings import Compression
+from maxprune.compression.winning import without_least_winning
 from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, StructureError, UsageError
 from maxprune.inspection import MaxoutGain, maxout_gains
@@ -18,8 +19,6 @@ from maxprune.measure import parameters
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.plural import plural
-from maxprune.scores import count_wins
-from maxprune.scores.named import every
 from maxprune.surgery import apply
 from maxprune.surgery.chain import find_chain, find_maxout
 
@@ -147,9 +146,7 @@ class MaxoutMethod:
 
     def _cut(self, model: nn.Module, layer: str) -> nn.Module:
         """Remove the least winning neuron of every unit."""
-        inputs = (x for x, _ in every(self.data.train))
-        plan = least_winning(layer, count_wins(model, layer, inputs).wins)
-        return audited(model, plan, self.data.train)
+        return without_least_winning(model, layer, self.data.train)[0]
 
 
 class DryMaxouts(MaxoutMethod):

@@ -7,7 +7,10 @@ from typing import Any
 
 from maxprune.naming import called, giving, on_command_line
 
-COMMANDS = {"lenet": "reproduce", "pls-resnet56": "reproduce pls-resnet56"}
+COMMANDS = {
+    "lenet": "reproduce", "pls-resnet56": "reproduce pls-resnet56", "faces": "reproduce faces",
+    "vgg16": "reproduce table3",
+}  # fmt: skip
 """Commands that are not called as the study they are."""
 
 UNSAID = ("command", "study", "code", "data", "network", "part")

@@ -15,13 +15,14 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from maxprune.compression.winning import without_least_winning
 from maxprune.data.images import Dataset
 from maxprune.lineage import lineage
 from maxprune.measure import accuracy
 from maxprune.modes import best_device
 from maxprune.networks.initial import xavier_uniform
-from maxprune.plan import least_winning, maxout_plan
-from maxprune.results import Curve, Results, Wins
+from maxprune.plan import maxout_plan
+from maxprune.results import Curve, Results
 from maxprune.runs.finished import Finished
 from maxprune.runs.measured import (
     Measured,
@@ -33,9 +34,8 @@ from maxprune.runs.measured import (
     step_name,
 )
 from maxprune.runs.workspace import Make, Space, timed
-from maxprune.scores import count_wins
 from maxprune.studies.recipe import Recipe
-from maxprune.surgery import apply, audit, remove_dead
+from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, Watch, derive, train
 from maxprune.weights import choose_share, zero_plan
 
@@ -130,15 +130,7 @@ class Pipeline:
     def _remove_one(self, model: nn.Module, k: int) -> Make:
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
             name, layer = f"maxout k={k}", self.recipe.layer
-            counts = count_wins(model, layer, (x for x, _ in self.data.train.batches(1000)))
-            plan = least_winning(layer, counts.wins)
-            smaller = apply(model, plan)
-            some = torch.arange(min(256, len(self.data.train)))
-            audit(model, smaller, plan, self.data.train.batch(some)[0])
-            wins = Wins(
-                step=name, layer=layer, wins=counts.wins.tolist(),
-                keep=list(plan.keep[layer]), positions=counts.positions,
-            )  # fmt: skip
+            smaller, wins = without_least_winning(model, layer, self.data.train, name)
             trained, measured = self._trained(smaller, name, place, k, self._tested(smaller))
             return trained, measured.model_copy(update={"wins": wins})
 

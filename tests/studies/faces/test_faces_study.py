@@ -10,18 +10,18 @@ import pytest
 import torch
 from faces_helpers import write_lfw
 
-from maxprune.errors import UsageError
+from maxprune.errors import OutputError, UsageError
 from maxprune.files import read_json
 from maxprune.lineage import lineage
 from maxprune.measure import parameters
 from maxprune.networks import descriptor_network
 from maxprune.studies.faces import FacePiece, FaceStudy, pieces, read_table
-from maxprune.studies.faces import study as module
+from maxprune.studies.faces import work as module
 from maxprune.verification_results import FaceRun
 
 STUDY = FaceStudy(
-    folds=(0, 1), ways=("mfc", "mc", "mfc-pls", "mc-pls"), epochs=6, retraining=1, sparse=1,
-    shares=(0.5, 0.8), held=3, blocks=((4,), (8,), (8,), (8,)), hidden=(16, 8),
+    folds=(0, 1), ways=("mfc", "mc", "mfc-pls", "mc-pls"), epochs=6, retrain_epochs=1,
+    weight_epochs=1, shares=(0.5, 0.8), held=3, blocks=((4,), (8,), (8,), (8,)), hidden=(16, 8),
 )  # fmt: skip
 
 
@@ -117,11 +117,12 @@ def test_what_is_done_is_not_done_again(
 ) -> None:
     folder, work = done
     assert all(piece.is_done(folder / piece.name) for piece in work)
-    more = replace(STUDY, shares=(0.5, 0.8, 0.9))
-    later = [replace(piece, study=more) for piece in work]
-    assert [piece.name for piece in later if not piece.is_done(folder / piece.name)] == [
+    other = pieces(replace(STUDY, shares=(0.5, 0.9)), work[0].root)
+    assert [piece.name for piece in other if not piece.is_done(folder / piece.name)] == [
         "fold0-mfc", "fold0-mc", "fold1-mfc", "fold1-mc",
     ]  # fmt: skip
+    with pytest.raises(OutputError, match=r"shares=0\.5,0\.8; this one .* shares=0\.5,0\.9"):
+        other[1].do(folder / other[1].name, lambda _: None)
     monkeypatch.setattr("maxprune.studies.faces.steps.train", None)
     before = run(folder, "fold0-mfc")
     (folder / "fold0-mfc" / module.RESULT).unlink()

@@ -45,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Vgg16Study:
             grey = portrait(100 + person, number)
             Image.fromarray(np.stack([grey] * 3, 2)).save(where / f"{number}.jpg")
     return Vgg16Study(
-        folder / "vgg_face.safetensors", folder / "pictures", "mfc", epochs=3, sparse=1,
+        folder / "vgg_face.safetensors", folder / "pictures", "mfc", epochs=3, weight_epochs=1,
         shares=(0.5,), held=3,
     )  # fmt: skip
 

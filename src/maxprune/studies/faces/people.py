@@ -7,7 +7,9 @@ their people are trained on.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int, Int64, UInt8
@@ -38,6 +40,17 @@ class FoldData:
     train: Images
     tested: Pairs
     held: Pairs
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of the pictures that are trained on and those in pairs, and whose they are."""
+        digest = hashlib.sha256()
+        for pairs in (self.tested, self.held):
+            for part in (self.pixels[pairs.places.unique()], pairs.places, pairs.same):
+                digest.update(part.contiguous().numpy().tobytes())
+        for part in (self.train.pixels, self.train.labels):
+            digest.update(part.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def fold_data(

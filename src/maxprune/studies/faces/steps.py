@@ -16,20 +16,21 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from maxprune.compression.proposal import audited
+from maxprune.compression.winning import without_least_winning
 from maxprune.data.order import derive
 from maxprune.data.samples import Pictures
 from maxprune.measure import macs, nonzero, parameters, roc, verification_distances
 from maxprune.modes import best_device
 from maxprune.networks import descriptor_network
-from maxprune.plan import KeepPlan, Plan, least_winning, maxout_plan
+from maxprune.plan import KeepPlan, maxout_plan
 from maxprune.planner import cut_plan
-from maxprune.results import NO_CURVE, Curve, Wins
+from maxprune.results import NO_CURVE, Curve
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, timed
-from maxprune.scores import count_wins
 from maxprune.scores.vip import represent
 from maxprune.studies.faces.people import FoldData, training_pairs
-from maxprune.surgery import apply, audit, channel_groups
+from maxprune.surgery import apply, channel_groups
 from maxprune.train import Checkpoints, Training, Watch, train
 from maxprune.verification_results import FaceRun, Pictured
 from maxprune.weights import zero_plan
@@ -47,7 +48,7 @@ class Way:
     """One way of cutting a network for faces.
 
     Args:
-        name: "mfc" or "mc", with "-pls" behind it where neurons go by PLS-VIP.
+        name: of it.
         layer: whose neurons go.
         tuned: the modules that are fine-tuned; () for all.
         retraining: with the maxout, and after each cut of neurons.
@@ -55,6 +56,7 @@ class Way:
         shares: of all parameters to be zero, growing, at k = 1.
         k: inputs per unit at first.
         seed: of the order of pictures, their augmentation, and pairs.
+        by_pls: neurons go by PLS-VIP, and there is no maxout.
         whole: count the output layer too.
     """
 
@@ -66,17 +68,19 @@ class Way:
     shares: tuple[float, ...] = ()
     k: int = 4
     seed: int = 0
+    by_pls: bool = False
     whole: bool = False
 
-    @property
-    def by_pls(self) -> bool:
-        """Whether neurons go by PLS-VIP."""
-        return self.name.endswith("-pls")
+    def neuron_steps(self) -> dict[str, int]:
+        """The steps that remove neurons by name, each with k or how many of k are left."""
+        if self.by_pls:
+            return {f"pls {k}/{self.k}": k for k in range(self.k - 1, 0, -1)}
+        return {f"maxout k={k}": k for k in range(self.k, 0, -1)}
 
     def length(self) -> int:
         """Iterations of all its trainings."""
-        neurons = self.k - 1 if self.by_pls else self.k
-        return neurons * self.retraining.iterations + len(self.shares) * self.sparse.iterations
+        neurons, weights = len(self.neuron_steps()), len(self.shares)
+        return neurons * self.retraining.iterations + weights * self.sparse.iterations
 
 
 class Steps:
@@ -99,8 +103,8 @@ class Steps:
         """
         self.found, self.sizes = [measured], [size]
         model = model.to(self.device)
-        for k in range(self.way.k - (1 if self.way.by_pls else 0), 0, -1):
-            model = self._step(self._name(k), self._smaller, model, k)
+        for name, k in self.way.neuron_steps().items():
+            model = self._step(name, self._smaller, model, k)
         for share in self.way.shares:
             model = self._step(step_name(share), self._zeroed, model, share)
         run = FaceRun(
@@ -108,9 +112,6 @@ class Steps:
             sizes=self.sizes,
         )  # fmt: skip
         return model, run
-
-    def _name(self, k: int) -> str:
-        return f"pls {k}/{self.way.k}" if self.way.by_pls else f"maxout k={k}"
 
     def _step(
         self,
@@ -133,32 +134,17 @@ class Steps:
         self, model: nn.Module, k: float, name: str, place: Checkpoints | None
     ) -> tuple[nn.Module, Pictured]:
         """With k neurons a unit left, or k of every way.k neurons."""
-        wins = None
-        plan: Plan
-        if self.way.by_pls:
-            plan = self._least_important(model, int(k))
-        elif k == self.way.k:
-            plan = maxout_plan(self.way.layer, self.way.k)
+        way, wins = self.way, None
+        if way.by_pls:
+            smaller = audited(model, self._least_important(model, int(k)), self.train)
+        elif k == way.k:
+            smaller = apply(model, maxout_plan(way.layer, way.k))
         else:
-            plan, wins = self._least_winning(model, name)
-        smaller, before, way = apply(model, plan), None, self.way
-        if isinstance(plan, KeepPlan):
-            x, _ = next(self.train.batches(PASS, self.device))
-            audit(model, smaller, plan, x)
-            before = self._held_eer(smaller)
+            smaller, wins = without_least_winning(model, way.layer, self.train, name)
+        is_whole = k == way.k  # a maxout that was just put in has to be trained first
+        before = None if is_whole else self._held_eer(smaller)
         trained, measured = self.trained(smaller, way.retraining, name, place, way.tuned, int(k))
         return trained, measured.model_copy(update={"wins": wins, "held_before": before})
-
-    def _least_winning(self, model: nn.Module, name: str) -> tuple[KeepPlan, Wins]:
-        layer = self.way.layer
-        inputs = (x for x, _ in self.train.batches(PASS, self.device))
-        counts = count_wins(model, layer, inputs)
-        plan = least_winning(layer, counts.wins)
-        wins = Wins(
-            step=name, layer=layer, wins=counts.wins.tolist(), keep=list(plan.keep[layer]),
-            positions=counts.positions,
-        )  # fmt: skip
-        return plan, wins
 
     def _least_important(self, model: nn.Module, k: int) -> KeepPlan:
         """Remove a quarter of the first number of neurons: those that matter least for pairs."""

@@ -8,9 +8,8 @@ folds at once, as nobody in them is trained on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class Vgg16Study:
         pictures: a folder with train/PERSON/*.jpg, people who are not in LFW.
         network: "mfc" or "mc".
         epochs: with the maxout and after each cut of neurons, a third at each rate.
-        sparse: after each share of weights.
+        weight_epochs: after each share of weights.
         shares: of weights, growing.
         held: people held out of the training.
         seed: of order, people held out.
@@ -60,7 +59,7 @@ class Vgg16Study:
     pictures: Path
     network: str
     epochs: float = 3.0
-    sparse: float = 1.0
+    weight_epochs: float = 1.0
     shares: tuple[float, ...] = ()
     held: int = 150
     seed: int = 0
@@ -74,15 +73,17 @@ class Vgg16Study:
         return Way(
             name=self.network, layer=linear[0] if mfc else block[-1],
             tuned=tuple(linear if mfc else [*block, *linear]), shares=self.shares, k=K,
-            retraining=_stepped(images, self.epochs), sparse=_stepped(images, self.sparse),
+            retraining=_stepped(images, self.epochs), sparse=_stepped(images, self.weight_epochs),
             seed=self.seed, whole=True,
         )  # fmt: skip
 
-    def identity(self, model: nn.Module) -> dict[str, Any]:
-        """What makes its steps these steps, as JSON; shares may be added."""
-        about = json.loads(json.dumps(asdict(self), default=str))
-        about |= {"study": "vgg16 faces", "start": of_network(model)}
-        return {n: v for n, v in about.items() if n not in ("shares", "weights")}
+    def identity(self, model: nn.Module, data: FoldData) -> dict[str, Any]:
+        """What makes its steps these steps; the shares of weights may come later."""
+        return {
+            "study": "vgg16", "name": self.network, "epochs": self.epochs,
+            "weight_epochs": self.weight_epochs, "held": self.held, "seed": self.seed,
+            "network": of_network(model), "data": data.checksum,
+        }  # fmt: skip
 
 
 def _blocks(names: list[str]) -> set[str]:
@@ -126,7 +127,7 @@ def run_vgg16(
     model = _with_outputs(model, data.train.classes, study.seed, notes)
     way = study.way(model, data.train)
     notes.append(f"Weights: {study.weights.name}, {converted.about['format']}.")
-    identity = study.identity(model)
+    identity = study.identity(model, data)
     with Workspace(folder, identity, resume=True, wait=True, record=Pictured) as space:
         steps = Steps(way, data, Pictures(data.train, flip=True), space, told)
 
