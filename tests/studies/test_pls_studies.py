@@ -127,6 +127,13 @@ def test_resnet56_from_the_command_line(
     assert authors_table(authors).row_count == 3
     code, again, _ = call(monkeypatch, capsys, *arguments, "--resume")
     assert (code, again) == (0, said)
+    assert "The authors' own networks" in (out / "authors.txt").read_text()
+    code, _, _ = call(monkeypatch, capsys, *arguments, "--resume", "--beside", 9)
+    assert code == 0
+    content = json.loads((out / "authors.json").read_text())
+    fifth, ninth = (Author.model_validate(record) for record in content["records"][1:])
+    assert (fifth.ours, fifth.retrained, fifth.accuracy) == (None, None, authors[1].accuracy)
+    assert ninth == authors[2]
 
 
 def test_the_networks_that_are_compared_are_retrained_for_longer(
@@ -195,6 +202,7 @@ def test_without_the_files_it_says_where_they_belong(
         (("pls-cifar10", "--epochs", "inf"), "--epochs is above 0, not inf"),
         (("pls-cifar10", "--share", 5), "--share is between 0 and 1 (0.1 for 10%), not 5"),
         (("pls-resnet56", "--final-epochs", -1), "--final-epochs is at least 0, not -1"),
+        (("pls-resnet56", "--beside", 8), "--beside is 5 or 9, the authors' networks, not 8"),
         (("pls-resnet56", "--share", 0), "--share is between 0 and 1"),
         (("pls-resnet56", "--iterations", 0), "Invalid value for '--iterations'"),
     ],

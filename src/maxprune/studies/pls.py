@@ -43,7 +43,8 @@ from maxprune.train.config import Precision
 from maxprune.train.rmsprop import RMSprop
 
 UNPRUNED_MACS = 125_747_840  # of the ResNet-56 that the authors began with
-ITERATIONS = (0, 4, 8)  # those of the authors' networks that are there; 0 is after the first cut
+LATER = (4, 8)  # iterations of the authors whose networks ours is compared with
+ITERATIONS = (0, *LATER)  # those whose networks are there; 0 is after the first cut
 FULL, SHORT = 40.0, 0.25  # epochs of a retraining on CUDA and on a CPU
 SHORT_FINAL = 8.0  # more of them on a CPU, for the networks that are compared with the authors'
 PUBLISHED_SHARE = 0.1  # of the inner filters, in every iteration
@@ -114,6 +115,7 @@ class ResNet56:
         final_rate: its learning rate at the highest, for the authors' networks too. Of 0.01 and
             0.05, half an epoch each, the larger was better on validation data (78.9 and 78.6%).
         final_precision: in which it is computed.
+        beside: of `LATER`; the authors' other networks are measured as published.
     """
 
     epochs: float
@@ -125,6 +127,7 @@ class ResNet56:
     final: float = 0.0
     final_rate: float = 0.05
     final_precision: Precision = "float32"
+    beside: tuple[int, ...] = LATER
 
     def notes(self) -> list[str]:
         """What a reader has to know: whether the retraining is a short one."""
@@ -233,7 +236,7 @@ def _beside(
     size = macs(network, ours.data.example)
     steps = ours.results.steps
     place = next((i for i, step in enumerate(steps) if step.macs <= size), None)
-    match = None if place is None or iteration == 0 else steps[place]
+    match = None if place is None or iteration not in study.beside else steps[place]
     retrained = None
     if iteration == 0:
         retrained = correct(ours.models[UNPRUNED], ours.samples)
