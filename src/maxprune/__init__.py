@@ -26,6 +26,7 @@ else:
     from maxprune.comparison.compare import compare
     from maxprune.compress import compress
     from maxprune.compression import Compressed, Compression
+    from maxprune.compression.coding import CodedNetwork, code_network
     from maxprune.difference import Difference, diff
     from maxprune.inspection import Inspection, inspect
     from maxprune.lineage import Lineage, factory, lineage
@@ -34,6 +35,7 @@ else:
         ChannelGroup,
         KeepPlan,
         MaxoutPlan,
+        SharePlan,
         ZeroPlan,
         keep_plan,
         least_winning,
@@ -42,14 +44,15 @@ else:
     from maxprune.planner import cut_plan, lowest
     from maxprune.results import Results
     from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
-    from maxprune.store import export_onnx, load, save
+    from maxprune.store import export_onnx, load, save, save_coded
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
     from maxprune.train import Checkpoints, Fitting, Training, Watch, train
-    from maxprune.weights import choose_share, hold_zeros, zero_plan
+    from maxprune.weights import choose_share, hold_shared, hold_zeros, share_plan, zero_plan
 
 __all__ = [
     "ChannelGroup",
     "Checkpoints",
+    "CodedNetwork",
     "Comparison",
     "Compressed",
     "Compression",
@@ -62,6 +65,7 @@ __all__ = [
     "MaxoutPlan",
     "MaxpruneError",
     "Results",
+    "SharePlan",
     "Training",
     "Watch",
     "WinCounts",
@@ -71,6 +75,7 @@ __all__ = [
     "audit",
     "channel_groups",
     "choose_share",
+    "code_network",
     "compare",
     "compress",
     "count_wins",
@@ -79,6 +84,7 @@ __all__ = [
     "diff",
     "export_onnx",
     "factory",
+    "hold_shared",
     "hold_zeros",
     "inspect",
     "keep_plan",
@@ -92,7 +98,9 @@ __all__ = [
     "networks",
     "remove_dead",
     "save",
+    "save_coded",
     "scores",
+    "share_plan",
     "train",
     "unit_wins",
     "vip",

@@ -15,6 +15,7 @@ from maxprune.commands.shared import command_line, percentage, tell_if_new, term
 from maxprune.commands.verify import faces_app, verify_command
 from maxprune.errors import MaxpruneError, UsageError
 from maxprune.naming import as_options
+from maxprune.plural import plural
 
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 try:
+    from maxprune.commands.code import code_command
     from maxprune.commands.compare import compare_command
     from maxprune.commands.compress import compress_command
     from maxprune.commands.diff import diff_command
@@ -44,6 +46,7 @@ else:
     app.command("inspect")(inspect_command)
     app.command("compress")(compress_command)
     app.command("compare")(compare_command)
+    app.command("code")(code_command)
     app.command("diff")(diff_command)
     app.add_typer(reproduce_app, name="reproduce")
 app.command("verify")(verify_command)
@@ -82,6 +85,9 @@ def demo(
         ),
     ] = "70",
     iterations: Annotated[int, typer.Option(help="Iterations of every training.")] = 400,
+    bits: Annotated[
+        int, typer.Option(help="The weights of a layer share 2^bits values in the coded file.")
+    ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False,
 ) -> None:
@@ -89,8 +95,9 @@ def demo(
 
     Trains the network without and with a maxout over k = 4 neurons, removes the least winning
     neuron of every unit until one is left, retrains after each, then zeroes 70% of the
-    parameters. Prints a table and writes results.json, report.html (open it in a browser), the
-    saved model (model/, for maxprune.load) and model.onnx.
+    parameters, and lets the weights of each layer share 32 values in a coded file. Prints a table
+    and writes results.json, report.html (open it in a browser), the saved model (model/, for
+    maxprune.load), model.onnx and model.mxp, the coded file.
     """
     from maxprune.report import steps_table
     from maxprune.report.progress import Steps
@@ -99,7 +106,7 @@ def demo(
     console = terminal()
     share = percentage("weights", weights)
     share = None if share == "auto" else share
-    plan = Demo(fc, layer, k, share, _positive("iterations", iterations), seed)
+    plan = Demo(fc, layer, k, share, _positive("iterations", iterations), seed, bits)
     recipe = plan.recipe()
     recipe.check()
     tell_if_new(out, resume)
@@ -108,7 +115,8 @@ def demo(
     console.print(steps_table(finished.results))
     console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
     console.print(
-        f"The network: maxprune.load({str(out / 'model')!r}), or {out / 'model.onnx'} anywhere",
+        f"The network: maxprune.load({str(out / 'model')!r}), {out / 'model.onnx'} anywhere, or "
+        f"{out / 'model.mxp'}, {plural((out / 'model.mxp').stat().st_size, 'byte')}",
         soft_wrap=True,
     )
 

@@ -28,7 +28,7 @@ from maxprune.plural import plural
 from maxprune.runs.code import of_code
 from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.workspace import Memory, Space, Workspace
-from maxprune.store.model import check_factory
+from maxprune.store.opening import check_factory
 from maxprune.train import Fitting
 from maxprune.train.loop import check_fits
 from maxprune.weights import zero_plan
@@ -157,7 +157,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     Raises:
         UsageError: weights are not finite; so few validation samples cannot show so small a loss;
             a layer is not there; a setting is that of another method; a budget is below what can
-            be reached.
+            be reached; a network is to be coded whose factory is not known.
         StructureError: nothing can be cut, or the network does not take the inputs.
     """
     if not isinstance(model, nn.Module):
@@ -168,6 +168,8 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     check_fits(model, data.train)
     make_method(settings, data, model)
     check_reach(settings, data, model)
+    if settings.bits is not None:
+        check_factory(lineage(model))
     if isinstance(settings.zero, float):
         zero_plan(model, settings.zero)
     same = torch.ones(len(data.validation), dtype=torch.bool)

@@ -123,6 +123,8 @@ def _words(plan: Plan) -> str:
         return f"a maxout over {plan.k} neurons behind {plan.layer}"
     if plan.kind == "zero":
         return f"{plural(plan.zeroed, 'weight')} to zero"
+    if plan.kind == "share":
+        return f"at most {plural(2**plan.bits, 'value')} for the weights of a layer"
     gone = sum(len(plan.removed(name)) for name in plan.keep)
     where = ", ".join(list(plan.keep)[:3]) + (" and others" if len(plan.keep) > 3 else "")
     return f"{plural(gone, 'neuron')} of {where} removed ({plan.method or 'unknown'})"

@@ -17,6 +17,8 @@ from maxprune.errors import StoreError, UsageError
 from maxprune.plural import plural
 from maxprune.records import Checked, first_wrong
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
 
 class MaxoutPlan(Checked):
     """Put a maxout over k adjacent neurons behind `layer`."""
@@ -135,7 +137,32 @@ class ZeroPlan(Checked):
     zeroed: Annotated[int, Field(ge=0)]
 
 
-Plan: TypeAlias = MaxoutPlan | KeepPlan | ZeroPlan
+class SharePlan(Checked):
+    """Few values for the weights of a layer: each that is not zero gets the nearest one.
+
+    Args:
+        bits: at most 2^bits values a layer.
+        values: layer name to its values, ascending, none of them zero.
+    """
+
+    kind: Literal["share"] = "share"
+    bits: Annotated[int, Field(ge=1, le=12)]
+    values: dict[str, tuple[Finite, ...]]
+
+    @model_validator(mode="after")
+    def _check(self) -> SharePlan:
+        for layer, values in self.values.items():
+            if not 1 <= len(values) <= 2**self.bits:
+                raise UsageError(
+                    f"SharePlan: layer {layer} has {plural(len(values), 'value')}, but "
+                    f"{plural(self.bits, 'bit')} count 1 to {2**self.bits}"
+                )
+            if any(b <= a for a, b in itertools.pairwise(values)) or 0 in values:
+                raise UsageError(f"SharePlan: layer {layer}: values must ascend and not be zero")
+        return self
+
+
+Plan: TypeAlias = MaxoutPlan | KeepPlan | ZeroPlan | SharePlan
 _ADAPTER: TypeAdapter[Plan] = TypeAdapter(Annotated[Plan, Field(discriminator="kind")])
 
 

@@ -33,9 +33,10 @@ class Record(BaseModel):
 
 
 class Timed(Record):
-    """What is kept of a step that took some seconds."""
+    """What is kept of a step: its seconds, and the bytes of its coded file where it has one."""
 
     seconds: Seconds
+    bytes: Count | None = None
 
 
 class Baseline(Record):
@@ -283,7 +284,8 @@ class TableCell(Record):
     `last_iteration` is the mean accuracy of the last iteration's weights, as the paper takes them;
     `accuracies` are of their mean over the last iterations. `reached` says whether our mean is at
     least the published figure; both are None where nothing was published.
-    `p_values` are those of the randomization test against the network without maxout, by seed.
+    `p_values` are those of the randomization test against the network without maxout, `bytes` those
+    of the file, by seed.
     """
 
     network: str
@@ -298,6 +300,7 @@ class TableCell(Record):
     spread: Finite | None
     last_iteration: Percent
     p_values: list[Fraction]
+    bytes: list[Count] = []
     published: Percent | None
     reached: bool | None
 

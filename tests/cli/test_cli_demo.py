@@ -50,13 +50,14 @@ def test_demo_prints_its_table(demo: Path) -> None:
 
 def test_demo_writes_what_it_says(demo: Path) -> None:
     results = Results.read(demo / "results.json")
-    names = ["maxout k=4", "maxout k=3", "maxout k=2", "maxout k=1", "weights 70%"]
+    names = ["maxout k=4", "maxout k=3", "maxout k=2", "maxout k=1", "weights 70%", "70%, 5 bits"]
     assert [step.name for step in results.steps] == names
     assert results.study == "demo"
     assert results.dataset == "digits"
-    last = results.steps[-1]
+    before, last = results.steps[-2:]
     assert last.zeroed == pytest.approx(0.7, abs=0.001)
-    assert last.bytes == (demo / "model" / "model.safetensors").stat().st_size
+    assert before.bytes == (demo / "model" / "model.safetensors").stat().st_size
+    assert last.bytes == (demo / "model.mxp").stat().st_size
     assert (demo / "report.html").read_text().startswith("<!doctype html>")
 
 
@@ -64,7 +65,8 @@ def test_the_saved_model_and_the_onnx_file_are_the_network(demo: Path) -> None:
     last = Results.read(demo / "results.json").steps[-1]
     model = maxprune.load(demo / "model")
     test = maxprune.data.digits().test
-    assert maxprune.measure.accuracy(model, test) == last.accuracy
+    for network in (model, maxprune.load(demo / "model.mxp")):
+        assert maxprune.measure.accuracy(network, test) == last.accuracy
     assert maxprune.measure.parameters(model) == last.parameters
     x, _ = test.batch(torch.arange(100))
     session = onnxruntime.InferenceSession(str(demo / "model.onnx"))

@@ -86,3 +86,9 @@ def test_how_it_was_called_and_code_that_nobody_noted_make_no_other_run() -> Non
     earlier = {key: value for key, value in COMPRESS.items() if key not in ("code", "command")}
     assert is_same(earlier, COMPRESS)
     assert not is_same(earlier, changed(COMPRESS, "k", 2))
+
+
+def test_a_setting_that_an_earlier_maxprune_did_not_know_counts_as_none() -> None:
+    settings = {**COMPRESS["settings"], "bits": None}
+    assert is_same(COMPRESS, {**COMPRESS, "settings": settings})
+    assert not is_same(COMPRESS, {**COMPRESS, "settings": {**settings, "bits": 5}})

@@ -74,6 +74,13 @@ class Asked(OnData):
             "costs nothing on the validation data."
         ),
     ] = None
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            help="At the very end the weights of a layer share 2^bits values (5 for 32), which are "
+            "trained, and the network is coded: a small file, model.mxp."
+        ),
+    ] = None
     control: Annotated[
         bool,
         typer.Option(
@@ -106,7 +113,7 @@ class Asked(OnData):
             keep = KEEP_ACCURACY
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("method", "rounds", "share", "iterations", "seed", "control")
+            for name in ("method", "rounds", "share", "iterations", "bits", "seed", "control")
         }
         return Compression(
             **self.shared(), **values, **budgets, keep_accuracy=keep,

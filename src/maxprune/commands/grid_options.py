@@ -46,7 +46,7 @@ class Grid:
         Path | None,
         typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
     ] = None
-    out: Annotated[Path, typer.Option(help="Folder for the results; all three share one.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the results; all four share one.")] = Path(
         "maxprune-lenet"
     )
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
@@ -76,10 +76,13 @@ class Grid:
         training = PAPER if self.paper else OURS
         return training.model_copy(update={"iterations": self.iterations})
 
-    def cells(self, shares: Sequence[float], control: bool) -> list[Cell]:
+    def cells(
+        self, shares: Sequence[float], control: bool, coded: Sequence[tuple[float, int]] = ()
+    ) -> list[Cell]:
         """The cells, the largest networks first."""
+        how = (tuple(shares), control, tuple(coded), self.training(), self.dataset)
         cells = [
-            Cell(network, fc, seed, tuple(shares), control, self.training(), self.dataset)
+            Cell(network, fc, seed, *how)
             for fc in reversed(self.sizes())
             for seed in range(self.seeds)
             for network in self.networks()

@@ -21,53 +21,13 @@ if TYPE_CHECKING:
 TRAIN_EPOCHS = 30.0
 
 
-@dataclass(frozen=True)
-class OnData:
-    """The network, the data, and how one is trained and scored on the other."""
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The network, and how one is trained and scored on data."""
 
     network: Network
-    data: Annotated[
-        str,
-        typer.Option(
-            help="digits, mnist, cifar10, a folder with train/CLASS/ (and val/, test/), or "
-            "my_data.py:loaders, a function that gives (train, validation, test) loaders.",
-            show_default=False,
-        ),
-    ]
     weights: Weights = None
     factory: Factory = None
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(help="Cut only these layers: give it again, or join them by commas."),
-    ] = None
-    skip: Skip = None
-    heads: Heads = None
-    k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
-    components: Annotated[int, typer.Option(help="pls: components of the regression.")] = 2
-    representation: Annotated[
-        str, typer.Option(help="pls: max or average, what stands for a filter's map.")
-    ] = "max"
-    memory: Annotated[
-        int, typer.Option(min=1, help="pls: MiB of memory for the features; more goes to disk.")
-    ] = 1024
-    keep_last: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-last/--cut-last",
-            help="Leave the last convolution of a VGG-like network whole (compress --method pls "
-            "does, unless --layers names it; compare does not).",
-            show_default=False,
-        ),
-    ] = None
-    train_epochs: Annotated[
-        float | None,
-        typer.Option(
-            help="Train the network first for so many epochs; 0 if it is trained (30 unless there "
-            "are --weights or it is a saved model).",
-            show_default=False,
-        ),
-    ] = None
-    train_rate: Annotated[float, typer.Option(help="Learning rate of that training.")] = 0.05
     epochs: Annotated[float, typer.Option(help="Epochs of every retraining.")] = 10.0
     rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.02
     batch: Annotated[int, typer.Option(help="Samples a step of gradient descent.")] = 128
@@ -104,20 +64,6 @@ class OnData:
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
     ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
-
-    def shared(self) -> dict[str, Any]:
-        """What these options say of a `Compression`."""
-        values = {
-            name: getattr(self, name)
-            for name in ("k", "components", "representation", "epochs", "rate", "batch")
-        }
-        if self.keep_last is not None:
-            values["keep_last"] = self.keep_last
-        return values | {
-            "memory": self.memory * 2**20, "layers": names("layers", self.layers),
-            "skip": names("skip", self.skip), "heads": names("heads", self.heads),
-        }  # fmt: skip
 
     def data_options(self, seed: int = 0) -> DataOptions:
         """How the data are read; the seed is that of the split."""
@@ -137,10 +83,11 @@ class OnData:
             root=self.data_root, seed=seed,
         )  # fmt: skip
 
-    def opened(self, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
+    def read(self, data: str, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
         """The network, the user's own training, and the data.
 
         Args:
+            data: which, as --data names them.
             seed: of random weights and of the split.
 
         Raises:
@@ -154,19 +101,83 @@ class OnData:
         sow(seed)
         network = open_network(self.network, self.weights, self.factory)
         fit = None if self.fit is None else find_named(self.fit)
-        data = open_data(self.data, self.data_options(seed))
+        splits = open_data(data, self.data_options(seed))
         if self.input_shape is not None:
             try:
-                check_fits(network, data.train)
+                check_fits(network, splits.train)
             except UsageError as error:
                 raise UsageError(f"{error} (they have the shape that --input names)") from error
-        return network, fit, data
+        return network, fit, splits
 
     def builds(self) -> bool:
         """Whether the network is built here, with random weights."""
         from maxprune.store.source import is_built
 
         return is_built(self.network, self.weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnData(Trained):
+    """The network, the data, and how one is cut, trained and scored on the other."""
+
+    data: Annotated[
+        str,
+        typer.Option(
+            help="digits, mnist, cifar10, a folder with train/CLASS/ (and val/, test/), or "
+            "my_data.py:loaders, a function that gives (train, validation, test) loaders.",
+            show_default=False,
+        ),
+    ]
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="Cut only these layers: give it again, or join them by commas."),
+    ] = None
+    skip: Skip = None
+    heads: Heads = None
+    k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
+    components: Annotated[int, typer.Option(help="pls: components of the regression.")] = 2
+    representation: Annotated[
+        str, typer.Option(help="pls: max or average, what stands for a filter's map.")
+    ] = "max"
+    memory: Annotated[
+        int, typer.Option(min=1, help="pls: MiB of memory for the features; more goes to disk.")
+    ] = 1024
+    keep_last: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-last/--cut-last",
+            help="Leave the last convolution of a VGG-like network whole (compress --method pls "
+            "does, unless --layers names it; compare does not).",
+            show_default=False,
+        ),
+    ] = None
+    train_epochs: Annotated[
+        float | None,
+        typer.Option(
+            help="Train the network first for so many epochs; 0 if it is trained (30 unless there "
+            "are --weights or it is a saved model).",
+            show_default=False,
+        ),
+    ] = None
+    train_rate: Annotated[float, typer.Option(help="Learning rate of that training.")] = 0.05
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
+
+    def shared(self) -> dict[str, Any]:
+        """What these options say of a `Compression`."""
+        values = {
+            name: getattr(self, name)
+            for name in ("k", "components", "representation", "epochs", "rate", "batch")
+        }
+        if self.keep_last is not None:
+            values["keep_last"] = self.keep_last
+        return values | {
+            "memory": self.memory * 2**20, "layers": names("layers", self.layers),
+            "skip": names("skip", self.skip), "heads": names("heads", self.heads),
+        }  # fmt: skip
+
+    def opened(self, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
+        """The network, the user's own training, and the data; see `read`."""
+        return self.read(self.data, seed)
 
     def first_epochs(self) -> float:
         """Epochs of the first training."""

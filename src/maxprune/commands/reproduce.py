@@ -12,8 +12,16 @@ from rich.table import Table
 from maxprune.commands.faces import faces_command
 from maxprune.commands.grid_options import Grid, chosen_networks
 from maxprune.commands.pls import cifar10_command, resnet56_command
-from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
+from maxprune.commands.shared import (
+    AsJson,
+    command_line,
+    percentage,
+    takes,
+    tell_if_new,
+    terminal,
+)
 from maxprune.commands.vgg16 import Vgg16, table4_command, tables
+from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
 from maxprune.naming import as_options
 from maxprune.plural import plural
@@ -21,10 +29,12 @@ from maxprune.results import Record, Results, TableCell
 from maxprune.studies.accounting import Row, accounting, faces_accounting
 from maxprune.studies.lenet import Cell
 from maxprune.studies.published import SHARES, SIZES
+from maxprune.weights.sharing import BITS
 
 reproduce_app = typer.Typer(
     help="Reproduce the papers beside their published figures: table1, table2 and figure1 of Moya "
-    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), table3 and table4 (VGG16 on faces), "
+    "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), coded (what is left of them, in bytes), "
+    "table3 and table4 (VGG16 on faces), "
     "faces (both with a small network on Labeled Faces in the Wild); "
     "filter pruning with Partial Least Squares, Jordao et al. 2019 (CIFAR-10).",
     invoke_without_command=True,
@@ -71,7 +81,7 @@ def table1_command(
     from maxprune.studies.tables import table1
 
     results = _filled(grid, grid.cells((), control))
-    _show(grid, "table1", "Table 1: neuron pruning", table1(results), as_json)
+    _tabled(grid, "table1", "Table 1: neuron pruning", table1(results), as_json)
 
 
 @reproduce_app.command("table2")
@@ -87,7 +97,7 @@ def table2_command(
     from maxprune.studies.tables import table2
 
     results = _filled(grid, grid.cells(SHARES, control=False))
-    _show(grid, "table2", "Table 2: weight pruning at k = 1", table2(results), as_json)
+    _tabled(grid, "table2", "Table 2: weight pruning at k = 1", table2(results), as_json)
 
 
 @reproduce_app.command("figure1")
@@ -120,6 +130,50 @@ def figure1_command(
         name = f"{curve.network}-{curve.fc} seed {curve.seed} {curve.step}"
         console.print(f"{name} ({kind}): {says}")
     console.print(f"The plot: {grid.out / 'figure1.svg'}", soft_wrap=True)
+
+
+@reproduce_app.command("coded")
+@takes(Grid, fc=[256, 512])
+def coded_command(
+    grid: Grid,
+    zero: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Percent of the parameters at k = 1 that are zero; may be repeated. Default: 90 "
+            "and 98.",
+            show_default=False,
+        ),
+    ] = None,
+    bits: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Bits of the values that the weights of a layer share, 5 for 32; may be "
+            "repeated. Default: 5.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bytes and errors of LeNet-5 without maxout, at k = 1, with zeros, and in coded files.
+
+    The weights of each layer get 2^bits values, which are trained (Han, Mao, Dally 2015); values
+    and gaps between them go into an entropy-coded file. Measured is what the decoder gives back.
+    Takes the networks of table1 and table2 from the same --out (with --resume) or trains them.
+    """
+    from maxprune.report.coded import coded_plot, coded_table
+    from maxprune.studies.published import CODED
+    from maxprune.studies.tables import coded_cells
+
+    asked = [percentage("zero", share) for share in zero or ("90", "98")]
+    shares = sorted({share for share in asked if isinstance(share, float)})
+    if len(shares) < len(set(asked)):
+        raise UsageError("--zero is a percentage here, not auto")
+    coded = [(share, b) for share in shares for b in sorted(set(bits or (BITS,)))]
+    results = _filled(grid, grid.cells(shares, control=False, coded=coded))
+    cells = coded_cells(results, coded)
+    table = coded_table(cells, f"Coded files, LeNet-5 on {grid.dataset}")
+    plot = coded_plot(cells, CODED if grid.dataset == "mnist" else {})
+    _show(grid, "coded", cells, table, plot, as_json)
 
 
 @reproduce_app.command("table3")
@@ -167,17 +221,26 @@ def _filled(grid: Grid, cells: list[Cell]) -> list[Results]:
         )
 
 
-def _show(grid: Grid, name: str, title: str, cells: Sequence[TableCell], as_json: bool) -> None:
+def _tabled(grid: Grid, name: str, title: str, cells: Sequence[TableCell], as_json: bool) -> None:
+    """Show a table of the paper's."""
     from maxprune.report.grid import grid_plot, grid_table
+
+    table = grid_table(cells, f"{title}, LeNet-5 on {grid.dataset}")
+    _show(grid, name, cells, table, grid_plot(cells), as_json)
+
+
+def _show(
+    grid: Grid, name: str, cells: Sequence[TableCell], table: Table, plot: str, as_json: bool
+) -> None:
+    """Write the records, the plot and the table, and print the table or the records."""
     from maxprune.report.plain import as_text
 
     _write(grid, name, cells)
-    write_text(grid.out / f"{name}.svg", grid_plot(cells))
+    write_text(grid.out / f"{name}.svg", plot)
+    write_text(grid.out / f"{name}.txt", as_text(table))
     if as_json:
         print(json.dumps([cell.model_dump(mode="json") for cell in cells], indent=1))
         return
-    table = grid_table(cells, f"{title}, LeNet-5 on {grid.dataset}")
-    write_text(grid.out / f"{name}.txt", as_text(table))
     console = terminal()
     console.print(table)
     console.print(f"Written: {grid.out / name}.json, .txt and .svg", soft_wrap=True)

@@ -21,7 +21,7 @@ Network: TypeAlias = Annotated[
     str,
     typer.Argument(
         help="my_net.py:build, package.module:build (a function without arguments that gives a "
-        "torch module), or the folder of a saved model.",
+        "torch module), the folder of a saved model, or a coded file.",
         show_default=False,
     ),
 ]

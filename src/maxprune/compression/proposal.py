@@ -27,6 +27,7 @@ class Proposal:
         make: cuts the network and gives it back, not yet retrained.
         k: inputs of a maxout unit that is left; 1 where there is none.
         zero: share of the parameters that go to zero while it is retrained; None for none.
+        bits: of the values that weights share after it; the network is coded then. None for none.
         remark: what the reader has to know of it; empty for nothing.
     """
 
@@ -35,6 +36,7 @@ class Proposal:
     make: Callable[[], nn.Module]
     k: int = 1
     zero: float | None = None
+    bits: int | None = None
     remark: str = ""
 
 

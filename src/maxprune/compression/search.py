@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 from torch import nn
 
+from maxprune.compression.coding import code, coded_name
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.proposal import Proposal
@@ -17,14 +19,16 @@ from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, latency_ms, loss_bound
-from maxprune.modes import best_device
+from maxprune.modes import best_device, copied
 from maxprune.plural import plural
 from maxprune.results import NO_CURVE, Curve, Trial
 from maxprune.runs.measured import Measured, measure_step, step_name
 from maxprune.runs.workspace import Space, timed
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, derive
+from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
+from maxprune.weights.sharing import share_plan
 
 UNPRUNED = "unpruned"
 
@@ -96,20 +100,31 @@ class Search:
             current = method.answer(tried if trial.taken else current, trial.taken)
             name = self._name(current)
         name = name if self._is_met(name) else self._smallest()
-        if self.settings.zero is None:
-            return name
-        proposal = self._zeroing(self.taken[name].model, self.settings.zero)
-        trial, _ = self._try(f"{number + 1}: {proposal.title}", proposal)
+        if self.settings.zero is not None:
+            number += 1
+            name = self._last(name, number, self._zeroing(name, self.settings.zero))
+        if self.settings.bits is not None:
+            name = self._last(name, number + 1, self._coding(name, self.settings.bits))
+        return name
+
+    def _last(self, name: str, number: int, proposal: Proposal) -> str:
+        """One more step on the network of that name; the name of the one that is left."""
+        trial, _ = self._try(f"{number}: {proposal.title}", proposal)
         return trial.step if trial.taken else name
 
-    def _zeroing(self, model: nn.Module, zero: float | Literal["auto"]) -> Proposal:
+    def _coding(self, name: str, bits: int) -> Proposal:
+        """Few values for the weights of a network."""
+        model = self.taken[name].model
+        return Proposal(coded_name(bits), model, partial(copied, model), bits=bits)
+
+    def _zeroing(self, name: str, zero: float | Literal["auto"]) -> Proposal:
         """Single weights of a network to zero: a share, or the largest that costs nothing."""
-        share = zero
+        model, share = self.taken[name].model, zero
         if share == "auto":
             plan = choose_share(model, lambda network: accuracy(network, self.data.validation))
             share = plan.share
         title = step_name(share)
-        return Proposal(title, model, lambda: copy.deepcopy(model), zero=share)
+        return Proposal(title, model, partial(copied, model), zero=share)
 
     def _start(self, model: nn.Module, first: Trainer | None) -> nn.Module:
         """The network that everything is compared with."""
@@ -168,16 +183,31 @@ class Search:
             network = proposal.make().to(best_device())
             if proposal.zero is not None:
                 _check_zero(network, proposal.zero)
+            seed, tick = derive(self.settings.seed, like), self._ticker(name)
+            if proposal.bits is not None:
+                return self._coded(name, network, proposal.bits, seed, place)
             before = accuracy(network, self.data.validation)
-            network, curve = self.trainer.fit(
-                network, derive(self.settings.seed, like), place, self._ticker(name), proposal.zero
-            )
+            network, curve = self.trainer.fit(network, seed, place, tick, proposal.zero)
             if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
                 network = remove_dead(apply(network, zero_plan(network, proposal.zero))).model
             return network, self._measured(network, name, proposal.k, before, curve)
 
         network, measured, size = self.space.step(name, timed(make))
         return self._like_the_first(network.to(best_device())), measured, size
+
+    def _coded(
+        self, name: str, network: nn.Module, bits: int, seed: int, place: Checkpoints | None
+    ) -> tuple[nn.Module, Measured]:
+        """The network with few values; what is measured is what the decoder makes of its file."""
+        before = accuracy(apply(network, share_plan(network, bits)), self.data.validation)
+        data, settings = self.data.train, self.settings
+        fitting = Adam.of_passes(settings.epochs, data, batch=settings.batch)
+        trainer = replace(self.trainer, fitting=fitting)
+        found = code(
+            network, bits, lambda shared: trainer.fit(shared, seed, place, self._ticker(name))
+        )
+        measured = self._measured(found.opened(), name, 1, before, found.told)
+        return found.model, measured.model_copy(update={"bytes": len(found.content)})
 
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
         """A trial that could not be ended: not taken."""

@@ -11,6 +11,7 @@ from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.scores.features import MEMORY
 from maxprune.scores.named import Scoring
+from maxprune.weights.sharing import MOST_BITS
 
 MethodName: TypeAlias = Literal[
     "maxout", "pls", "magnitude", "magnitude-l2", "bn-scale", "fpgm", "taylor", "apoz", "obd",
@@ -66,6 +67,9 @@ class Compression(Settings):
         max_latency_ms: budget of one forward pass over one sample, measured here.
         zero: share of the parameters to be zero at the end, in (0, 1); "auto" takes the largest
             that costs nothing on validation data; None zeroes none. It is judged like a step.
+        bits: at the very end the weights of each layer share 2^bits values, which are trained, and
+            the network becomes a coded file (Han et al. 2015); None leaves them as they are. It
+            is judged like a step.
         epochs: of every retraining.
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
@@ -93,6 +97,7 @@ class Compression(Settings):
     max_bytes: Budget = None
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     zero: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] | None = None
+    bits: Annotated[int, Field(ge=1, le=MOST_BITS)] | None = None
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128

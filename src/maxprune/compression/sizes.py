@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from maxprune.measure import latency_ms, macs, parameters
 from maxprune.modes import device_of
-from maxprune.store.model import METADATA
+from maxprune.store.model import bytes_of
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,6 @@ def measure_sizes(model: nn.Module, sample: Tensor, latency: bool = False) -> Si
         sample: (1 or more, ...) of its inputs.
         latency: whether the milliseconds are measured.
     """
-    tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
-    size = len(serialise(tensors, METADATA))
     one = sample[:1].to(device_of(model))
     taken = latency_ms(model, one) if latency else None
-    return Sizes(parameters(model), macs(model, one), size, taken)
+    return Sizes(parameters(model), macs(model, one), bytes_of(model), taken)

@@ -23,11 +23,19 @@ OF_PAPER = ("average", "ramp", "boost", "scale_dropout")
 def is_same(there: dict[str, Any], here: dict[str, Any]) -> bool:
     """Whether two descriptions are of one run, however it was called.
 
-    Nothing is said of the code of a run that an earlier maxprune began.
+    Nothing is said of the code of a run that an earlier maxprune began, and a setting that it did
+    not know counts as None.
     """
     left_out = {"command"} if "code" in there else {"command", "code"}
     first, second = ({k: v for k, v in d.items() if k not in left_out} for d in (there, here))
-    return first == second
+    return bool(_without_none(first) == _without_none(second))
+
+
+def _without_none(about: Any) -> Any:
+    """JSON without the fields that are None."""
+    if isinstance(about, dict):
+        return {name: _without_none(v) for name, v in about.items() if v is not None}
+    return [_without_none(v) for v in about] if isinstance(about, list) else about
 
 
 def difference(there: dict[str, Any], here: dict[str, Any]) -> str:

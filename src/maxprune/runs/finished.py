@@ -12,6 +12,7 @@ from maxprune.data.samples import Samples, first_inputs
 from maxprune.errors import AuditError, StructureError, UsageError
 from maxprune.results import Results
 from maxprune.store import export_onnx, save
+from maxprune.store.coded import SUFFIX, is_coded, save_coded
 
 EXPORTED = 16  # inputs that an ONNX file is checked on
 
@@ -55,6 +56,7 @@ class Finished:
     def write(self, folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> Results:
         """Write results.json, report.html, the saved model and the ONNX file into a folder.
 
+        And `model.mxp`, the coded file, where weights share values.
         A network that cannot be exported is no reason to lose the rest: a note says why.
 
         Args:
@@ -69,6 +71,11 @@ class Finished:
         """
         folder = Path(folder)
         self.save(folder / "model", factory)
+        coded = folder / f"model{SUFFIX}"
+        if is_coded(self.model):
+            save_coded(self.model, coded, factory=factory)
+        else:
+            coded.unlink(missing_ok=True)  # of an earlier run
         results = self.results
         try:
             self.export_onnx(folder / "model.onnx")

@@ -29,7 +29,7 @@ from maxprune.results import Timed
 from maxprune.runs.alone import alone, is_empty
 from maxprune.runs.another import difference, is_same
 from maxprune.runs.measured import Measured
-from maxprune.store.model import METADATA, WEIGHTS, describe, load, save
+from maxprune.store.model import WEIGHTS, bytes_of, describe, load, save
 from maxprune.train import Checkpoints
 
 Scored = tuple[dict[str, Tensor], tuple[str, ...]]
@@ -58,7 +58,7 @@ class Space(Protocol):
     """Where the steps of a run are kept."""
 
     def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
-        """The network of a step, what was measured of it, and its bytes as a safetensors file."""
+        """The network of a step, what was measured of it, and its bytes as a file."""
 
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
         """Scores that are computed once; the key says of what."""
@@ -70,8 +70,7 @@ class Memory:
     def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
         """Make the step."""
         model, measured = make(None)
-        tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
-        return model, measured, len(serialise(tensors, METADATA))
+        return model, measured, measured.bytes or bytes_of(model)
 
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
         """Compute the scores."""
@@ -137,7 +136,7 @@ class Workspace(contextlib.ExitStack, Generic[R]):
             model, measured = make(Checkpoints(part, key=name))
             save(model, place, {"measured": measured.model_dump(mode="json")})
             found = model, measured
-        return *found, (place / WEIGHTS).stat().st_size
+        return *found, found[1].bytes or (place / WEIGHTS).stat().st_size
 
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
         """Scores that an earlier process has computed and kept, or else now.

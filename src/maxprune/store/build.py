@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import MaxpruneError, StoreError, first_line
 from maxprune.lineage import Lineage, is_factory, lineage, remember
-from maxprune.plan import ZeroPlan, read_plan
+from maxprune.plan import SharePlan, ZeroPlan, read_plan
 from maxprune.store.description import Description
 from maxprune.surgery.apply import apply
 
@@ -37,8 +37,8 @@ def build(
         plan = read_plan(content)
         known = lineage(model).then(plan)
         try:
-            # Zeros are in the weights already; only the shapes have to be made again.
-            model = model if isinstance(plan, ZeroPlan) else apply(model, plan)
+            # Zeros and values are in the weights already; only the shapes have to be made again.
+            model = model if isinstance(plan, ZeroPlan | SharePlan) else apply(model, plan)
         except MaxpruneError as error:
             raise StoreError(f"a plan does not fit the network: {error}") from error
         remember(model, known)

@@ -12,22 +12,21 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
-from torch import Tensor, fx, nn
+from torch import nn
 
 from maxprune._version import __version__
-from maxprune.errors import OutputError, StoreError, UsageError
+from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_bytes, write_bytes
-from maxprune.lineage import Lineage, lineage
 from maxprune.store.build import build
+from maxprune.store.coded import load_coded
 from maxprune.store.description import DESCRIPTION, Description, describe, write_description
+from maxprune.store.opening import check_json, check_opens, origin_of, tensors_of
 
 __all__ = ["DESCRIPTION", "METADATA", "WEIGHTS", "Description", "describe", "load", "save"]
 
@@ -63,9 +62,9 @@ def save(
             or `about` is not JSON.
         OutputError: the folder is something else, or cannot be written.
     """
-    folder, origin = Path(folder), _origin(model, factory)
-    _check_json("about", about or {})
-    tensors = _tensors(model)
+    folder, origin = Path(folder), origin_of(model, factory)
+    check_json("about", about or {})
+    tensors = tensors_of(model)
     content = serialise(tensors, METADATA)
     description = Description(
         format=1,
@@ -77,7 +76,7 @@ def save(
         sha256=hashlib.sha256(content).hexdigest(),
         about=about or {},
     )
-    _check_opens(model, description, tensors, factory)
+    check_opens(model, description, tensors, factory)
     try:
         _write(folder, content, description)
     except OSError as error:
@@ -86,20 +85,25 @@ def save(
 
 
 def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> nn.Module:
-    """Open a saved network, in evaluation mode; its outputs equal the saved one's to the bit.
+    """Open a saved network or a coded file; its outputs equal the saved one's to the bit.
 
     Imports the module that the description names and calls one function of it, if that function
     stands under `maxprune.factory`; nothing else is called.
 
     Args:
-        folder: as `save` wrote it.
+        folder: as `save` wrote it, or a file as `save_coded` did.
         factory: the function that built the network, for one that is not under
             `maxprune.factory`; then nothing is imported.
+
+    Returns:
+        The network, in evaluation mode.
 
     Raises:
         StoreError: a file is missing or damaged, of a newer format, or its factory is not found.
     """
     folder = Path(folder)
+    if folder.is_file():
+        return load_coded(folder, factory)
     description = describe(folder)
     content = read_bytes(folder / WEIGHTS)
     if hashlib.sha256(content).hexdigest() != description.sha256:
@@ -112,90 +116,10 @@ def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) ->
         raise StoreError(f"{folder} cannot be opened: {error}") from error
 
 
-def _origin(model: nn.Module, factory: Callable[..., nn.Module] | None) -> Lineage:
-    """Where a network comes from; `factory` built it where nobody knows what did."""
-    origin = lineage(model)
-    _check_json(f"an argument of {origin.factory}", origin.arguments)
-    if factory is None:
-        try:
-            check_factory(origin)
-        except UsageError as error:
-            raise UsageError(f"{error}, or give it: save(..., factory=build)") from None
-    elif not callable(factory):
-        raise UsageError(f"a factory is a function that builds the network, not {factory!r}")
-    elif not origin.factory:
-        function = getattr(factory, "func", factory)  # of a functools.partial
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        origin = replace(origin, factory=f"{function.__module__}:{name}")
-    return origin
-
-
-def check_factory(origin: Lineage) -> None:
-    """Refuse what `load` would not find again.
-
-    Raises:
-        UsageError: the factory is not known or cannot be imported, or an argument is not JSON.
-    """
-    if not origin.factory:
-        raise UsageError(
-            "the network's factory is not known; build it with a function under @maxprune.factory"
-        )
-    if origin.factory.startswith("__main__:") or "<" in origin.factory:
-        raise UsageError(
-            f"the factory {origin.factory!r} cannot be imported later; move it into a module"
-        )
-    _check_json(f"an argument of {origin.factory}", origin.arguments)
-
-
-def _check_json(what: str, content: dict[str, Any]) -> None:
-    try:
-        json.dumps(content, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{what} cannot be saved: {error}") from error
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The network's weights and buffers, each in memory of its own."""
-    found = {}
-    for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
-            raise UsageError(f"{name} is not a dense tensor and cannot be saved")
-        found[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-    return found
-
-
-def _check_opens(
-    model: nn.Module,
-    description: Description,
-    tensors: dict[str, Tensor],
-    factory: Callable[..., nn.Module] | None,
-) -> None:
-    """Refuse a network that was changed by other means than plans since it was built."""
-    try:
-        again = _outline(build(description, tensors, factory))
-    except StoreError as error:
-        raise UsageError(f"the network would not open again: {error}") from error
-    now = _outline(model)
-    changed = [name for name in {**now, **again} if now.get(name) != again.get(name)]
-    if changed:
-        name = changed[0]
-        raise UsageError(
-            f"the network would not open as it is: {name or 'it'} is {now.get(name, 'not there')}, "
-            f"but {again.get(name, 'not there')} when {description.factory} builds it again"
-        )
-
-
-def _outline(model: nn.Module) -> dict[str, str]:
-    """Every module by name: its kind, and its settings where torch or maxprune made it."""
-    found = {}
-    for name, module in model.named_modules():
-        kind = type(module).__name__
-        if isinstance(module, fx.GraphModule):
-            kind = "GraphModule"
-        elif type(module).__module__.startswith(("torch.nn.modules.", "maxprune.")):
-            kind += f"({module.extra_repr()})"
-        found[name] = kind
-    return found
+def bytes_of(model: nn.Module) -> int:
+    """How many bytes the network's weights have as a safetensors file."""
+    tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
+    return len(serialise(tensors, METADATA))
 
 
 def _write(folder: Path, content: bytes, description: Description) -> None:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import Tensor, nn
 
+from maxprune.coding.file import is_coded_file
 from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import read_bytes
 from maxprune.lineage import adopt, lineage, trust
@@ -35,7 +36,8 @@ def open_network(
 
     Args:
         name: "my_net.py:build" or "package.module:build", a function without required arguments
-            that gives a torch module (a class will do), or the folder of a saved model.
+            that gives a torch module (a class will do), the folder of a saved model, or a coded
+            file.
         weights: a .safetensors file, or a state dict saved by torch (loaded with
             `weights_only=True`), to fill in.
         factory: the function that built a saved model, named like a network.
@@ -47,10 +49,10 @@ def open_network(
     """
     source, _, path = name.rpartition(":")
     if not source:
-        if not Path(name).is_dir():
+        if not _is_kept(name):
             raise UsageError(
-                f"{name!r} is no network: give my_net.py:build, package.module:build or the "
-                "folder of a saved model"
+                f"{name!r} is no network: give my_net.py:build, package.module:build, the folder "
+                "of a saved model or a coded file"
             )
         model = open_saved(name, factory)
     else:
@@ -66,11 +68,16 @@ def open_network(
 
 def is_built(name: str, weights: str | Path | None) -> bool:
     """Whether `open_network` would build this network with weights of its own, not trained ones."""
-    return weights is None and not Path(name).is_dir()
+    return weights is None and not _is_kept(name)
+
+
+def _is_kept(name: str) -> bool:
+    """Whether this is a folder, such as that of a saved model, or a coded file."""
+    return Path(name).is_dir() or is_coded_file(name)
 
 
 def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
-    """A saved model, by the function that built it; the current folder is looked in, too.
+    """A saved model or coded file, by the function that built it; also from the current folder.
 
     Raises:
         UsageError: there is no such function.

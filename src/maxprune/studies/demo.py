@@ -1,4 +1,4 @@
-"""The demo: LeNet-MFC on scikit-learn's digits, from the unpruned network to 70% zeros at k = 1."""
+"""The demo: LeNet-MFC on scikit-learn's digits, down to k = 1, 70% zeros and a coded file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from maxprune.runs.finished import Finished
 from maxprune.runs.workspace import Workspace
 from maxprune.studies.pipeline import Pipeline, Report, Told
 from maxprune.studies.recipe import OURS, Recipe
+from maxprune.weights.sharing import BITS
 
 DATASET = "digits"
 ITERATIONS = 400
@@ -29,9 +30,10 @@ class Demo:
         fc: neurons of fc1.
         layer: the layer behind which the maxout goes.
         k: inputs per maxout unit.
-        share: share of all parameters to be zero at the end; None has it chosen.
+        share: share of all parameters to be zero; None has it chosen.
         iterations: of every training.
         seed: of weights, order and dropout.
+        bits: of the values that the weights of a layer share in the coded file.
     """
 
     fc: int = 512
@@ -40,6 +42,7 @@ class Demo:
     share: float | None = 0.7
     iterations: int = ITERATIONS
     seed: int = 0
+    bits: int = BITS
 
     def recipe(self) -> Recipe:
         """The run of the method."""
@@ -48,6 +51,7 @@ class Demo:
             build=partial(lenet5, fc=self.fc, dropout="conv" if self.layer == "conv2" else "fc"),
             layer=self.layer, k=self.k,
             shares=() if self.share is None else (self.share,), choose=self.share is None,
+            coded=((self.share, self.bits),),
             training=OURS.model_copy(update={"iterations": self.iterations}),
             seed=self.seed, bury=True,
         )  # fmt: skip
@@ -61,7 +65,7 @@ def run_demo(
     report: Report | None = None,
     told: Told | None = None,
 ) -> Finished:
-    """Run the demo and write its results, page, saved model and ONNX file into a folder.
+    """Run the demo and write its results, page, saved model, ONNX and coded file into a folder.
 
     Raises:
         MaxpruneError: bad settings, or the folder holds another run or cannot be written.
@@ -71,7 +75,7 @@ def run_demo(
     identity = {
         "study": "demo", "command": command, "dataset": DATASET, "fc": demo.fc,
         "layer": demo.layer, "k": demo.k, "seed": demo.seed,
-        "weights": "auto" if demo.share is None else demo.share,
+        "weights": "auto" if demo.share is None else demo.share, "bits": demo.bits,
         "training": recipe.training.model_dump(),
     }  # fmt: skip
     data = load(DATASET)

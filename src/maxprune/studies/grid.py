@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maxprune.compression.coding import coded_name
 from maxprune.results import Results
 from maxprune.runs.measured import step_name
 from maxprune.runs.parallel import run_all
@@ -16,6 +18,8 @@ Heard = Callable[[Cell, int], None]
 """Called with a cell and the training iterations it has done so far."""
 
 RESULTS = "results.json"
+WEIGHTS = re.compile(r"(weights )?(?P<percent>[\d.]+)%(, (?P<bits>\d+) bits?)?")
+"""The steps that zero weights, and those that code the network then."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Filling:
         found = Results.read(path)
         names = {step.name for step in found.steps}
         wanted = {step_name(share) for share in self.cell.shares}
+        wanted |= {coded_name(bits, step_name(share)) for share, bits in self.cell.coded}
         return wanted <= names and (found.control is not None or not self.cell.control)
 
     def do(self, folder: Path, report: Callable[[int], None]) -> None:
@@ -88,8 +93,9 @@ def run_grid(
 
 def _asked(cell: Cell, step: str) -> bool:
     """Whether a step is the cell's own, not one that its results file had before."""
-    if step.startswith("weights "):
-        return step in {step_name(share) for share in cell.shares}
+    if WEIGHTS.fullmatch(step):
+        asked = {step_name(share) for share in cell.shares}
+        return step in asked | {coded_name(bits, step_name(share)) for share, bits in cell.coded}
     return cell.control or not step.startswith(f"{CONTROL} ")
 
 
@@ -98,6 +104,12 @@ def _with_earlier(cell: Cell, folder: Path) -> Cell:
     if not (folder / RESULTS).exists():
         return cell
     found = Results.read(folder / RESULTS)
-    earlier = {float(s.name[8:-1]) / 100 for s in found.steps if s.name.startswith("weights ")}
-    shares = tuple(sorted({round(share, 6) for share in (*earlier, *cell.shares)}))
-    return replace(cell, shares=shares, control=cell.control or found.control is not None)
+    shares, coded = set(cell.shares), set(cell.coded)
+    for match in filter(None, (WEIGHTS.fullmatch(step.name) for step in found.steps)):
+        share = round(float(match["percent"]) / 100, 6)
+        shares.add(share)
+        coded |= {(share, int(match["bits"]))} if match["bits"] else set()
+    return replace(
+        cell, shares=tuple(sorted(shares)), coded=tuple(sorted(coded)),
+        control=cell.control or found.control is not None,
+    )  # fmt: skip

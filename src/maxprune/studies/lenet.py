@@ -33,6 +33,7 @@ class Cell:
     seed: int
     shares: tuple[float, ...] = ()
     control: bool = True
+    coded: tuple[tuple[float, int], ...] = ()
     training: Training = OURS
     dataset: str = "mnist"
 
@@ -48,17 +49,21 @@ class Cell:
             build=partial(lenet5, **arguments(self.network, self.fc)),
             layer=maxout_layer(self.network),
             k=K, shares=self.shares, training=self.training, seed=self.seed, control=self.control,
+            coded=self.coded,
         )  # fmt: skip
 
     def command(self) -> str:
         """A command line that fills this cell, and those of the seeds before it."""
-        table = "table2" if self.shares else "table1"
+        table = "coded" if self.coded else "table2" if self.shares else "table1"
         options = [f"--network {self.network} --fc {self.fc} --seeds {self.seed + 1}"]
         options.append(f"--iterations {self.training.iterations}")
         if self.dataset != "mnist":
             options.append(f"--dataset {self.dataset}")
         if self.training.average == PAPER.average:
             options.append("--paper")
+        shares, numbers = zip(*self.coded, strict=True) if self.coded else ((), ())
+        options += [f"--zero {100 * share:g}" for share in dict.fromkeys(shares)]
+        options += [f"--bits {bits}" for bits in dict.fromkeys(numbers)]
         if not self.shares and not self.control:
             options.append("--no-control")
         return f"maxprune reproduce {table} {' '.join(options)}"

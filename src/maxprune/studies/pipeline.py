@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from maxprune.compression.coding import code, coded_name
 from maxprune.compression.winning import without_least_winning
 from maxprune.data.images import Dataset
 from maxprune.lineage import lineage
@@ -34,10 +35,13 @@ from maxprune.runs.measured import (
     step_name,
 )
 from maxprune.runs.workspace import Make, Space, timed
+from maxprune.store.coded import SUFFIX
 from maxprune.studies.recipe import Recipe
 from maxprune.surgery import apply, remove_dead
-from maxprune.train import Checkpoints, Watch, derive, train
+from maxprune.train import Checkpoints, Training, Watch, derive, train
+from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
+from maxprune.weights.sharing import share_plan
 
 Report = Callable[[str, int, int], None]
 """Called with a step's name, its iterations done and its iterations in all."""
@@ -80,19 +84,21 @@ class Pipeline:
 
     def run(self, study: str, environment: dict[str, str], command: str = "") -> Finished:
         """Take every step of the recipe that is not there yet, and put the results together."""
-        recipe = self.recipe
+        recipe, coded = self.recipe, None
         self._step(BASELINE, self._baseline)
         model = self._step(f"maxout k={recipe.k}", self._insert)
         for k in range(recipe.k - 1, 0, -1):
             model = self._step(f"maxout k={k}", self._remove_one(model, k))
         for share in recipe.shares:
             model = self._step(step_name(share), self._zero(model, share))
+            coded = self._coded(model, share)
         if recipe.choose:
             model = self._step("weights chosen", self._zero(model, None))
+            coded = self._coded(model, None)
         if recipe.control:
             self._control()
         return Finished(
-            model, self._results(study, environment, command), self.models, self.data.test
+            coded or model, self._results(study, environment, command), self.models, self.data.test
         )
 
     def _step(self, name: str, make: Make) -> nn.Module:
@@ -150,6 +156,36 @@ class Pipeline:
 
         return make
 
+    def _coded(self, model: nn.Module, share: float | None) -> nn.Module | None:
+        """The network of a share with few values for its weights; None where it is not asked for.
+
+        One step for each number of bits; the last of them.
+        """
+        found, before = None, list(self.done)[-1]
+        for bits in (bits for part, bits in self.recipe.coded if part == share):
+            name = coded_name(bits, before)
+            found = self._step(name, self._code(model, bits, name))
+        return found
+
+    def _code(self, model: nn.Module, bits: int, name: str) -> Make:
+        """What is measured is what the decoder makes of the file, which is kept beside the step."""
+        training = self.recipe.training
+        adam = Adam(iterations=training.iterations, batch=training.batch)
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
+            before = self._tested(apply(model, share_plan(model, bits)))
+            found = code(
+                model, bits, lambda shared: (shared, self._fitted(shared, name, place, adam))
+            )
+            if place is not None:
+                found.write(place.path.with_suffix(SUFFIX))
+            curve, last = found.told
+            measured = self._measured(found.opened(), name, 1, curve)
+            more = {"before": before, "last": last, "bytes": len(found.content)}
+            return found.model, measured.model_copy(update=more)
+
+        return make
+
     def _control(self) -> None:
         """The architecture at k = 1 from random weights, for as many cycles of the schedule."""
         model = self._built("control")
@@ -178,22 +214,29 @@ class Pipeline:
         zeroed: float | None = None,
     ) -> tuple[nn.Module, Measured]:
         """Train the network of a step, up to a share of zeros if one is given, and measure it."""
-        recipe = self.recipe
         model = model.to(self.device)
-        lasts: list[float] = []
-        watch = Watch(
-            tick=lambda done: self.report(self.step, done, recipe.training.iterations),
-            last=lambda trained: lasts.append(self._tested(trained)),
-        )
-        seed = derive(recipe.seed, name)
-        progress = train(model, self.data.train, recipe.training, seed, place, watch, zeroed)
+        curve, last = self._fitted(model, name, place, self.recipe.training, zeroed)
         if zeroed is not None:
             model = apply(model, zero_plan(model, zeroed))  # zero already; the lineage says so
-        if recipe.bury and recipe.is_last(name):
+        if self.recipe.bury and self.recipe.is_last(name):
             model = remove_dead(model).model
-        curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
         measured = self._measured(model, name, k, curve)
-        return model, measured.model_copy(update={"before": before, "last": lasts[0]})
+        return model, measured.model_copy(update={"before": before, "last": last})
+
+    def _fitted(
+        self, model: nn.Module, name: str, place: Checkpoints | None, training: Training,
+        zeroed: float | None = None,
+    ) -> tuple[Curve, float]:  # fmt: skip
+        """Train in place; the curve, and the accuracy of the last iteration's weights."""
+        lasts: list[float] = []
+        watch = Watch(
+            tick=lambda done: self.report(self.step, done, training.iterations),
+            last=lambda trained: lasts.append(self._tested(trained)),
+        )
+        seed = derive(self.recipe.seed, name)
+        progress = train(model, self.data.train, training, seed, place, watch, zeroed)
+        curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
+        return curve, lasts[0]
 
     def _measured(self, model: nn.Module, name: str, k: int, curve: Curve) -> Measured:
         return measure_step(model, self.data.test, self.data.input_shape, name, k, curve)

@@ -5,6 +5,13 @@ Tables 1 and 2: accuracies in percent on the MNIST test set, for (network, neuro
 
 from __future__ import annotations
 
+CODED = {
+    "Deep Compression 2015": (44_000, 0.74),
+    "entropy-penalised 2019": (2_840, 1.0),
+    "MIRACLE 2018": (1_520, 0.96),
+}
+"""Bytes and test errors in percent of published LeNet-5s, of 431,080 parameters at first."""
+
 SIZES = (128, 256, 512)
 SHARES = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
 

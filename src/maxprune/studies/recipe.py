@@ -15,6 +15,7 @@ from maxprune.surgery import apply
 from maxprune.surgery.chain import find_layer
 from maxprune.train import Training
 from maxprune.weights import zero_plan
+from maxprune.weights.sharing import share_plan
 
 OURS = Training(boost=3.0)
 """How the studies train: as the paper, but for the mean of the weights, and weights that go to zero
@@ -34,6 +35,8 @@ class Recipe:
         shares: shares of all parameters to be zero, growing; () for neuron pruning alone.
         choose: instead of `shares`, take the largest share that costs nothing on a validation
             split of a tenth of the training set, which is then not trained on.
+        coded: (share, bits): the network with that share of zeros (None for the one that is
+            chosen) with 2^bits values for the weights of each layer, in a coded file.
         training: of the baseline, of the maxout network and of every retraining.
         seed: of initial weights, order of images and dropout.
         control: also train the final architecture from random weights.
@@ -46,6 +49,7 @@ class Recipe:
     k: int = 4
     shares: tuple[float, ...] = ()
     choose: bool = False
+    coded: tuple[tuple[float | None, int], ...] = ()
     training: Training = OURS
     seed: int = 0
     control: bool = False
@@ -53,7 +57,7 @@ class Recipe:
 
     def trainings(self) -> int:
         """Trainings of the whole run, each of `training.iterations`."""
-        weights = 1 if self.choose else len(self.shares)
+        weights = (1 if self.choose else len(self.shares)) + len(self.coded)
         return 1 + self.k + weights + (self.k if self.control else 0)
 
     def is_last(self, name: str) -> bool:
@@ -77,6 +81,10 @@ class Recipe:
             raise UsageError(f"shares of weights must grow, not {self.shares}")
         if self.shares and self.choose:
             raise UsageError("either name the shares of weights or have one chosen, not both")
+        for share, bits in self.coded:
+            if share not in (self.shares or ((None,) if self.choose else ())):
+                raise UsageError(f"there is no network with a share of {share} zeros to be coded")
+            share_plan(self.build(), bits)
         model = apply(self.build(), maxout_plan(self.layer, self.k))
         if self.shares:
             zero_plan(self._at_one(model), self.shares[-1])

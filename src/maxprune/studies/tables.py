@@ -1,10 +1,11 @@
-"""Tables 1 and 2: our mean and spread over seeds beside the published figure, in every cell."""
+"""Tables 1 and 2, and coded files: our mean and spread over seeds, and the published figure."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 
+from maxprune.compression.coding import coded_name
 from maxprune.results import Results, Step, TableCell
 from maxprune.runs.measured import step_name
 from maxprune.studies.pipeline import BASELINE
@@ -22,6 +23,20 @@ def table1(results: Sequence[Results]) -> list[TableCell]:
 def table2(results: Sequence[Results]) -> list[TableCell]:
     """The cells of Table 2."""
     return _table(results, TABLE2_STEPS, TABLE2)
+
+
+def coded_cells(results: Sequence[Results], coded: Sequence[tuple[float, int]]) -> list[TableCell]:
+    """The networks without maxout, at k = 1, with zeros and in coded files.
+
+    Args:
+        results: of the cells.
+        coded: (share of zeros, bits).
+    """
+    steps = [BASELINE, "maxout k=1"]
+    for share in dict.fromkeys(share for share, _ in coded):
+        steps.append(step_name(share))
+        steps += [coded_name(b, step_name(share)) for part, b in coded if part == share]
+    return _table(results, steps, {})
 
 
 def _table(
@@ -70,7 +85,7 @@ def _cell(
         accuracies=accuracies, mean=mean,
         spread=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         last_iteration=statistics.fmean(run.details.last_iteration[name] for run in runs),
-        p_values=[step.p_value for step in steps],
+        p_values=[step.p_value for step in steps], bytes=[step.bytes for step in steps],
         published=published,
         # A rounding error of the mean must not decide; a sample of the test set is 0.01 points.
         reached=None if published is None else mean >= published - 1e-9,

@@ -11,12 +11,13 @@ from torch import nn
 from maxprune.errors import StructureError
 from maxprune.lineage import lineage, remember
 from maxprune.modes import copied
-from maxprune.plan import KeepPlan, MaxoutPlan, Plan, ZeroPlan
+from maxprune.plan import KeepPlan, MaxoutPlan, Plan, SharePlan, ZeroPlan
 from maxprune.surgery.chain import find_chain, find_maxout
 from maxprune.surgery.insert import insert_maxout, remove_maxout
 from maxprune.surgery.members import members_of, removed_entries, target
 from maxprune.surgery.narrow import narrow, narrow_parameter, width
 from maxprune.weights.magnitude import zero_below
+from maxprune.weights.sharing import share_values
 
 
 def apply(model: nn.Module, plan: Plan) -> nn.Module:
@@ -25,7 +26,8 @@ def apply(model: nn.Module, plan: Plan) -> nn.Module:
     Args:
         model: any network; it is not changed. Where the plan does not say what is cut along with
             a layer, and for a maxout, torch.fx must be able to trace it.
-        plan: a maxout to insert, neurons to keep, or weights to set to zero.
+        plan: a maxout to insert, neurons to keep, weights to set to zero, or values that
+            weights share.
 
     Returns:
         A new network that shares no memory with `model`, and whose lineage has the plan in it.
@@ -39,6 +41,8 @@ def apply(model: nn.Module, plan: Plan) -> nn.Module:
         smaller = insert_maxout(smaller, plan)
     elif isinstance(plan, ZeroPlan):
         zero_below(smaller, plan.threshold)
+    elif isinstance(plan, SharePlan):
+        share_values(smaller, plan)
     else:
         smaller = _cut(smaller, plan)
     return remember(smaller, known.then(plan))

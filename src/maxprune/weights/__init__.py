@@ -1,8 +1,12 @@
-"""Single weights: a global magnitude threshold, zeros held or growing, the share to choose."""
+"""Single weights: a global magnitude threshold, zeros held or growing, values that they share."""
 
 from maxprune.weights.choose import choose_share
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_plan
+from maxprune.weights.sharing import hold_shared, share_plan
 
-__all__ = ["choose_share", "growing_zeros", "hold_zeros", "prunable", "scaled_dropout", "zero_plan"]
+__all__ = [
+    "choose_share", "growing_zeros", "hold_shared", "hold_zeros", "prunable", "scaled_dropout",
+    "share_plan", "zero_plan",
+]  # fmt: skip

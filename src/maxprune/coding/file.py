@@ -1,0 +1,209 @@
+"""Coded files: a small network in one file (docs/format.md, "Coded files")."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from maxprune.coding import shared
+from maxprune.coding.bits import Reader, varint
+from maxprune.coding.words import DICTIONARY
+from maxprune.errors import StoreError, UsageError
+from maxprune.files import parse_json, read_bytes
+
+MAGIC = b"MXPC"
+FORMAT = 1
+DIGEST = 8
+HEAD = len(MAGIC) + 1
+A_BYTE = 1000  # numbers of the tensors that a byte of the file may stand for,
+FREE = 1 << 20  # beyond so many; a file that claims more is refused before memory is taken
+LONGEST = 1 << 24  # bytes of a description
+
+PLAIN = {"f4": "<f4", "f2": "<f2", "h2": "<f2", "i8": "<i8", "i4": "<i4", "u1": "<u1", "b1": "|b1"}
+"""Types whose numbers lie there as they are."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a coded file holds.
+
+    Attributes:
+        factory: "package.module:function" that builds the network.
+        arguments: its keyword arguments.
+        plans: what is applied to it then, with `[left, parts]` in the place of indices.
+        tensors: the weights and buffers by name.
+        about: what the writer wanted to keep beside it.
+    """
+
+    factory: str
+    arguments: dict[str, Any]
+    plans: list[dict[str, Any]]
+    tensors: Mapping[str, np.ndarray]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def encode(content: Coded) -> bytes:
+    """The bytes of a coded file.
+
+    Tensors of float32 with at most 4,096 values beside zero are coded; others are kept as they are,
+    in 16 bits where they fit in there exactly.
+
+    Raises:
+        UsageError: a tensor is of a type that the format does not have, or there are more than
+            1,000 numbers to a byte.
+    """
+    kinds, bodies = [], []
+    for name, tensor in content.tensors.items():
+        kind, body = _coded(name, tensor)
+        kinds.append((name, list(tensor.shape), kind))
+        bodies.append(body)
+    about = {"f": content.factory, "a": content.arguments, "p": content.plans, "t": kinds}
+    if content.about:
+        about["o"] = content.about
+    text = json.dumps(about, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=DICTIONARY)
+    description = packer.compress(text.encode()) + packer.flush()
+    rest = varint(len(description)) + description + b"".join(bodies)
+    head = MAGIC + bytes([FORMAT])
+    found = head + _digest(head, rest) + rest
+    numbers = sum(tensor.size for tensor in content.tensors.values())
+    if numbers > _most(len(found)):
+        raise UsageError(
+            f"{numbers:,} numbers in {len(found):,} bytes: nearly all of them are zero, and a "
+            "reader would refuse the file; remove the dead neurons first"
+        )
+    return found
+
+
+def _digest(head: bytes, rest: bytes | memoryview) -> bytes:
+    found = hashlib.blake2b(head, digest_size=DIGEST)
+    found.update(rest)
+    return found.digest()
+
+
+def _most(length: int) -> int:
+    """How many numbers a file of so many bytes may hold."""
+    return FREE + A_BYTE * length
+
+
+def _coded(name: str, tensor: np.ndarray) -> tuple[str, bytes]:
+    if tensor.dtype == np.float32:
+        if shared.few_values(tensor):
+            kind, body = shared.encode(tensor)
+            if len(body) < tensor.nbytes:
+                return kind, body
+        kind = "f2" if shared.fits_halves(tensor) else "f4"
+        return kind, tensor.astype(PLAIN[kind]).tobytes()
+    for kind, plain in PLAIN.items():
+        if kind != "f2" and tensor.dtype == np.dtype(plain):
+            return kind, tensor.astype(plain).tobytes()
+    raise UsageError(f"{name} is {tensor.dtype}, which a coded file does not have")
+
+
+def is_coded_file(path: str | Path) -> bool:
+    """Whether a file is there and begins like a coded one."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def decode(source: str | Path | bytes) -> Coded:
+    """Read a coded file; numpy is all that is needed.
+
+    Args:
+        source: the file, or its bytes.
+
+    Raises:
+        StoreError: it does not exist, is damaged, of another format, or claims more numbers than
+            1,000 to a byte.
+    """
+    content = source if isinstance(source, bytes) else read_bytes(Path(source))
+    name = "the coded file" if isinstance(source, bytes) else str(source)
+    try:
+        return _decoded(content)
+    except StoreError as error:
+        raise StoreError(f"{name} cannot be opened: {error}") from error
+
+
+def _decoded(content: bytes) -> Coded:
+    if content[: len(MAGIC)] != MAGIC:
+        raise StoreError(f"it is no coded file: it does not begin with {MAGIC.decode()}")
+    reader = Reader(content)
+    reader.take(len(MAGIC))
+    (version,) = reader.take(1)
+    if version > FORMAT:
+        raise StoreError(
+            f"it has format {version}, newer than this maxprune reads ({FORMAT}); update it"
+        )
+    digest, start = reader.take(DIGEST), reader.at
+    if bytes(digest) != _digest(content[:HEAD], reader.content[start:]) or version != FORMAT:
+        raise StoreError("it is damaged: its checksum does not fit")
+    about = _described(reader.take(reader.number()))
+    numbers = sum(math.prod(shape) for _, shape, _ in about["t"])
+    if numbers > _most(len(content)):
+        raise StoreError(f"it claims {numbers:,} numbers in {len(content):,} bytes")
+    tensors = {}
+    for name, shape, kind in about["t"]:
+        try:
+            tensors[name] = _tensor(reader, tuple(shape), kind)
+        except StoreError as error:
+            raise StoreError(f"{name} is damaged: {error}") from error
+    if reader.left() or len(tensors) < len(about["t"]):
+        raise StoreError("it is damaged: something is left over")
+    return Coded(about["f"], about["a"], about["p"], tensors, about.get("o", {}))
+
+
+FIELDS = {"f": str, "a": dict, "p": list, "t": list, "o": dict}
+"""Of the description, and what each of them is; all but the last have to be there."""
+
+
+def _described(packed: memoryview) -> dict[str, Any]:
+    """The description, checked by hand, so that this needs no more than numpy."""
+    opener = zlib.decompressobj(-15, zdict=DICTIONARY)
+    try:
+        text = opener.decompress(packed, LONGEST)
+    except zlib.error as error:
+        raise StoreError(f"its description is damaged: {error}") from error
+    if not opener.eof or opener.unused_data:
+        raise StoreError("its description is damaged: it has no end, or is too long")
+    found = parse_json(text, Path("its description"))
+    if not isinstance(found, dict) or not {*FIELDS} - {"o"} <= found.keys() <= {*FIELDS}:
+        raise StoreError("its description is damaged: a field is missing, or one too many")
+    for name, content in found.items():
+        if not isinstance(content, FIELDS[name]):
+            raise StoreError(f"its description is damaged: {name!r} is {content!r:.50}")
+    for plan in found["p"]:
+        if not isinstance(plan, dict):
+            raise StoreError(f"its description is damaged: {plan!r:.50} is no plan")
+    for entry in found["t"]:
+        if not _is_entry(entry):
+            raise StoreError(f"its description is damaged: {entry!r:.50} is no tensor")
+    return cast(dict[str, Any], found)
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether this is [name, shape, type]."""
+    if not isinstance(entry, list) or len(entry) != 3:
+        return False
+    name, shape, kind = entry
+    if not isinstance(name, str) or not isinstance(shape, list):
+        return False
+    sizes = all(type(size) is int and 0 <= size < 2**40 for size in shape)
+    return sizes and len(shape) <= 8 and kind in (*PLAIN, *shared.TYPES)
+
+
+def _tensor(reader: Reader, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    if kind in shared.TYPES:
+        return shared.decode(reader, shape, kind)
+    found = reader.array(PLAIN[kind], math.prod(shape)).reshape(shape)
+    return found.astype(np.float32 if kind == "f2" else found.dtype.newbyteorder("="))

@@ -1,0 +1,85 @@
+"""`maxprune code`: a network in a small file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maxprune.commands.on_data import Trained
+from maxprune.commands.shared import AsJson, show, takes, terminal
+from maxprune.errors import UsageError
+
+if TYPE_CHECKING:
+    from maxprune.compression.coding import CodedNetwork, Coding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Trained):
+    """The options of the command."""
+
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Train the shared values on it, and measure the accuracy: digits, mnist, cifar10, "
+            "a folder with train/CLASS/ (and val/, test/), or my_data.py:loaders. Without it the "
+            "values are those of k-means, and nothing is measured but bytes.",
+            show_default=False,
+        ),
+    ] = None
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("model.mxp")
+    bits: Annotated[
+        int, typer.Option(help="The weights of a layer share 2^bits values beside zero.")
+    ] = 5
+    epochs: Annotated[float, typer.Option(help="Epochs in which the values are trained.")] = 3.0
+    rate: Annotated[float, typer.Option(help="Learning rate of that training, by Adam.")] = 0.001
+    seed: Annotated[int, typer.Option(help="Seed of the split, order and augmentation.")] = 0
+
+
+@takes(Asked)
+def code_command(asked: Asked, as_json: AsJson = False) -> None:
+    """Put a network into one small file: shared values, gaps, entropy coding.
+
+    The weights of each layer get 2^bits values, found by k-means and trained (Han, Mao, Dally
+    2015, Deep Compression); zeros stay zero, so prune first (compress --zero). What is measured is
+    what the decoder makes of the file. Open it with maxprune.load, or with numpy alone by
+    maxprune.coding.decode.
+
+    maxprune code maxprune-out/model --data pictures --bits 5 --out model.mxp
+    """
+    from maxprune.lineage import is_marked, lineage
+    from maxprune.report.coded import coding_table
+
+    if asked.out.is_dir():
+        raise UsageError(f"{asked.out} is a folder; --out is a file, such as model.mxp")
+    found = _coded(asked)
+    found.write(asked.out)
+    show(found.told, lambda: [coding_table(found.told)], as_json)
+    if not as_json:
+        build = lineage(found.model).factory.rpartition(":")[2]
+        given = "" if is_marked(found.model) else f", factory={build}"
+        terminal().print(f"The network: maxprune.load({str(asked.out)!r}{given})", soft_wrap=True)
+
+
+def _coded(asked: Asked) -> CodedNetwork[Coding]:
+    from maxprune.compression.coding import code_network
+    from maxprune.report.progress import Steps
+    from maxprune.store.source import open_network
+    from maxprune.train.adam import Adam
+
+    if asked.data is None:
+        return code_network(open_network(asked.network, asked.weights, asked.factory), asked.bits)
+    if asked.builds():
+        raise UsageError(
+            f"{asked.network} is built here with random weights; give --weights, or a saved model"
+        )
+    network, own, data = asked.read(asked.data, asked.seed)
+    fitting = Adam.of_passes(asked.epochs, data.train, batch=asked.batch, rate=asked.rate)
+    part = asked.out.with_name(f".{asked.out.name}.part")
+    with Steps(terminal(stderr=True), None, "coding") as steps:
+        return code_network(
+            network, asked.bits, data, own or fitting, asked.seed, part,
+            lambda done, total: steps.report("shared values", done, total),
+        )  # fmt: skip

@@ -1,0 +1,267 @@
+"""Networks on their way into coded files: from Python, in a search, in a study, by the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import call
+from quick import QUICK
+from torch import nn
+
+import maxprune
+from maxprune.compression.coding import AS_IT_WAS, code, code_network, coded_name
+from maxprune.data import Dataset, digits
+from maxprune.data.images import Dataset as Pictures
+from maxprune.data.spec import DataOptions, of_dataset
+from maxprune.errors import UsageError
+from maxprune.measure import accuracy, correct, percent
+from maxprune.networks import lenet5
+from maxprune.plan import SharePlan
+from maxprune.report.coded import coded_plot, coded_table, coding_table
+from maxprune.results import Results
+from maxprune.runs.workspace import Memory, Workspace
+from maxprune.studies.grid import run_grid
+from maxprune.studies.lenet import Cell
+from maxprune.studies.pipeline import Pipeline
+from maxprune.studies.recipe import Recipe
+from maxprune.studies.tables import coded_cells
+from maxprune.surgery import apply
+from maxprune.train import Fitting, Training, train
+from maxprune.train.adam import Adam
+from maxprune.weights import prunable, zero_plan
+
+
+@pytest.fixture(scope="module")
+def data() -> Pictures:
+    every = digits()
+    return Dataset("digits", every.train.subset(torch.arange(600)), every.test)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Pictures) -> nn.Module:
+    """LeNet-5 of 32 neurons, 80% of its weights zero."""
+    torch.manual_seed(0)
+    model = lenet5(fc=32, conv=(4, 8))
+    fitting = Fitting.of_epochs(12, 600, batch=32).model_copy(update={"judge_every": 0})
+    train(model, data.train, fitting, zeroed=0.8)
+    return apply(model, zero_plan(model, 0.8))
+
+
+def values(model: nn.Module) -> list[int]:
+    """How many values the weights of each layer have beside zero."""
+    return [len(torch.unique(w[w != 0])) for w in prunable(model)]
+
+
+def test_without_data_the_values_are_those_of_kmeans(trained: nn.Module, tmp_path: Path) -> None:
+    before = {name: t.clone() for name, t in trained.state_dict().items()}
+    found = code_network(trained, 3)
+    assert all(torch.equal(t, before[name]) for name, t in trained.state_dict().items())
+    assert max(values(found.model)) == 8
+    found.write(tmp_path / "net.mxp")
+    again = maxprune.load(tmp_path / "net.mxp")
+    for name, tensor in found.model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+    first, last = found.told.steps
+    assert (first.name, first.accuracy, last.p_value) == (AS_IT_WAS, None, None)
+    assert last.bytes == (tmp_path / "net.mxp").stat().st_size
+    assert first.bytes > 8 * last.bytes
+    assert isinstance(maxprune.lineage(found.model).plans[-1], SharePlan)
+
+
+def test_values_are_trained_and_what_is_measured_is_in_the_file(
+    trained: nn.Module, data: Pictures
+) -> None:
+    splits = of_dataset(data, DataOptions(augment=()))
+    found = code_network(trained, 1, splits, Adam.of_epochs(30, 540, batch=32, rate=0.01))
+    steps = found.told.steps
+    assert [step.name for step in steps] == [
+        AS_IT_WAS, "coded, 1 bit, k-means", "coded, 1 bit, trained",
+    ]  # fmt: skip
+    assert [step.taken for step in steps] == [False, False, True]
+    assert steps[0].accuracy == accuracy(trained, data.test)
+    assert steps[2].accuracy == percent(correct(found.opened(), data.test))
+    assert steps[2].accuracy > steps[1].accuracy  # two values lose much, and training mends some
+    assert len(found.content) == steps[2].bytes
+    assert (found.told.tested, found.told.samples) == ("test", len(data.test))
+    table = coding_table(found.told)
+    assert "  <- in the file" in "".join(table.columns[0].cells)
+
+
+def test_values_that_training_made_worse_are_not_taken(trained: nn.Module, data: Pictures) -> None:
+    def ruin(model: nn.Module, _: object) -> None:
+        with torch.no_grad():
+            model.fc2.bias[0] = 1000
+
+    found = code_network(trained, 5, of_dataset(data, DataOptions()), ruin)
+    assert [step.taken for step in found.told.steps] == [False, True, False]
+    assert len(found.content) == found.told.steps[1].bytes
+    assert found.told.steps[2].accuracy < 20
+
+
+def test_dropout_is_less_while_values_are_trained(trained: nn.Module) -> None:
+    seen = []
+    code(trained, 3, lambda shared: (shared, seen.append(shared.dropout.p)))
+    left = maxprune.measure.nonzero(trained) / maxprune.measure.parameters(trained)
+    assert seen == [pytest.approx(0.5 * left**0.5)]
+    assert trained.dropout.p == 0.5
+
+
+def test_a_network_of_unknown_origin_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="factory is not known"):
+        code_network(nn.Linear(3, 2))
+
+
+def test_a_search_ends_with_a_coded_network(data: Pictures, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    found = maxprune.compress(
+        lenet5(fc=32, conv=(4, 8)), data, folder=tmp_path / "run", bits=3, zero=0.5, iterations=1,
+        **{**QUICK, "keep_accuracy": 100.0},
+    )  # fmt: skip
+    last = found.steps[-1]
+    assert last.name == "3: coded, 3 bits"
+    assert last.accuracy == accuracy(found.model, data.test)
+    assert max(values(found.model)) <= 8
+    results = found.write(tmp_path / "out")
+    assert results.steps[-1].bytes == (tmp_path / "out" / "model.mxp").stat().st_size
+    again = maxprune.load(tmp_path / "out" / "model.mxp")
+    assert accuracy(again, data.test) == last.accuracy
+    assert found.trials[-1].bytes == last.bytes
+    steps = [step.bytes for step in found.steps]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_bits_need_a_network_that_can_be_built_again(data: Pictures) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+    with pytest.raises(UsageError, match="factory is not known"):
+        maxprune.compress(model, data, bits=3, **QUICK)
+
+
+SMALL = Recipe(
+    network="small", build=partial(lenet5, fc=16, conv=(4, 8)), layer="fc1",
+    shares=(0.5, 0.9), coded=((0.9, 2), (0.9, 4)), training=Training(iterations=30, batch=32),
+)  # fmt: skip
+
+
+def test_a_study_codes_the_shares_that_are_asked_for(data: Pictures, tmp_path: Path) -> None:
+    with Workspace(tmp_path / "run", {}) as space:
+        found = Pipeline(SMALL, data, space).run("test", {})
+    names = [step.name for step in found.results.steps]
+    assert names[-4:] == ["weights 50%", "weights 90%", "90%, 2 bits", "90%, 4 bits"]
+    file = tmp_path / "run" / "steps" / "90-4-bits.mxp"
+    assert found.results.steps[-1].bytes == file.stat().st_size
+    assert found.results.steps[-1].accuracy == accuracy(maxprune.load(file), data.test)
+    found.write(tmp_path / "out")
+    assert (tmp_path / "out" / "model.mxp").read_bytes() == file.read_bytes()
+    with Workspace(tmp_path / "run", {}, resume=True) as space:
+        assert Pipeline(SMALL, data, space).run("test", {}).results == found.results
+
+
+def test_a_share_that_is_not_pruned_cannot_be_coded(data: Pictures) -> None:
+    with pytest.raises(UsageError, match=r"no network with a share of 0\.7 zeros"):
+        Pipeline(replace(SMALL, coded=((0.7, 3),)), data, Memory())
+    with pytest.raises(UsageError, match="bits from 1 to 12"):
+        Pipeline(replace(SMALL, coded=((0.9, 13),)), data, Memory())
+
+
+def test_the_chosen_share_is_coded(data: Pictures) -> None:
+    recipe = replace(SMALL, shares=(), choose=True, coded=((None, 3),))
+    found = Pipeline(recipe, data, Memory()).run("test", {})
+    chosen, coded = (step.name for step in found.results.steps[-2:])
+    assert coded == coded_name(3, chosen)
+
+
+def test_cells_of_a_grid_keep_what_was_coded(tmp_path: Path) -> None:
+    cell = Cell(
+        "mc", 8, 0, (0.5,), control=False, coded=((0.5, 3),), training=Training(iterations=2),
+        dataset="digits",
+    )  # fmt: skip
+    (found,) = run_grid([cell], tmp_path, None, 1, lambda *_: None)
+    assert found.steps[-1].name == "50%, 3 bits"
+    more = replace(cell, shares=(0.7,), coded=())
+    (again,) = run_grid([more], tmp_path, None, 1, lambda *_: None)
+    assert [s.name for s in again.steps[-3:]] == ["weights 50%", "50%, 3 bits", "weights 70%"]
+    assert cell.command() == (
+        "maxprune reproduce coded --network mc --fc 8 --seeds 1 --iterations 2 --dataset digits "
+        "--zero 50 --bits 3"
+    )
+    cells = coded_cells([found], cell.coded)
+    assert [c.step for c in cells] == ["no maxout", "maxout k=1", "weights 50%", "50%, 3 bits"]
+    assert coded_table(cells, "title").row_count == 4
+    assert "<svg" in coded_plot(cells, {"others": (44_000, 0.74)})
+
+
+def test_reproduce_coded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (
+        "reproduce", "coded", "--dataset", "digits", "--network", "mfc", "--fc", 8, "--seeds", 1,
+        "--iterations", 2, "--zero", 60, "--bits", 2, "--bits", 3, "--out", tmp_path / "out",
+    )  # fmt: skip
+    code_, said, _ = call(monkeypatch, capsys, *arguments)
+    assert code_ == 0
+    assert "60%, 2 bits" in said
+    content = json.loads((tmp_path / "out" / "coded.json").read_text())
+    found = Results.read(tmp_path / "out" / "mfc-8-seed0" / "results.json")
+    assert [r["bytes"] for r in content["records"][-2:]] == [[s.bytes] for s in found.steps[-2:]]
+    assert (tmp_path / "out" / "coded.svg").exists()
+    for wrong, says in (
+        (("--zero", "auto"), "--zero is a percentage here, not auto"),
+        (("--zero", 0.5), "--zero is a percentage: 50, not 0.5"),
+        (("--bits", 0), "bits from 1 to 12"),
+    ):
+        code_, _, error = call(monkeypatch, capsys, *arguments[:2], *wrong, "--dataset", "digits")
+        assert (code_, says in error) == (2, True), error
+
+
+def test_the_command(
+    trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    maxprune.save(trained, tmp_path / "model")
+    out = tmp_path / "net.mxp"
+    code_, said, _ = call(
+        monkeypatch, capsys, "code", tmp_path / "model", "--bits", 2, "--data", "digits", "--out",
+        out, "--epochs", 1,
+    )  # fmt: skip
+    assert code_ == 0
+    assert "coded, 2 bits, trained" in said
+    assert f"{out.stat().st_size:,}" in said
+    assert f"maxprune.load('{out}')" in said.replace("\n", "")
+    code_, said, _ = call(
+        monkeypatch, capsys, "code", out, "--bits", 1, "--out", tmp_path / "one.mxp", "--json"
+    )
+    assert code_ == 0
+    assert json.loads(said)["steps"][1]["bytes"] == (tmp_path / "one.mxp").stat().st_size
+    assert max(values(maxprune.load(tmp_path / "one.mxp"))) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "net.mxp", "one.mxp"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nothing", ), "'nothing' is no network"),
+        (("maxprune.networks:lenet5", "--data", "digits"), "built here with random weights"),
+        (("MODEL", "--bits", 13), "bits from 1 to 12, not 13"),
+        (("MODEL", "--out", "."), ". is a folder; --out is a file"),
+        (("MODEL", "--data", "digits", "--epochs", 0), "must be a finite number above 0"),
+        (("FILE",), "'FILE' is no network: give my_net.py:build"),
+        (("DAMAGED",), "DAMAGED cannot be opened: it ends early"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_one_line(
+    arguments: tuple[object, ...], says: str, trained: nn.Module, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    maxprune.save(trained, tmp_path / "MODEL")
+    (tmp_path / "FILE").write_bytes(b"PK")
+    (tmp_path / "DAMAGED").write_bytes(b"MXPC")
+    code_, _, error = call(monkeypatch, capsys, "code", *arguments)
+    assert code_ == 2
+    assert says in " ".join(error.split())
+    assert not (tmp_path / "model.mxp").exists()
