@@ -44,7 +44,7 @@ else:
     from maxprune.planner import cut_plan, lowest
     from maxprune.results import Results
     from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
-    from maxprune.store import export_onnx, load, save, save_coded
+    from maxprune.store import convert, export_onnx, load, save, save_coded
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
     from maxprune.train import Checkpoints, Fitting, Training, Watch, train
     from maxprune.weights import choose_share, hold_shared, hold_zeros, share_plan, zero_plan
@@ -78,6 +78,7 @@ __all__ = [
     "code_network",
     "compare",
     "compress",
+    "convert",
     "count_wins",
     "cut_plan",
     "data",

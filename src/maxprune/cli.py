@@ -35,6 +35,7 @@ try:
     from maxprune.commands.code import code_command
     from maxprune.commands.compare import compare_command
     from maxprune.commands.compress import compress_command
+    from maxprune.commands.convert import convert_command
     from maxprune.commands.diff import diff_command
     from maxprune.commands.inspect import inspect_command
     from maxprune.commands.reproduce import reproduce_app
@@ -47,6 +48,7 @@ else:
     app.command("compress")(compress_command)
     app.command("compare")(compare_command)
     app.command("code")(code_command)
+    app.command("convert")(convert_command)
     app.command("diff")(diff_command)
     app.add_typer(reproduce_app, name="reproduce")
 app.command("verify")(verify_command)

@@ -71,7 +71,7 @@ def test_missing_files(saved: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("found", "reason"), [
-    (2, "has model format 2, newer than this maxprune reads"),
+    (3, "has model format 3, newer than this maxprune reads"),
     (0, "damaged: format"), ("1", "damaged: format"), (None, "damaged: format"),
 ])  # fmt: skip
 def test_other_formats(saved: Path, found: Any, reason: str) -> None:

@@ -64,28 +64,18 @@ def authors_table(found: Sequence[Author], final: float = 0.0) -> Table:
     more = f", after {plural(final, 'more epoch')}" if final else ""
     table = plain_table(
         "The authors' own networks on the same test pictures",
-        "retrained: after as many epochs on our pictures as ours had\n"
+        "MACs: in millions\nretrained: after as many epochs on our pictures as ours had\n"
         f"ours: the first of ours with at most as many MACs{more}; p: of ours against theirs as "
         "published, and against theirs retrained",
     )
-    figures(
-        table,
-        "iteration",
-        "MACs",
-        "gone\n%",
-        "theirs\n%",
-        "retrained\n%",
-        "ours\nMACs",
-        "ours\n%",
-        "p\npublished",
-        "p\nretrained",
-    )
+    figures(table, "iteration", "MACs\nM", "gone\n%", "theirs\n%", "retrained\n%")
+    figures(table, "ours\nM", "ours\n%", "p\npublished", "p\nretrained")
     for author in found:
         table.add_row(
-            str(author.iteration + 1), count(author.macs), percent(100 * author.removed),
+            str(author.iteration + 1), f"{author.macs / 1e6:.2f}", percent(100 * author.removed),
             percent(author.accuracy),
             "-" if author.retrained is None else percent(author.retrained),
-            "-" if author.ours_macs is None else count(author.ours_macs),
+            "-" if author.ours_macs is None else f"{author.ours_macs / 1e6:.2f}",
             "-" if author.ours_accuracy is None else percent(author.ours_accuracy),
             *map(_probability, (
                 author.p_value_as_published, None if author.retrained is None else author.p_value

@@ -43,7 +43,7 @@ class Finished:
         """
         steps = self.results.steps
         about = {"step": steps[-1].model_dump(mode="json")} if steps else {}
-        return save(self.model, folder, about, factory)
+        return save(self.model, folder, about, factory, first_inputs(self.samples, EXPORTED))
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the final network as one ONNX file, checked on real inputs."""

@@ -19,6 +19,10 @@ from maxprune.surgery.apply import apply
 Tensors = dict[str, Tensor]
 
 
+class UnknownFactoryError(StoreError):
+    """The function that built a network is not there, or is not marked as a factory."""
+
+
 def build(
     description: Description, tensors: Tensors, factory: Callable[..., nn.Module] | None = None
 ) -> nn.Module:
@@ -54,18 +58,18 @@ def _found(name: str) -> Callable[..., Any]:
     module_name, _, path = name.partition(":")
     parts = path.split(".")
     if not all(part.isidentifier() for part in (*module_name.split("."), *parts)):
-        raise StoreError(
+        raise UnknownFactoryError(
             f"the network's factory {name!r} is no name of a function; give it yourself: "
             "load(folder, factory=...), or --factory on the command line"
         )
     try:
         function = functools.reduce(getattr, parts, importlib.import_module(module_name))
     except (Exception, SystemExit) as error:
-        raise StoreError(
+        raise UnknownFactoryError(
             f"the network's factory {name!r} cannot be imported ({first_line(error)})"
         ) from error
     if not callable(function) or not is_factory(function, name):
-        raise StoreError(
+        raise UnknownFactoryError(
             f"{name!r} is not a function under @maxprune.factory; it is not called (if you trust "
             "it, give it yourself: load(folder, factory=...), or --factory on the command line)"
         )

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from maxprune.errors import StoreError
-from maxprune.files import parse_json, read_bytes, write_text
+from maxprune.files import parse_json
 from maxprune.records import first_wrong
+from maxprune.store.parts import DESCRIPTION, has_part, read_part
 
-FORMAT = 1
-DESCRIPTION = "model.json"
+FORMAT = 2
 _FIELD = b'"checksum": "'
 _ZEROS = "0" * 64
 
@@ -23,7 +23,7 @@ class Description(BaseModel):
     """What stands in `model.json`.
 
     Args:
-        format: version of this description.
+        format: version of this description; 2 where there is a graph.
         maxprune: version of the program that wrote it.
         factory: "package.module:function" that builds the network.
         arguments: its keyword arguments.
@@ -31,12 +31,13 @@ class Description(BaseModel):
         kept: for each cut layer, the original index of every neuron that is left.
         sha256: checksum of `model.safetensors`.
         about: free text and figures of the writer.
+        graph: checksum of `graph.json`; empty where there is none.
         checksum: of `model.json` itself, with zeros in this place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1]
+    format: Literal[1, 2]
     maxprune: str
     factory: str
     arguments: dict[str, Any]
@@ -44,28 +45,32 @@ class Description(BaseModel):
     kept: dict[str, list[int]]
     sha256: str
     about: dict[str, Any] = {}
+    graph: str = ""
     checksum: str = _ZEROS
 
 
-def write_description(folder: Path, description: Description) -> None:
-    """Write `model.json` into a folder; its checksum is filled in."""
+def sealed(description: Description) -> bytes:
+    """The bytes of `model.json`; its checksum is filled in."""
     content = description.model_dump(mode="json") | {"checksum": _ZEROS}
+    if not description.graph:
+        del content["graph"]
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     checksum = hashlib.sha256(text.encode()).hexdigest()
     before, _, after = text.rpartition(_ZEROS)
-    write_text(folder / DESCRIPTION, before + checksum + after)
+    return (before + checksum + after).encode()
 
 
 def describe(folder: str | Path) -> Description:
-    """Read and check the description of a saved model without opening its weights.
+    """Read and check the description of a saved model, folder or file, without its weights.
 
     Raises:
         StoreError: it is missing, damaged, or of another format.
     """
-    path = Path(folder) / DESCRIPTION
-    if not path.exists():
+    place = Path(folder)
+    path = place / DESCRIPTION
+    if not has_part(place, DESCRIPTION):
         raise StoreError(f"{folder} is not a saved model: {DESCRIPTION} does not exist")
-    content = read_bytes(path)
+    content = read_part(place, DESCRIPTION)
     found = parse_json(content, path)
     version = found.get("format") if isinstance(found, dict) else None
     if isinstance(version, int) and version > FORMAT:

@@ -21,9 +21,15 @@ from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 
 TOLERANCE = 1e-4
+OLDEST, NEWEST = 18, 23  # opsets that torch's exporter writes without converting
 
 
-def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch ..."]) -> Path:
+def export_onnx(
+    model: nn.Module,
+    path: str | Path,
+    inputs: Float[Tensor, "batch ..."],
+    opset: int | None = None,
+) -> Path:
     """Write a network as one ONNX file with a free batch size.
 
     The file is run with ONNX Runtime on `inputs` and on a batch of another size, and compared
@@ -33,12 +39,14 @@ def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch
         model: a network with one input and one output; it is not changed.
         path: the file.
         inputs: at least two real inputs of the network.
+        opset: version of the operators, 18 or newer; None for the exporter's own.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: there are fewer than two inputs, or the network does not take them.
+        UsageError: there are fewer than two inputs, the network does not take them, or the opset
+            is too old, or newer than the exporter knows.
         StructureError: torch cannot export the network, or it has several outputs.
         AuditError: ONNX Runtime's outputs differ from torch's by more than 1e-4, relative to the
             largest output, or an operator is not a standard one.
@@ -49,10 +57,12 @@ def export_onnx(model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch
         raise UsageError(
             f"the export needs at least two inputs to check the file, not {len(inputs)}"
         )
+    if opset is not None and not OLDEST <= opset <= NEWEST:
+        raise UsageError(f"an ONNX opset is {OLDEST} to {NEWEST} here, not {opset}")
     x = inputs.detach().cpu()
     model = copy.deepcopy(model).cpu().eval()
     _check_inputs(model, x)
-    proto = _exported(model, x)
+    proto = _exported(model, x, opset)
     _check(proto, model, x)
     write_bytes(path, proto.SerializeToString())
     return path
@@ -71,14 +81,14 @@ def _check_inputs(model: nn.Module, x: Tensor) -> None:
         raise StructureError(f"the network gives a {type(found).__name__}, not one tensor")
 
 
-def _exported(model: nn.Module, x: Tensor) -> onnx.ModelProto:
+def _exported(model: nn.Module, x: Tensor, opset: int | None) -> onnx.ModelProto:
     """The network as ONNX, without the exporter's notes on this machine's files."""
     try:
         with _quietly(), torch.no_grad():
             program = torch.onnx.export(
                 model, (x,), dynamo=True, external_data=False, verbose=False,
                 input_names=["input"], output_names=["output"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=opset,
             )  # fmt: skip
     except Exception as error:
         reason = first_line(error.__cause__ or error)

@@ -25,6 +25,7 @@ from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import read_bytes
 from maxprune.lineage import adopt, lineage, trust
 from maxprune.store.model import load
+from maxprune.store.parts import is_model_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 
@@ -72,8 +73,8 @@ def is_built(name: str, weights: str | Path | None) -> bool:
 
 
 def _is_kept(name: str) -> bool:
-    """Whether this is a folder, such as that of a saved model, or a coded file."""
-    return Path(name).is_dir() or is_coded_file(name)
+    """Whether this is a folder, such as that of a saved model, its file, or a coded file."""
+    return Path(name).is_dir() or is_coded_file(name) or is_model_file(name)
 
 
 def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:

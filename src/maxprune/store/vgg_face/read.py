@@ -11,8 +11,7 @@ from torch import nn
 
 from maxprune.errors import MaxpruneError, StoreError, UsageError, first_line
 from maxprune.networks.weighted import weighted_layers
-from maxprune.store.description import DESCRIPTION
-from maxprune.store.model import WEIGHTS
+from maxprune.store.parts import DESCRIPTION, WEIGHTS
 from maxprune.store.vgg_face.caffe import read_caffe
 from maxprune.store.vgg_face.fit import arranged, fitted, published, subtracting
 from maxprune.store.vgg_face.layers import LIMIT, Colours, Found, check_finite

@@ -1,0 +1,86 @@
+"""`maxprune convert`: a network in the file of another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maxprune.commands.shared import Factory, Network, Weights, shape, terminal
+from maxprune.errors import UsageError
+from maxprune.plural import plural
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COUNT = 16  # inputs that a file is checked on
+
+
+def convert_command(
+    network: Network,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="The file; its ending says what it is: .onnx, .pt2 (torch.export), .safetensors "
+            "(the weights alone), .maxprune (a saved model), .mxp (coded, without loss).",
+            show_default=False,
+        ),
+    ],
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--input", help="Shape of one input, to check the file on random ones: 3,32,32."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Check the file on real inputs: digits, mnist, cifar10, a folder with "
+            "train/CLASS/, or my_data.py:loaders."
+        ),
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
+    ] = None,
+    opset: Annotated[
+        int | None, typer.Option(help="Of ONNX's operators, 18 or newer.", show_default=False)
+    ] = None,
+    weights: Weights = None,
+    factory: Factory = None,
+) -> None:
+    """Write a network as ONNX, torch.export, safetensors, one saved file or a coded one.
+
+    What is written is run beside the network, with two sizes of batch, before the file gets its
+    name. The number of samples stays free.
+
+    maxprune convert maxprune-out/model net.onnx --data pictures
+    """
+    from maxprune.store.convert import KINDS, convert
+    from maxprune.store.source import open_network
+
+    if input_shape is not None and data is not None:
+        raise UsageError("give --input for random inputs or --data for real ones, not both")
+    model = open_network(network, weights, factory)
+    inputs = _inputs(input_shape, data, data_root)
+    convert(model, out, inputs, opset)
+    checked = inputs is not None and out.suffix in (".onnx", ".pt2", ".maxprune")
+    on = f", checked on {len(inputs)} inputs" if inputs is not None and checked else ""
+    size = plural(out.stat().st_size, "byte")
+    terminal().print(f"{out}: {KINDS[out.suffix]}; {size}{on}", soft_wrap=True)
+
+
+def _inputs(input_shape: str | None, data: str | None, root: Path | None) -> Tensor | None:
+    """Random or real ones; None where neither was asked for."""
+    import torch
+
+    from maxprune.data.samples import first_inputs
+    from maxprune.data.spec import DataOptions, open_data
+
+    if input_shape is not None:
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(COUNT, *shape(input_shape), generator=generator)
+    if data is None:
+        return None
+    splits = open_data(data, DataOptions(root=root))
+    return first_inputs(splits.tested, COUNT)

@@ -1,0 +1,102 @@
+"""A network in the file of another program; which one, the file's name says."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from maxprune.errors import AuditError, StructureError, UsageError, first_line
+from maxprune.files import write_bytes
+from maxprune.modes import copied, evaluating
+from maxprune.store.coded import SUFFIX as CODED
+from maxprune.store.coded import save_coded
+from maxprune.store.model import METADATA, save
+from maxprune.store.onnx import TOLERANCE, export_onnx
+from maxprune.store.opening import tensors_of
+from maxprune.store.parts import SUFFIX
+
+ONNX, EXPORTED, TENSORS = ".onnx", ".pt2", ".safetensors"
+KINDS = {
+    ONNX: "ONNX, for ONNX Runtime and others", EXPORTED: "torch.export, for torch.export.load",
+    TENSORS: "the weights alone", SUFFIX: "a saved model in one file, with its graph",
+    CODED: "a coded file, without any loss",
+}  # fmt: skip
+"""What the endings of files stand for."""
+
+
+def convert(
+    model: nn.Module, path: str | Path, inputs: Tensor | None = None, opset: int | None = None
+) -> Path:
+    """Write a network as a file of the kind that its ending names.
+
+    What is written is run beside torch's network, or read again, before the file gets its name.
+
+    Args:
+        model: the network; it is not changed.
+        path: ends in .onnx, .pt2 (torch.export), .safetensors, .maxprune or .mxp.
+        inputs: two or more real inputs; for .onnx, .pt2 and, to keep a graph, .maxprune.
+        opset: version of ONNX's operators; None for the exporter's own.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: another ending; inputs that are missing or do not fit; an opset for something
+            else, or one that is too old.
+        StructureError: torch cannot export the network.
+        AuditError: what was exported does not give what the network gives.
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    kind = path.suffix
+    if kind not in KINDS:
+        endings = ", ".join(f"{ending} ({what})" for ending, what in KINDS.items())
+        raise UsageError(f"{path} has none of the endings {endings}")
+    if opset is not None and kind != ONNX:
+        raise UsageError(f"an opset is ONNX's; {path} is another kind of file")
+    if kind in (ONNX, EXPORTED) and inputs is None:
+        raise UsageError(f"for {path} the network has to run: give inputs (--input or --data)")
+    if kind == ONNX:
+        assert inputs is not None  # noqa: S101  (for the type checker)
+        return export_onnx(model, path, inputs, opset)
+    if kind == EXPORTED:
+        assert inputs is not None  # noqa: S101  (for the type checker)
+        write_bytes(path, _exported(model, inputs))
+    elif kind == TENSORS:
+        write_bytes(path, serialise(tensors_of(model), METADATA))
+    elif kind == CODED:
+        save_coded(model, path)
+    else:
+        save(model, path, example=inputs)
+    return path
+
+
+def _exported(model: nn.Module, inputs: Tensor) -> bytes:
+    """What torch.export.save writes, opened again and compared."""
+    network, x = copied(model).cpu().eval(), inputs.detach().cpu()
+    content = io.BytesIO()
+    try:
+        with warnings.catch_warnings(), torch.no_grad(), evaluating(network):
+            warnings.simplefilter("ignore")
+            batch = torch.export.Dim("batch")
+            program = torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
+            torch.export.save(program, content)
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder) / "network.pt2"
+                place.write_bytes(content.getvalue())
+                again = torch.export.load(place).module()  # written here, so nobody else's
+            differs = [float((again(part) - network(part)).abs().max()) for part in (x, x[:1])]
+            scale = float(network(x).abs().max())
+    except Exception as error:
+        raise StructureError(
+            f"the network {type(model).__name__} cannot be exported: {first_line(error)}"
+        ) from error
+    if not max(differs) <= TOLERANCE * max(scale, 1e-30):
+        raise AuditError(f"what was exported differs from the network by {max(differs):.1e}")
+    return content.getvalue()

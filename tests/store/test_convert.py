@@ -1,0 +1,94 @@
+"""Networks in the files of other programs: each is run or read again, and gives the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from command_line import call
+from safetensors.torch import load_file
+from store_helpers import cut, same, zeroed
+from torch import nn
+
+import maxprune
+from maxprune.errors import StructureError, UsageError
+from maxprune.store import convert, describe
+
+X = torch.rand(4, 1, 28, 28)
+
+
+def test_each_kind_of_file(tmp_path: Path) -> None:
+    model = cut()
+    assert convert(model, tmp_path / "net.pt2", X) == tmp_path / "net.pt2"
+    program = torch.export.load(tmp_path / "net.pt2").module()
+    with torch.no_grad():
+        torch.testing.assert_close(program(X[:3]), model(X[:3]))
+    convert(model, tmp_path / "net.safetensors")
+    found = load_file(tmp_path / "net.safetensors")
+    assert all(torch.equal(t, found[name]) for name, t in model.state_dict().items())
+    convert(model, tmp_path / "net.maxprune", X)
+    assert describe(tmp_path / "net.maxprune").graph
+    assert same(model, maxprune.load(tmp_path / "net.maxprune"))
+    convert(model, tmp_path / "plain.maxprune")
+    assert not describe(tmp_path / "plain.maxprune").graph
+    convert(zeroed(), tmp_path / "net.mxp")
+    assert same(zeroed(), maxprune.load(tmp_path / "net.mxp"))
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+def test_the_opset_is_the_one_that_was_asked_for(opset: int, tmp_path: Path) -> None:
+    convert(cut(), tmp_path / "net.onnx", X, opset)
+    (found,) = onnx.load(tmp_path / "net.onnx").opset_import
+    assert found.version == opset
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "opset", "says"),
+    [
+        ("net.tflite", X, None, r"net\.tflite has none of the endings \.onnx \(ONNX"),
+        ("net", X, None, "has none of the endings"),
+        ("net.onnx", None, None, "the network has to run: give inputs"),
+        ("net.pt2", None, None, "the network has to run: give inputs"),
+        ("net.onnx", X, 9, "an ONNX opset is 18 to 23 here, not 9"),
+        ("net.onnx", X, 99, "an ONNX opset is 18 to 23 here, not 99"),
+        ("net.pt2", X, 20, "an opset is ONNX's"),
+        ("net.onnx", X[:1], None, "at least two inputs"),
+        ("net.onnx", X[..., :5], None, "does not take inputs of shape"),
+    ],
+)
+def test_wrong_input_is_refused_and_nothing_written(
+    name: str, inputs: torch.Tensor | None, opset: int | None, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        convert(cut(), tmp_path / name, inputs, opset)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_torch_cannot_export_is_refused(tmp_path: Path) -> None:
+    class Branching(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) if x.sum() > 0 else x
+
+    with pytest.raises(StructureError, match="the network Branching cannot be exported"):
+        convert(Branching(3, 3), tmp_path / "net.pt2", torch.rand(2, 3))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maxprune.save(cut(), tmp_path / "m")
+    out = tmp_path / "net.onnx"
+    code, said, _ = call(monkeypatch, capsys, "convert", tmp_path / "m", out, "--data", "digits")
+    assert code == 0
+    assert f"{out.stat().st_size:,} bytes, checked on 16 inputs" in said
+    code, said, _ = call(monkeypatch, capsys, "convert", tmp_path / "m", tmp_path / "w.safetensors")
+    assert code == 0
+    assert "checked" not in said
+    code, _, error = call(
+        monkeypatch, capsys, "convert", tmp_path / "m", out, "--data", "digits", "--input", "1,2"
+    )
+    assert (code, error.count("\n")) == (2, 1)
+    assert "not both" in error
