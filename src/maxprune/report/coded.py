@@ -86,6 +86,8 @@ def coded_plot(
 ) -> str:
     """Error against bytes of the file, as an SVG element, a line a network.
 
+    Zeros alone, which make no file smaller, are left out.
+
     Args:
         cells: as for the table.
         published: bytes and error in percent of others, by their name.
@@ -95,18 +97,23 @@ def coded_plot(
         figure = new_figure(4.0)
         panel = figure.subplots()
         for network, colour in zip(networks, CYCLE * len(networks), strict=False):
-            own = [cell for cell in cells if _network(cell) == network]
-            own.sort(key=lambda cell: -statistics.fmean(cell.bytes))
+            sizes = {
+                statistics.fmean(cell.bytes): cell
+                for cell in reversed(cells)
+                if _network(cell) == network
+            }  # of those of one size the first one
+            own = [sizes[size] for size in sorted(sizes, reverse=True)]
             panel.errorbar(
                 [statistics.fmean(cell.bytes) for cell in own], [100 - cell.mean for cell in own],
                 [cell.spread or 0 for cell in own],
                 color=colour, marker="o", ms=4, lw=1.2, capsize=2, label=f"LeNet-5 {network}, ours",
             )  # fmt: skip
-        for name, (size, error) in (published or {}).items():
+        for number, (name, (size, error)) in enumerate((published or {}).items()):
             panel.plot(size, error, "D", color=GREY, ms=5, mfc="none")
             panel.annotate(
-                name, (size, error), (6, 6), textcoords="offset points", fontsize=7.5, color=GREY
-            )
+                name, (size, error), (-6 if number % 2 else 6, 6), textcoords="offset points",
+                ha="right" if number % 2 else "left", fontsize=7.5, color=GREY,
+            )  # fmt: skip
         panel.set_xscale("log")
         panel.invert_xaxis()
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
