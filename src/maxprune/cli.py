@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from maxprune._version import __version__
 from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
 from maxprune.commands.verify import faces_app, verify_command
-from maxprune.errors import MaxpruneError, UsageError
+from maxprune.errors import MaxpruneError, Remark, UsageError
 from maxprune.naming import as_options
 from maxprune.plural import plural
 
@@ -129,8 +130,20 @@ def _positive(name: str, value: int) -> int:
     return value
 
 
+def _shown(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """Say a remark in one line, and other warnings as Python does."""
+    says = f"maxprune: {message}"
+    if not issubclass(category, Remark):
+        says = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    print(says, file=file or sys.stderr)
+
+
 def main() -> None:
     """Run the command line; errors are one line and exit code 2."""
+    warnings.showwarning = _shown
     try:
         with as_options(root="data_root", size="input", input_shape="input"):
             code = app(standalone_mode=False)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from command_line import call
 from safetensors.torch import load_file
-from store_helpers import cut, same, zeroed
+from store_helpers import cut, rewrite, same, zeroed
 from torch import nn
 
 import maxprune
@@ -92,3 +95,22 @@ def test_the_command(
     )
     assert (code, error.count("\n")) == (2, 1)
     assert "not both" in error
+
+
+def test_what_has_lost_its_class_is_converted_by_its_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = maxprune.save(cut(), tmp_path / "m", example=X)
+    rewrite(folder, lambda content: content.update(factory="gone:build"))
+    arguments = ("convert", folder, tmp_path / "net.onnx", "--input", "1,28,28")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, said = call(monkeypatch, capsys, *arguments)
+    assert code == 0, said
+    assert said.startswith(f"maxprune: {folder} was opened as a graph: ")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    with torch.no_grad():
+        expected = cut()(X).numpy()
+    assert np.allclose(session.run(None, {"input": X.numpy()})[0], expected, atol=1e-4)
+    code, _, error = call(monkeypatch, capsys, "inspect", folder, "--input", "1,28,28")
+    assert (code, "cannot be imported" in error) == (2, True)

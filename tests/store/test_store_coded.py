@@ -106,7 +106,7 @@ def test_a_folder_in_the_way_is_refused(tmp_path: Path) -> None:
     [
         ("9/1", "keeps '9/1' of 8 neurons"), ("4/3", "keeps '4/3'"), ("3/2", "keeps '3/2'"),
         ("0/1", "keeps '0/1'"), ("x", "keeps 'x'"), ("4/", "keeps '4/'"), ("-4/1", "keeps '-4/1'"),
-        ([9], "an index is outside"),
+        ([9], "an index is outside"), ("1000000000000/1", "keeps '1000000000000/1' of 8"),
     ],
 )  # fmt: skip
 def test_plans_that_lie_are_refused(keep: Any, says: str) -> None:
@@ -130,4 +130,11 @@ def test_weights_of_another_network_are_refused() -> None:
     found = decode(encode_of(small()))
     found.arguments["fc"] = -1
     with pytest.raises(StoreError, match=r"factory 'maxprune\.networks.lenet:lenet5' failed"):
+        open_coded(encode(found))
+
+
+def test_a_layer_that_is_too_wide_to_be_one_is_refused() -> None:
+    found = decode(encode_of(cut()))
+    found.plans[0] |= {"neurons": {"fc1": 10**12}, "keep": {"fc1": "1000000000000/1"}}
+    with pytest.raises(StoreError, match="not a plan: fc1 keeps '1000000000000/1'"):
         open_coded(encode(found))

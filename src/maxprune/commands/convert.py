@@ -61,7 +61,7 @@ def convert_command(
 
     if input_shape is not None and data is not None:
         raise UsageError("give --input for random inputs or --data for real ones, not both")
-    model = open_network(network, weights, factory)
+    model = open_network(network, weights, factory, graph=True)
     inputs = _inputs(input_shape, data, data_root)
     convert(model, out, inputs, opset)
     checked = inputs is not None and out.suffix in (".onnx", ".pt2", ".maxprune")

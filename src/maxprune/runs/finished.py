@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from maxprune.data.samples import Samples, first_inputs
-from maxprune.errors import AuditError, StructureError, UsageError
+from maxprune.errors import AuditError, Remark, StructureError, UsageError
 from maxprune.results import Results
 from maxprune.store import export_onnx, save
 from maxprune.store.coded import SUFFIX, is_coded, save_coded
@@ -57,7 +58,7 @@ class Finished:
         """Write results.json, report.html, the saved model and the ONNX file into a folder.
 
         And `model.mxp`, the coded file, where weights share values.
-        A network that cannot be exported is no reason to lose the rest: a note says why.
+        A network that cannot be exported is no reason to lose the rest: notes say why.
 
         Args:
             folder: where to.
@@ -70,7 +71,10 @@ class Finished:
             OutputError: something cannot be written.
         """
         folder = Path(folder)
-        self.save(folder / "model", factory)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", Remark)
+            self.save(folder / "model", factory)
+        notes = [_sentence(str(one.message)) for one in said if one.category is Remark]
         coded = folder / f"model{SUFFIX}"
         if is_coded(self.model):
             save_coded(self.model, coded, factory=factory)
@@ -81,12 +85,18 @@ class Finished:
             self.export_onnx(folder / "model.onnx")
         except (StructureError, AuditError, UsageError) as error:
             (folder / "model.onnx").unlink(missing_ok=True)
-            notes = [*results.details.notes, f"There is no ONNX file: {error}."]
+            notes.append(f"There is no ONNX file: {error}.")
+        if notes:
+            notes = [*results.details.notes, *notes]
             details = results.details.model_copy(update={"notes": notes})
             results = results.model_copy(update={"details": details})
         results.write(folder / "results.json")
         _write_page(results, folder / "report.html")
         return results
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _write_page(results: Results, path: Path) -> None:

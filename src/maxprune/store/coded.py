@@ -22,6 +22,7 @@ from maxprune.store.opening import check_json, check_opens, origin_of, tensors_o
 
 SUFFIX = ".mxp"
 METHOD = "coded"
+MOST_NEURONS = 1 << 24  # of a layer; a file that claims more is refused before memory is taken
 Factory = Callable[..., nn.Module]
 
 
@@ -153,7 +154,8 @@ def _indices(layer: str, stay: str, neurons: object) -> list[int]:
     if not left.isdecimal() or not parts.isdecimal() or type(neurons) is not int:
         raise StoreError(f"not a plan: {layer} keeps {stay!r:.50} of {neurons!r:.50} neurons")
     stays, groups = int(left), int(parts)
-    if not 1 <= groups <= stays <= neurons or neurons % groups or stays % groups:
+    fits = 1 <= groups <= stays <= neurons <= MOST_NEURONS
+    if not fits or neurons % groups or stays % groups:
         raise StoreError(f"not a plan: {layer} keeps {stay!r:.50} of {neurons} neurons")
     size = neurons // groups
     return [g * size + i for g in range(groups) for i in range(stays // groups)]

@@ -22,7 +22,10 @@ from maxprune.modes import copied
 
 FORMAT = 1
 MOST = 10_000  # numbers of a constant that is kept in the graph
-FURTHER = {"aten.linalg_vector_norm.default"}
+FURTHER = {
+    "aten.linalg_vector_norm.default", "aten.adaptive_max_pool2d.default",
+    "aten.adaptive_max_pool3d.default",
+}  # fmt: skip
 """Operators that are not tagged as core, but do nothing but compute."""
 
 NUMBERS: dict[str, Callable[..., Any]] = {

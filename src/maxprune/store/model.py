@@ -106,7 +106,9 @@ def save(
     return folder
 
 
-def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> nn.Module:
+def load(
+    folder: str | Path, factory: Callable[..., nn.Module] | None = None, graph: bool = True
+) -> nn.Module:
     """Open a saved network or a coded file; its outputs equal the saved one's to the bit.
 
     Imports the module that the description names and calls one function of it, if that function
@@ -116,6 +118,7 @@ def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) ->
         folder: as `save` wrote it, folder or file; or a file as `save_coded` did.
         factory: the function that built the network, for one that is not under
             `maxprune.factory`; then nothing is imported.
+        graph: whether the graph will do where the factory is not found.
 
     Returns:
         The network, in evaluation mode. Where its factory is not found, but its graph was saved,
@@ -134,10 +137,10 @@ def load(folder: str | Path, factory: Callable[..., nn.Module] | None = None) ->
         try:
             return build(description, tensors, factory)
         except UnknownFactoryError as error:
-            if factory is not None or not description.graph:
+            if factory is not None or not graph or not description.graph:
                 raise
-            graph = parse_json(_checked(folder, GRAPH, description.graph), folder / GRAPH)
-            network = from_graph(graph, tensors)
+            content = _checked(folder, GRAPH, description.graph)
+            network = from_graph(parse_json(content, folder / GRAPH), tensors)
             warnings.warn(f"{folder} was opened as a graph: {error}", Remark, stacklevel=2)
             return network
     except (StoreError, SafetensorError) as error:

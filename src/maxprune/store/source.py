@@ -31,7 +31,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def open_network(
-    name: str, weights: str | Path | None = None, factory: str | None = None
+    name: str, weights: str | Path | None = None, factory: str | None = None, graph: bool = False
 ) -> nn.Module:
     """The network that `name` stands for, in evaluation mode.
 
@@ -42,6 +42,8 @@ def open_network(
         weights: a .safetensors file, or a state dict saved by torch (loaded with
             `weights_only=True`), to fill in.
         factory: the function that built a saved model, named like a network.
+        graph: whether a saved model's graph will do where its factory is not found; that can
+            neither be cut nor trained as it was.
 
     Raises:
         UsageError: there is no such file or function, it raises, needs arguments or gives no
@@ -55,7 +57,7 @@ def open_network(
                 f"{name!r} is no network: give my_net.py:build, package.module:build, the folder "
                 "of a saved model or a coded file"
             )
-        model = open_saved(name, factory)
+        model = open_saved(name, factory, graph)
     else:
         if factory is not None:
             raise UsageError(f"{name} is built anew; a factory is named for a saved model alone")
@@ -77,7 +79,7 @@ def _is_kept(name: str) -> bool:
     return Path(name).is_dir() or is_coded_file(name) or is_model_file(name)
 
 
-def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
+def open_saved(folder: str | Path, factory: str | None = None, graph: bool = False) -> nn.Module:
     """A saved model or coded file, by the function that built it; also from the current folder.
 
     Raises:
@@ -86,7 +88,7 @@ def open_saved(folder: str | Path, factory: str | None = None) -> nn.Module:
     """
     with look_here():
         if factory is None:
-            return load(folder)
+            return load(folder, graph=graph)
         function = find_named(factory)
         model = load(folder, function)
     trust(lineage(model).factory, function)  # so that what is cut from it can be saved
