@@ -28,7 +28,6 @@ from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, derive
 from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
-from maxprune.weights.sharing import share_plan
 
 UNPRUNED = "unpruned"
 
@@ -199,14 +198,17 @@ class Search:
         self, name: str, network: nn.Module, bits: int, seed: int, place: Checkpoints | None
     ) -> tuple[nn.Module, Measured]:
         """The network with few values; what is measured is what the decoder makes of its file."""
-        before = accuracy(apply(network, share_plan(network, bits)), self.data.validation)
         data, settings = self.data.train, self.settings
         fitting = Adam.of_passes(settings.epochs, data, batch=settings.batch)
         trainer = replace(self.trainer, fitting=fitting)
-        found = code(
-            network, bits, lambda shared: trainer.fit(shared, seed, place, self._ticker(name))
-        )
-        measured = self._measured(found.opened(), name, 1, before, found.told)
+
+        def fit(shared: nn.Module) -> tuple[nn.Module, tuple[float, Curve]]:
+            before = accuracy(shared, self.data.validation)
+            trained, curve = trainer.fit(shared, seed, place, self._ticker(name))
+            return trained, (before, curve)
+
+        found = code(network, bits, fit)
+        measured = self._measured(found.opened(), name, 1, *found.told)
         return found.model, measured.model_copy(update={"bytes": len(found.content)})
 
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:

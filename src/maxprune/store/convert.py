@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import io
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from maxprune.errors import AuditError, StructureError, UsageError, first_line
+from maxprune.errors import UsageError
 from maxprune.files import write_bytes
-from maxprune.modes import copied, evaluating
+from maxprune.modes import copied
 from maxprune.store.coded import SUFFIX as CODED
 from maxprune.store.coded import save_coded
+from maxprune.store.graph import exporting, program_of
 from maxprune.store.model import METADATA, save
-from maxprune.store.onnx import TOLERANCE, export_onnx
+from maxprune.store.onnx import export_onnx
 from maxprune.store.opening import tensors_of
 from maxprune.store.parts import SUFFIX
+from maxprune.store.same import check_same
 
 ONNX, EXPORTED, TENSORS = ".onnx", ".pt2", ".safetensors"
 KINDS = {
@@ -79,24 +80,11 @@ def convert(
 
 def _exported(model: nn.Module, inputs: Tensor) -> bytes:
     """What torch.export.save writes, opened again and compared."""
-    network, x = copied(model).cpu().eval(), inputs.detach().cpu()
     content = io.BytesIO()
-    try:
-        with warnings.catch_warnings(), torch.no_grad(), evaluating(network):
-            warnings.simplefilter("ignore")
-            batch = torch.export.Dim("batch")
-            program = torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
-            torch.export.save(program, content)
-            with tempfile.TemporaryDirectory() as folder:
-                place = Path(folder) / "network.pt2"
-                place.write_bytes(content.getvalue())
-                again = torch.export.load(place).module()  # written here, so nobody else's
-            differs = [float((again(part) - network(part)).abs().max()) for part in (x, x[:1])]
-            scale = float(network(x).abs().max())
-    except Exception as error:
-        raise StructureError(
-            f"the network {type(model).__name__} cannot be exported: {first_line(error)}"
-        ) from error
-    if not max(differs) <= TOLERANCE * max(scale, 1e-30):
-        raise AuditError(f"what was exported differs from the network by {max(differs):.1e}")
+    with exporting(model), tempfile.TemporaryDirectory() as folder:
+        torch.export.save(program_of(model, inputs), content)
+        place = Path(folder) / "network.pt2"
+        place.write_bytes(content.getvalue())
+        again = torch.export.load(place).module()  # written here, so nobody else's
+    check_same(copied(model).cpu().eval(), again, inputs.detach().cpu(), "torch.export's")
     return content.getvalue()

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from maxprune.errors import AuditError, StoreError, StructureError, first_line
+from maxprune.errors import StoreError, StructureError, first_line
 from maxprune.modes import copied
+from maxprune.store.same import check_same
 
 FORMAT = 1
 MOST = 10_000  # numbers of a constant that is kept in the graph
@@ -52,17 +53,9 @@ def as_graph(model: nn.Module, example: Tensor) -> dict[str, Any]:
     Raises:
         StructureError: torch cannot export it, or it does what the format does not have.
     """
-    network, x = copied(model).cpu().eval(), example.detach().cpu()
-    batch = torch.export.Dim("batch")
-    try:
-        with _quietly(), torch.no_grad():
-            program = torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
-            program = program.run_decompositions()
-    except Exception as error:
-        raise StructureError(
-            f"the network {type(model).__name__} cannot be exported: {first_line(error)}"
-        ) from error
-    names, constants = _inputs(program, network.state_dict())
+    with exporting(model):
+        program = program_of(model, example).run_decompositions()
+    names, constants = _inputs(program, model.state_dict())
     (output,) = next(node for node in program.graph.nodes if node.op == "output").args
     if len(output) != 1 or not isinstance(output[0], fx.Node):
         raise StructureError("the network does not give one tensor")
@@ -76,6 +69,26 @@ def as_graph(model: nn.Module, example: Tensor) -> dict[str, Any]:
         "format": FORMAT, "nodes": nodes, "output": _value(output[0], names),
         "constants": constants,
     }  # fmt: skip
+
+
+def program_of(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """What torch.export makes of a network in evaluation mode, for any number of inputs."""
+    network, x = copied(model).cpu().eval(), example.detach().cpu()
+    batch = torch.export.Dim("batch")
+    return torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
+
+
+@contextlib.contextmanager
+def exporting(model: nn.Module) -> Iterator[None]:
+    """Without gradients and torch's warnings; whatever fails is one `StructureError`."""
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        raise StructureError(
+            f"the network {type(model).__name__} cannot be exported: {first_line(error)}"
+        ) from error
 
 
 def _used(output: fx.Node) -> set[fx.Node]:
@@ -251,17 +264,4 @@ def check_graph(content: bytes, model: nn.Module, example: Tensor) -> None:
         StoreError: the bytes are no graph.
     """
     network, x = copied(model).cpu().eval(), example.detach().cpu()
-    opened = from_graph(json.loads(content), network.state_dict())
-    for part in (x, x[:1]):
-        with torch.no_grad():
-            expected, found = network(part), opened(part)
-        difference = float((expected - found).abs().max())
-        if not difference <= 1e-4 * max(float(expected.abs().max()), 1e-30):
-            raise AuditError(f"its graph gives something else, by {difference:.1e}")
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    check_same(network, from_graph(json.loads(content), network.state_dict()), x, "its graph's")

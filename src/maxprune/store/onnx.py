@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -19,8 +18,8 @@ from torch import Tensor, nn
 
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
+from maxprune.store.same import check_same
 
-TOLERANCE = 1e-4
 OLDEST, NEWEST = 18, 23  # opsets that torch's exporter writes without converting
 
 
@@ -109,18 +108,11 @@ def _check(proto: onnx.ModelProto, model: nn.Module, x: Tensor) -> None:
     session = onnxruntime.InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    for batch in (x, x[:1]):
-        with torch.no_grad():
-            expected = model(batch).numpy()
-        found = session.run(None, {"input": batch.numpy()})[0]
-        if expected.shape != found.shape:
-            raise AuditError(
-                f"ONNX Runtime's outputs are {found.shape}, where torch's are {expected.shape}"
-            )
-        scale = max(float(np.abs(expected).max()), 1e-30)
-        difference = float(np.abs(expected - found).max()) / scale
-        if not difference <= TOLERANCE:
-            raise AuditError(f"ONNX Runtime's outputs differ from torch's by {difference:.1e}")
+
+    def run(batch: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"input": batch.numpy()})[0])
+
+    check_same(model, run, x, "ONNX Runtime's")
 
 
 def _domains(graph: onnx.GraphProto) -> Iterator[str]:

@@ -41,7 +41,6 @@ from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, Training, Watch, derive, train
 from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
-from maxprune.weights.sharing import share_plan
 
 Report = Callable[[str, int, int], None]
 """Called with a step's name, its iterations done and its iterations in all."""
@@ -173,13 +172,15 @@ class Pipeline:
         adam = Adam(iterations=training.iterations, batch=training.batch)
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
-            before = self._tested(apply(model, share_plan(model, bits)))
             found = code(
-                model, bits, lambda shared: (shared, self._fitted(shared, name, place, adam))
-            )
+                model, bits,
+                lambda shared: (
+                    shared, (self._tested(shared), *self._fitted(shared, name, place, adam))
+                ),
+            )  # fmt: skip
             if place is not None:
                 found.write(place.path.with_suffix(SUFFIX))
-            curve, last = found.told
+            before, curve, last = found.told
             measured = self._measured(found.opened(), name, 1, curve)
             more = {"before": before, "last": last, "bytes": len(found.content)}
             return found.model, measured.model_copy(update=more)
