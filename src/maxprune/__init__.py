@@ -47,7 +47,14 @@ else:
     from maxprune.store import convert, export_onnx, load, save, save_coded
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
     from maxprune.train import Checkpoints, Fitting, Training, Watch, train
-    from maxprune.weights import choose_share, hold_shared, hold_zeros, share_plan, zero_plan
+    from maxprune.weights import (
+        choose_share,
+        hold_shared,
+        hold_zeros,
+        share_plan,
+        sparse_rows,
+        zero_plan,
+    )
 
 __all__ = [
     "ChannelGroup",
@@ -102,6 +109,7 @@ __all__ = [
     "save_coded",
     "scores",
     "share_plan",
+    "sparse_rows",
     "train",
     "unit_wins",
     "vip",

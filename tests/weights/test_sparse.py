@@ -1,0 +1,97 @@
+"""Compressed sparse rows: the same outputs without the zeros."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from maxprune import apply, sparse_rows, zero_plan
+from maxprune.errors import UsageError
+from maxprune.networks import lenet5
+from maxprune.weights.sparse import SparseConv2d, SparseLinear
+
+
+def zeroed(layer: nn.Module, share: float = 0.8) -> nn.Module:
+    torch.manual_seed(0)
+    for weight in layer.parameters():
+        if weight.ndim > 1:
+            weight.data[torch.rand_like(weight) < share] = 0
+    return layer
+
+
+def same(layer: nn.Module, x: Tensor) -> None:
+    with torch.no_grad():
+        torch.testing.assert_close(sparse_rows(layer)(x), layer.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7,), (1, 7), (5, 7), (2, 3, 7), (0, 7)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_gives_the_same(shape: tuple[int, ...], bias: bool) -> None:
+    same(zeroed(nn.Linear(7, 4, bias=bias)), torch.randn(shape))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(3, 5, 1), nn.Conv2d(3, 5, 1, stride=2, bias=False),
+        nn.Conv2d(3, 5, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2)),
+        nn.Conv2d(3, 5, 3, padding="same", dilation=2), nn.Conv2d(3, 5, 3, padding="valid"),
+        nn.Conv2d(3, 5, 1, padding=1),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_convolution_gives_the_same(layer: nn.Conv2d, batch: int) -> None:
+    assert isinstance(sparse_rows(zeroed(layer)), SparseConv2d)
+    same(layer, torch.randn(batch, 3, 11, 12))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 2, padding="same"), nn.Conv1d(4, 4, 3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_convolutions_stay_as_they_are(layer: nn.Module) -> None:
+    model = zeroed(nn.Sequential(layer, nn.Linear(9, 9)))
+    found = sparse_rows(model)
+    assert type(found[0]) is type(layer)
+    assert isinstance(found[1], SparseLinear)
+
+
+def test_a_whole_network_without_its_zeros() -> None:
+    torch.manual_seed(0)
+    net = lenet5(fc=32)
+    net = apply(net, zero_plan(net, 0.9))
+    found = sparse_rows(net)
+    stored = sum(int(m.weight._nnz()) for m in found.modules() if (hasattr(m, "kernel_size")
+                 and isinstance(m, SparseConv2d)) or isinstance(m, SparseLinear))  # fmt: skip
+    kept = {name for name, m in found.named_modules() if isinstance(m, SparseConv2d | SparseLinear)}
+    assert stored == sum(int(net.get_submodule(name).weight.count_nonzero()) for name in kept)
+    assert {"fc1", "conv2"} <= kept
+    same(net, torch.rand(3, 1, 28, 28))
+    assert type(net.fc1) is nn.Linear  # the given network is as it was
+
+
+def test_only_layers_with_so_many_zeros_are_changed() -> None:
+    model = nn.Sequential(zeroed(nn.Linear(50, 50), 0.6), zeroed(nn.Linear(50, 50), 0.9))
+    found = sparse_rows(model, 0.75)
+    assert type(found[0]) is nn.Linear
+    assert isinstance(found[1], SparseLinear)
+
+
+def test_a_shared_layer_is_changed_in_both_places() -> None:
+    layer = zeroed(nn.Linear(6, 6))
+    found = sparse_rows(nn.Sequential(layer, nn.ReLU(), layer))
+    assert isinstance(found[0], SparseLinear)
+    assert found[0] is found[2]
+
+
+def test_bad_input() -> None:
+    with pytest.raises(UsageError, match="prune single weights first"):
+        sparse_rows(nn.Linear(3, 3))
+    with pytest.raises(UsageError, match="share of zeros"):
+        sparse_rows(zeroed(nn.Linear(3, 3)), 1.5)
