@@ -43,6 +43,7 @@ else:
     )
     from maxprune.planner import cut_plan, lowest
     from maxprune.results import Results
+    from maxprune.runtime import Bench, Benched, bench
     from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
     from maxprune.store import convert, export_onnx, load, save, save_coded
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
@@ -57,6 +58,8 @@ else:
     )
 
 __all__ = [
+    "Bench",
+    "Benched",
     "ChannelGroup",
     "Checkpoints",
     "CodedNetwork",
@@ -80,6 +83,7 @@ __all__ = [
     "__version__",
     "apply",
     "audit",
+    "bench",
     "channel_groups",
     "choose_share",
     "code_network",

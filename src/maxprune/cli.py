@@ -33,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 try:
+    from maxprune.commands.bench import bench_command
     from maxprune.commands.code import code_command
     from maxprune.commands.compare import compare_command
     from maxprune.commands.compress import compress_command
@@ -50,6 +51,7 @@ else:
     app.command("compare")(compare_command)
     app.command("code")(code_command)
     app.command("convert")(convert_command)
+    app.command("bench")(bench_command)
     app.command("diff")(diff_command)
     app.add_typer(reproduce_app, name="reproduce")
 app.command("verify")(verify_command)

@@ -38,10 +38,13 @@ class Steps:
         console: where to.
         total: iterations in all, None where nobody knows; parts report theirs.
         title: what is being done.
+        unit: what a part's length is counted in.
     """
 
-    def __init__(self, console: Console, total: int | None, title: str) -> None:
-        self.console, self.total = console, total
+    def __init__(
+        self, console: Console, total: int | None, title: str, unit: str = "iteration"
+    ) -> None:
+        self.console, self.total, self.unit = console, total, unit
         self.bars = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=24),
@@ -112,6 +115,6 @@ class Steps:
         else:
             whole = f" {passed:.0f} s"
         self.console.print(
-            f"{name}: {done:,} of {plural(total, 'iteration')};{whole}",
+            f"{name}: {done:,} of {plural(total, self.unit)};{whole}",
             highlight=False,
         )

@@ -1,0 +1,242 @@
+"""Networks side by side: each in every engine, in turns, round after round."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from torch import nn
+
+from maxprune.errors import MaxpruneError, UsageError
+from maxprune.inspection import example_inputs
+from maxprune.modes import best_device
+from maxprune.runs.environment import environment, processor
+from maxprune.runtime.engines import Kind, Source, has_device, providers, session_options
+from maxprune.runtime.machine import probe
+from maxprune.runtime.records import ENGINES, Bench, Benched, Missing, Sized
+from maxprune.runtime.sized import sized
+from maxprune.runtime.timings import Key, Ready, Round, timings
+from maxprune.runtime.why import remarks
+from maxprune.runtime.worker import Gone, Job, Worker
+from maxprune.store.model import bytes_of, save
+from maxprune.store.onnx import export_onnx
+from maxprune.store.parts import WEIGHTS
+from maxprune.weights.sparse import sparse_rows
+
+Told = Callable[[str, int, int], None]
+
+
+def bench(
+    networks: Sequence[str | Path | Source] | Mapping[str, str | Path | Source | nn.Module],
+    input_shape: Sequence[int] | None = None,
+    settings: Bench | None = None,
+    kind: Kind = "float",
+    tell: Told = lambda *_: None,
+    **changes: Any,
+) -> Benched:
+    """Measure networks while they run, side by side: time, memory and bytes, and their ratios.
+
+    Every network has a process of its own in every engine, and all take turns, round after round.
+    The first network is what the others are compared with.
+
+    Args:
+        networks: names as on the command line (saved models, coded files, ONNX files,
+            "my_net.py:build"), or by a name that is shown; there also torch networks whose
+            factory is known.
+        input_shape: of one input, without the batch; not needed for ONNX files alone.
+        settings: how.
+        kind: of the inputs' numbers; "int" gives zeros and ones, for embeddings.
+        tell: told (what is being done, steps done, steps in all).
+        changes: single settings by name: `bench([...], (3, 32, 32), threads=2)`.
+
+    Raises:
+        UsageError: a setting, a shape that is missing or does not fit, or nothing can be measured.
+        StoreError: a saved model is damaged.
+
+    Example:
+        >>> net = maxprune.networks.lenet5(fc=32)
+        >>> found = bench(
+        ...     {"net": net}, (1, 28, 28), engines=("torch",), batches=(1,), seconds=0.01, rounds=1
+        ... )
+        >>> [(t.network, t.engine, t.batch) for t in found.timings]
+        [('net', 'torch', 1)]
+    """
+    asked = Bench(**{**(settings or Bench()).model_dump(), **changes})
+    device = best_device(asked.device).type
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("there is no CUDA device here; use --device cpu")
+    with tempfile.TemporaryDirectory(prefix="maxprune-") as folder:
+        sources = _sources(networks, Path(folder))
+        race = _Race(asked, device, tuple(input_shape or ()), kind, Path(folder), tell)
+        for source in sources:
+            race.enter(source)
+        return race.run()
+
+
+def _sources(networks: Any, folder: Path) -> list[Source]:
+    """Networks that other processes can open; torch networks are saved."""
+    if not isinstance(networks, Mapping):
+        networks = {n.name if isinstance(n, Source) else str(n): n for n in networks}
+    if not networks:
+        raise UsageError("there is no network to measure")
+    found = []
+    for number, (name, network) in enumerate(networks.items()):
+        if isinstance(network, nn.Module):
+            place = save(network, folder / f"{number}")
+            found.append(Source(name, str(place)))
+        elif isinstance(network, Source):
+            found.append(replace(network, name=name))
+        else:
+            found.append(Source(name, str(network)))
+    return found
+
+
+@dataclass
+class _Race:
+    """All who take part."""
+
+    settings: Bench
+    device: str
+    shape: tuple[int, ...]
+    kind: Kind
+    folder: Path
+    tell: Told
+    networks: list[Sized] = field(default_factory=list)
+    jobs: dict[Key, Job] = field(default_factory=dict)
+    files: dict[Key, int] = field(default_factory=dict)
+    missing: list[Missing] = field(default_factory=list)
+    steps: int = 0
+    done: float = 0.0
+
+    def enter(self, source: Source) -> None:
+        """One more network: what it has, and in which engines it can run."""
+        number = len(self.networks)
+        wanted = self.settings.engines or ENGINES
+        if source.is_onnx():
+            self.shape = self.shape or _shape_of(source)
+            self.networks.append(Sized(name=source.name))
+            if "onnx" in wanted:
+                self._add((number, "onnx"), source, Path(source.place).stat().st_size)
+            return
+        if not self.shape:
+            raise UsageError(f"say the shape of an input of {source.name} with --input")
+        model = source.opened()
+        x = example_inputs(model, self.shape, self.kind)
+        try:
+            self.networks.append(sized(source.name, model, x))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise UsageError(
+                f"{source.name} does not take inputs of shape {self.shape}: {error}"
+            ) from error
+        size = _file_of(source, model)
+        for engine in wanted:
+            self._engine((number, engine), source, model, x, size)
+
+    def _engine(
+        self, key: Key, source: Source, model: nn.Module, x: torch.Tensor, size: int
+    ) -> None:  # fmt: skip
+        """The network in one engine, if it can."""
+        engine = key[1]
+        try:
+            if engine == "onnx":
+                place = self.folder / f"{key[0]}.onnx"
+                size = export_onnx(model, place, x).stat().st_size
+                source = Source(source.name, str(place))
+            elif engine == "sparse":
+                sparse_rows(model, source.least)
+        except MaxpruneError as error:
+            if engine in self.settings.engines:
+                self.missing.append(Missing(network=source.name, engine=engine, reason=str(error)))
+            return
+        self._add(key, source, size)
+
+    def _add(self, key: Key, source: Source, size: int) -> None:
+        job = Job(source, key[1], self.shape, self.kind, self.device, self.settings.threads)
+        self.jobs[key], self.files[key] = job, size
+
+    def run(self) -> Benched:
+        """Measure them all."""
+        settings = self.settings
+        engines = [e for e in ENGINES if any(engine == e for _, engine in self.jobs)]
+        self.steps = 1 + len(self.jobs) * (1 + settings.rounds)
+        self._step("the machine")
+        there = [engine for engine in engines if engine != "onnx" or has_device(self.device)]
+        machine = probe(there, settings.threads, self.device)
+        with contextlib.ExitStack() as stack:
+            runs = self._opened(stack)
+            rounds = [self._round(runs) for _ in range(settings.rounds)]
+        if not runs:
+            first = self.missing[0]
+            raise UsageError(f"nothing can be measured: {first.network}: {first.reason}")
+        names = [network.name for network in self.networks]
+        found = Benched(
+            networks=tuple(self.networks), timings=tuple(timings(names, runs, rounds)),
+            missing=tuple(self.missing), machine=machine, threads=settings.threads,
+            rounds=settings.rounds, environment=_environment(settings.threads, self.device),
+        )  # fmt: skip
+        return found.model_copy(update={"remarks": tuple(remarks(found))})
+
+    def _opened(self, stack: contextlib.ExitStack) -> dict[Key, Ready]:
+        """Everyone in a process, warmed up; who cannot is left out, and it is said why."""
+        found = {}
+        for key, job in self.jobs.items():
+            self._step(f"{job.source.name} in {key[1]}")
+            try:
+                worker = stack.enter_context(Worker(job))
+                first = {batch: worker.prepared(batch) for batch in self.batches()}
+                found[key] = Ready(worker, first, self.files[key])
+            except Gone as error:
+                self._leave_out(key, job.source.name, error)
+        return found
+
+    def _round(self, runs: dict[Key, Ready]) -> Round:
+        """Everyone has a turn with each batch: milliseconds of each pass."""
+        seconds = self.settings.seconds / self.settings.rounds
+        found = {}
+        for batch in self.batches():
+            for key, run in runs.items():
+                self._step(f"{self.networks[key[0]].name} in {key[1]}", 1 / len(self.batches()))
+                found[key, batch] = run.worker.timed(batch, seconds)
+        return found
+
+    def batches(self) -> list[int]:
+        """The sizes, the smallest first: memory grows with them."""
+        return sorted(set(self.settings.batches))
+
+    def _leave_out(self, key: Key, name: str, error: MaxpruneError) -> None:
+        self.missing.append(Missing(network=name, engine=key[1], reason=str(error)))
+
+    def _step(self, what: str, part: float = 1.0) -> None:
+        self.tell(what, int(self.done), self.steps)
+        self.done += part
+
+
+def _shape_of(source: Source) -> tuple[int, ...]:
+    """The shape of an input of an ONNX file."""
+    try:
+        session = onnxruntime.InferenceSession(source.place, session_options(1), providers("cpu"))
+    except Exception as error:
+        raise UsageError(f"{source.place} cannot be opened by ONNX Runtime") from error
+    shape = session.get_inputs()[0].shape[1:]
+    if not shape or not all(isinstance(size, int) for size in shape):
+        raise UsageError(f"{source.place} leaves its input's shape open: say it with --input")
+    return tuple(shape)
+
+
+def _environment(threads: int, device: str) -> dict[str, str]:
+    found = environment(threads) | {"onnxruntime": onnxruntime.__version__}
+    return found if device == "cuda" else found | {"device": processor()}
+
+
+def _file_of(source: Source, model: nn.Module) -> int:
+    """Bytes of the file that torch opens; of one that it would save, where it is built anew."""
+    place = Path(source.place)
+    if place.is_dir():
+        return (place / WEIGHTS).stat().st_size
+    return place.stat().st_size if place.is_file() else bytes_of(model)

@@ -1,0 +1,184 @@
+"""The programs that run a network, each opened from a file or a name, and timed alike."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from maxprune.errors import UsageError
+from maxprune.inspection import example_inputs
+from maxprune.runtime.records import Engine
+from maxprune.store.source import open_network
+from maxprune.weights.sparse import sparse_rows
+
+ONNX = ".onnx"
+Kind: TypeAlias = Literal["float", "int"]
+Call: TypeAlias = Callable[[], object]
+LEAST = 3  # passes a round
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network that several processes can open.
+
+    Args:
+        name: as it is shown.
+        place: "my_net.py:build", a saved model, a coded file, or an ONNX file.
+        weights: a file of weights to fill in.
+        factory: the function that built a saved model.
+        least: share of zeros from which on a layer is run as compressed sparse rows.
+    """
+
+    name: str
+    place: str
+    weights: Path | None = None
+    factory: str | None = None
+    least: float = 0.5
+
+    def is_onnx(self) -> bool:
+        """Whether it is an ONNX file."""
+        return Path(self.place).suffix == ONNX
+
+    def opened(self) -> nn.Module:
+        """The torch network."""
+        return open_network(self.place, self.weights, self.factory, graph=True)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network in an engine.
+
+    Args:
+        prepare: gives, for a batch of inputs, a function without arguments: one forward pass.
+        inputs: gives a batch of that many random inputs.
+    """
+
+    prepare: Callable[[Tensor], Call]
+    inputs: Callable[[int], Tensor]
+
+
+def open_engine(
+    engine: Engine, source: Source, shape: tuple[int, ...], kind: Kind, device: str, threads: int
+) -> Opened:
+    """Open a network, as its user would.
+
+    Args:
+        engine: in which.
+        source: the network; for "onnx" the exported file.
+        shape: of one input.
+        kind: of its numbers.
+        device: "cpu" or "cuda".
+        threads: of ONNX Runtime; torch's are set for the whole process.
+    """
+    if engine == "onnx":
+        return _onnx(source.place, shape, kind, device, threads)
+    model = source.opened()
+    if engine == "sparse":
+        model = sparse_rows(model, source.least)
+    model = model.to(device).eval()
+
+    def inputs(batch: int) -> Tensor:
+        first = example_inputs(model, shape, kind)
+        return first[:1].expand(batch, *shape).contiguous()
+
+    if engine == "compiled":
+        return Opened(lambda x: _calling(torch.compile(model, dynamic=False), x), inputs)
+    return Opened(lambda x: _calling(model, x), inputs)
+
+
+def _calling(model: Callable[[Tensor], object], x: Tensor) -> Call:
+    return lambda: model(x)
+
+
+def providers(device: str) -> list[str]:
+    """ONNX Runtime's part for a device.
+
+    Raises:
+        UsageError: this build of ONNX Runtime has none.
+    """
+    wanted = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+    if wanted not in onnxruntime.get_available_providers():
+        raise UsageError(f"this ONNX Runtime has no {wanted}; onnxruntime-gpu has one for CUDA")
+    return [wanted]
+
+
+def has_device(device: str) -> bool:
+    """Whether ONNX Runtime has a part for it."""
+    try:
+        return bool(providers(device))
+    except UsageError:
+        return False
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """ONNX Runtime with so many threads, and nothing to say."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def _onnx(place: str, shape: tuple[int, ...], kind: Kind, device: str, threads: int) -> Opened:
+    session = onnxruntime.InferenceSession(place, session_options(threads), providers(device))
+    name = session.get_inputs()[0].name
+
+    def inputs(batch: int) -> Tensor:
+        first = example_inputs(nn.Identity(), shape, kind)
+        return first[:1].expand(batch, *shape).contiguous()
+
+    def prepare(x: Tensor) -> Call:
+        feed: dict[str, Any] = {name: x.numpy()}
+        return lambda: session.run(None, feed)
+
+    return Opened(prepare, inputs)
+
+
+def warmed_up(engine: Engine, device: str, threads: int) -> None:
+    """Let an engine take the memory that it takes for any network."""
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of processes beside us
+    tiny = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(1, 1)).to(device).eval()
+    x = torch.zeros(1, 1, 1, 1, device=device)
+    with without_gradients(engine):
+        (torch.compile(tiny) if engine == "compiled" else tiny)(x)
+
+
+def without_gradients(engine: Engine) -> AbstractContextManager[object]:
+    """The mode that a network is run in."""
+    return torch.no_grad() if engine == "compiled" else torch.inference_mode()
+
+
+def times(call: Call, seconds: float, device: str) -> list[float]:
+    """Milliseconds of each forward pass, for so many seconds, three of them at least.
+
+    On CUDA they are those between two events on the device.
+    """
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(found) < LEAST or time.perf_counter() < end:
+        found.append(_on_cuda(call) if device == "cuda" else _here(call))
+    return found
+
+
+def _here(call: Call) -> float:
+    started = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - started)
+
+
+def _on_cuda(call: Call) -> float:
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first.record()
+    call()
+    last.record()
+    torch.cuda.synchronize()
+    return float(first.elapsed_time(last))

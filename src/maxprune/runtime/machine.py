@@ -1,0 +1,111 @@
+"""What this machine can do at most: the floors under every latency (the "roofline")."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from maxprune.runtime.engines import providers, session_options, without_gradients
+from maxprune.runtime.records import Engine, Machine, Rate
+
+SIDE = 1024  # of the matrices whose product is timed
+SIZES = tuple(2**power for power in (18, 20, 22, 24, 26, 28))  # bytes that are read
+CHAIN = 16  # operations that are started one after the other
+_SECONDS = 0.15  # for each of these
+
+
+def probe(engines: Sequence[Engine], threads: int, device: str) -> Machine:
+    """Measure it, in a process of its own.
+
+    Args:
+        engines: whose operations are to be started.
+        threads: of each of them.
+        device: "cpu" or "cuda".
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_probed, tuple(engines), threads, device).result()
+
+
+def _probed(engines: Sequence[Engine], threads: int, device: str) -> Machine:
+    torch.set_num_threads(threads)
+    with torch.inference_mode():
+        a = torch.rand(SIDE, SIDE, device=device)
+        macs = SIDE**3 / _seconds(lambda: a @ a, device)
+        reading = tuple(Rate(size=size, rate=_reading(size, device)) for size in SIZES)
+    starting = {engine: _starting(engine, threads, device) for engine in engines}
+    return Machine(macs=macs, reading=reading, starting=starting)
+
+
+def _reading(size: int, device: str) -> float:
+    """Bytes a second of a product with a vector, which reads a matrix of that size once."""
+    columns = 512
+    a = torch.rand(size // 4 // columns, columns, device=device)
+    x = torch.rand(columns, device=device)
+    return size / _seconds(lambda: torch.mv(a, x), device)
+
+
+def _starting(engine: Engine, threads: int, device: str) -> float:
+    """Seconds for one operation on nearly nothing."""
+    with without_gradients(engine), tempfile.TemporaryDirectory() as folder:
+        if engine == "onnx":
+            place = Path(folder) / "chain.onnx"
+            place.write_bytes(_chain())
+            session = onnxruntime.InferenceSession(
+                str(place), session_options(threads), providers(device)
+            )
+            feed = {"x": np.ones((1, 1), dtype=np.float32)}
+            return _seconds(lambda: session.run(None, feed), "cpu") / CHAIN
+        net = nn.Sequential(*(nn.Linear(1, 1) for _ in range(CHAIN))).to(device).eval()
+        x = torch.ones(1, 1, device=device)
+        call = torch.compile(net) if engine == "compiled" else net
+        return _seconds(lambda: call(x), device) / CHAIN
+
+
+def _chain() -> bytes:
+    """A chain of products of one number with one number."""
+    weight = numpy_helper.from_array(np.full((1, 1), 0.5, dtype=np.float32), "w")
+    names = ["x", *(f"y{i}" for i in range(CHAIN))]
+    nodes = [
+        helper.make_node("MatMul", [before, "w"], [after]) for before, after in pairwise(names)
+    ]
+    ends = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1]) for n in (names[0], names[-1])
+    ]
+    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    found: bytes = model.SerializeToString()
+    return found
+
+
+def _seconds(call: Callable[[], object], device: str) -> float:
+    """The median of one call."""
+
+    def waited() -> None:
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    found: list[float] = []
+    for _ in range(3):
+        waited()
+    end = time.perf_counter() + _SECONDS
+    while len(found) < 3 or time.perf_counter() < end:
+        started = time.perf_counter()
+        waited()
+        found.append(time.perf_counter() - started)
+    return statistics.median(found)
