@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -81,7 +82,7 @@ def bench_command(
             threads=threads, seconds=seconds, rounds=rounds, device=device,  # type: ignore[arg-type]
         )  # fmt: skip
     numbers = _kind(kind)
-    with Steps(terminal(stderr=True), None, "bench", "measurement") as steps:
+    with Steps(terminal(stderr=True), None, "bench", "step") as steps:
         found = bench(
             sources, shape(input_shape) if input_shape else None, settings, numbers,
             lambda what, done, total: steps.report(what, done, total),
@@ -96,9 +97,15 @@ def _kind(text: str) -> Literal["float", "int"]:
 
 
 def _named(networks: list[str]) -> list[tuple[str, str]]:
-    """Each network with its name: what stands before "=", or as it was given."""
-    found = []
-    for given in networks:
-        name, equals, place = given.partition("=")
-        found.append((name, place) if equals and not Path(given).exists() else (given, given))
-    return found
+    """Each network with its name: what stands before "=", or the end of its own name."""
+    pairs = [given.partition("=") for given in networks]
+    places = [
+        (name, place) if equals and not Path(given).exists() else ("", given)
+        for given, (name, equals, place) in zip(networks, pairs, strict=True)
+    ]
+    parts = [re.split(r"[/:\\]", place.rstrip("/")) for _, place in places]
+    for count in range(1, max(map(len, parts)) + 1):
+        tails = ["/".join(part[-count:]) for part in parts]
+        if len(set(tails)) == len(tails):
+            break
+    return [(name or tail, place) for (name, place), tail in zip(places, tails, strict=True)]

@@ -12,6 +12,7 @@ from rich.table import Table
 from maxprune.commands.faces import faces_command
 from maxprune.commands.grid_options import Grid, chosen_networks
 from maxprune.commands.pls import cifar10_command, resnet56_command
+from maxprune.commands.runtime import runtime_command
 from maxprune.commands.shared import (
     AsJson,
     command_line,
@@ -34,7 +35,7 @@ from maxprune.weights.sharing import BITS
 reproduce_app = typer.Typer(
     help="Reproduce the papers beside their published figures: table1, table2 and figure1 of Moya "
     "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), coded (what is left of them, in bytes), "
-    "table3 and table4 (VGG16 on faces), "
+    "runtime (what they bring in time and memory), table3 and table4 (VGG16 on faces), "
     "faces (both with a small network on Labeled Faces in the Wild); "
     "filter pruning with Partial Least Squares, Jordao et al. 2019 (CIFAR-10).",
     invoke_without_command=True,
@@ -42,6 +43,7 @@ reproduce_app = typer.Typer(
 )
 reproduce_app.command("faces")(faces_command)
 reproduce_app.command("table4")(table4_command)
+reproduce_app.command("runtime")(runtime_command)
 reproduce_app.command("pls-cifar10")(cifar10_command)
 reproduce_app.command("pls-resnet56")(resnet56_command)
 

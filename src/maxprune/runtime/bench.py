@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import onnxruntime
 import torch
@@ -52,7 +52,7 @@ def bench(
         input_shape: of one input, without the batch; not needed for ONNX files alone.
         settings: how.
         kind: of the inputs' numbers; "int" gives zeros and ones, for embeddings.
-        tell: told (what is being done, steps done, steps in all).
+        tell: told ("opened" or "measured", steps done, steps in all).
         changes: single settings by name: `bench([...], (3, 32, 32), threads=2)`.
 
     Raises:
@@ -74,8 +74,9 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="maxprune-") as folder:
         sources = _sources(networks, Path(folder))
         race = _Race(asked, device, tuple(input_shape or ()), kind, Path(folder), tell)
-        for source in sources:
+        for done, source in enumerate(sources, 1):
             race.enter(source)
+            tell("opened", done, len(sources))
         return race.run()
 
 
@@ -163,17 +164,18 @@ class _Race:
     def run(self) -> Benched:
         """Measure them all."""
         settings = self.settings
+        if not self.jobs:
+            self._refuse()
         engines = [e for e in ENGINES if any(engine == e for _, engine in self.jobs)]
         self.steps = 1 + len(self.jobs) * (1 + settings.rounds)
-        self._step("the machine")
+        self._step()
         there = [engine for engine in engines if engine != "onnx" or has_device(self.device)]
         machine = probe(there, settings.threads, self.device)
         with contextlib.ExitStack() as stack:
             runs = self._opened(stack)
             rounds = [self._round(runs) for _ in range(settings.rounds)]
         if not runs:
-            first = self.missing[0]
-            raise UsageError(f"nothing can be measured: {first.network}: {first.reason}")
+            self._refuse()
         names = [network.name for network in self.networks]
         found = Benched(
             networks=tuple(self.networks), timings=tuple(timings(names, runs, rounds)),
@@ -186,7 +188,7 @@ class _Race:
         """Everyone in a process, warmed up; who cannot is left out, and it is said why."""
         found = {}
         for key, job in self.jobs.items():
-            self._step(f"{job.source.name} in {key[1]}")
+            self._step()
             try:
                 worker = stack.enter_context(Worker(job))
                 first = {batch: worker.prepared(batch) for batch in self.batches()}
@@ -201,24 +203,30 @@ class _Race:
         found = {}
         for batch in self.batches():
             for key, run in runs.items():
-                self._step(f"{self.networks[key[0]].name} in {key[1]}", 1 / len(self.batches()))
                 found[key, batch] = run.worker.timed(batch, seconds)
+                self._step(1 / len(self.batches()))
         return found
 
     def batches(self) -> list[int]:
         """The sizes, the smallest first: memory grows with them."""
         return sorted(set(self.settings.batches))
 
+    def _refuse(self) -> NoReturn:
+        why = "; ".join(f"{one.network}: {one.reason}" for one in self.missing[:1])
+        raise UsageError(f"nothing can be measured: {why or 'an ONNX file runs in onnx alone'}")
+
     def _leave_out(self, key: Key, name: str, error: MaxpruneError) -> None:
         self.missing.append(Missing(network=name, engine=key[1], reason=str(error)))
 
-    def _step(self, what: str, part: float = 1.0) -> None:
-        self.tell(what, int(self.done), self.steps)
+    def _step(self, part: float = 1.0) -> None:
         self.done += part
+        self.tell("measured", int(self.done + 0.001), self.steps)
 
 
 def _shape_of(source: Source) -> tuple[int, ...]:
     """The shape of an input of an ONNX file."""
+    if not Path(source.place).is_file():
+        raise UsageError(f"{source.place} does not exist")
     try:
         session = onnxruntime.InferenceSession(source.place, session_options(1), providers("cpu"))
     except Exception as error:

@@ -7,17 +7,24 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import onnxruntime
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from maxprune.errors import UsageError
 from maxprune.inspection import example_inputs
+from maxprune.networks import lenet5
+from maxprune.plan import least_winning, maxout_plan
 from maxprune.runtime.records import Engine
 from maxprune.store.source import open_network
+from maxprune.surgery import apply
+from maxprune.weights import zero_plan
 from maxprune.weights.sparse import sparse_rows
 
 ONNX = ".onnx"
@@ -144,12 +151,40 @@ def _onnx(place: str, shape: tuple[int, ...], kind: Kind, device: str, threads: 
 
 
 def warmed_up(engine: Engine, device: str, threads: int) -> None:
-    """Let an engine take the memory that it takes for any network."""
+    """Let an engine take the memory that it takes for any network, however small."""
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of processes beside us
-    tiny = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(1, 1)).to(device).eval()
-    x = torch.zeros(1, 1, 1, 1, device=device)
+    if engine == "onnx":
+        onnxruntime.InferenceSession(chain(1), session_options(threads), providers(device))
+        return
+    network: Callable[[Tensor], object] = _tiny().to(device)
+    if engine == "sparse":
+        network = sparse_rows(_tiny(), 0.0).to(device)
+    elif engine == "compiled":
+        network = torch.compile(nn.Flatten())
     with without_gradients(engine):
-        (torch.compile(tiny) if engine == "compiled" else tiny)(x)
+        network(torch.zeros(2, 1, 28, 28, device=device))
+
+
+def _tiny() -> nn.Module:
+    """Cut as saved models are, so that what cutting needs is loaded."""
+    tiny: nn.Module = apply(lenet5(fc=4), maxout_plan("fc1", 2))
+    tiny = apply(tiny, least_winning("fc1", torch.zeros(2, 2).long()))
+    return apply(tiny, zero_plan(tiny, 0.5)).eval()
+
+
+def chain(length: int) -> bytes:
+    """An ONNX file: so many products, one after the other, of one number with one number."""
+    weight = numpy_helper.from_array(np.full((1, 1), 0.5, dtype=np.float32), "w")
+    names = ["x", *(f"y{i}" for i in range(length))]
+    nodes = [helper.make_node("MatMul", [one, "w"], [other]) for one, other in pairwise(names)]
+    first, last = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1])
+        for name in (names[0], names[-1])
+    )
+    graph = helper.make_graph(nodes, "chain", [first], [last], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    found: bytes = model.SerializeToString()
+    return found
 
 
 def without_gradients(engine: Engine) -> AbstractContextManager[object]:

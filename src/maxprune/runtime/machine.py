@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from maxprune.runtime.engines import providers, session_options, without_gradients
+from maxprune.runtime.engines import chain, providers, session_options, without_gradients
 from maxprune.runtime.records import Engine, Machine, Rate
 
 SIDE = 1024  # of the matrices whose product is timed
@@ -60,12 +55,10 @@ def _reading(size: int, device: str) -> float:
 
 def _starting(engine: Engine, threads: int, device: str) -> float:
     """Seconds for one operation on nearly nothing."""
-    with without_gradients(engine), tempfile.TemporaryDirectory() as folder:
+    with without_gradients(engine):
         if engine == "onnx":
-            place = Path(folder) / "chain.onnx"
-            place.write_bytes(_chain())
             session = onnxruntime.InferenceSession(
-                str(place), session_options(threads), providers(device)
+                chain(CHAIN), session_options(threads), providers(device)
             )
             feed = {"x": np.ones((1, 1), dtype=np.float32)}
             return _seconds(lambda: session.run(None, feed), "cpu") / CHAIN
@@ -73,23 +66,6 @@ def _starting(engine: Engine, threads: int, device: str) -> float:
         x = torch.ones(1, 1, device=device)
         call = torch.compile(net) if engine == "compiled" else net
         return _seconds(lambda: call(x), device) / CHAIN
-
-
-def _chain() -> bytes:
-    """A chain of products of one number with one number."""
-    weight = numpy_helper.from_array(np.full((1, 1), 0.5, dtype=np.float32), "w")
-    names = ["x", *(f"y{i}" for i in range(CHAIN))]
-    nodes = [
-        helper.make_node("MatMul", [before, "w"], [after]) for before, after in pairwise(names)
-    ]
-    ends = [
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1]) for n in (names[0], names[-1])
-    ]
-    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], [weight])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    found: bytes = model.SerializeToString()
-    return found
 
 
 def _seconds(call: Callable[[], object], device: str) -> float:

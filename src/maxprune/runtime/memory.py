@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import re
 import resource
 import sys
@@ -33,6 +35,13 @@ def reset() -> bool:
         _REFERENCES.write_text(_RESET_PEAK, encoding="ascii")
         return True
     return False
+
+
+def give_back() -> None:
+    """Give what is freed back to the system, so that it is not counted with what is used."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status(field: str) -> int | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from maxprune.errors import UsageError
+from maxprune.naming import called
 from maxprune.records import Checked, Settings
 
 Engine: TypeAlias = Literal["torch", "compiled", "onnx", "sparse"]
@@ -30,12 +32,18 @@ class Bench(Settings):
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
     """
 
-    batches: Annotated[tuple[Size, ...], Field(min_length=1)] = (1, 64)
+    batches: tuple[Size, ...] = (1, 64)
     engines: tuple[Engine, ...] = ()
     threads: Size = 1
     seconds: Positive = 2.0
     rounds: Annotated[int, Field(ge=1, le=1000)] = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> Bench:
+        if not self.batches:
+            raise UsageError(f"{called('batches')} needs a number of samples")
+        return self
 
 
 class Sized(Checked):

@@ -7,7 +7,6 @@ and take turns: what disturbs the machine for a while disturbs all of them alike
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import signal
 import time
@@ -127,7 +126,7 @@ def _serve(job: Job, pipe: Connection) -> None:
     torch.set_num_threads(job.threads)
     try:
         warmed_up(job.engine, job.device, job.threads)
-        gc.collect()
+        memory.give_back()
         before, apart = memory.resident(), memory.reset()
         opened = open_engine(
             job.engine, job.source, job.shape, job.kind, job.device, job.threads
@@ -168,7 +167,7 @@ def _prepared(job: Job, opened: Opened, batch: int, before: int) -> tuple[Call, 
     except (RuntimeError, MemoryError) as error:
         raise UsageError(f"a batch of {batch} could not be run: {first_line(error)}") from error
     seconds = time.perf_counter() - started
-    gc.collect()
+    memory.give_back()
     if job.device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()

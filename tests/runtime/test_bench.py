@@ -1,0 +1,191 @@
+"""Networks side by side, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from bench_networks import plain
+from command_line import call
+from torch import nn
+
+import maxprune
+from maxprune.commands.bench import _named
+from maxprune.errors import UsageError
+from maxprune.networks import lenet5
+from maxprune.runtime import Benched, bench
+from maxprune.runtime.memory import give_back, peak, reset, resident
+from maxprune.runtime.sized import sized
+from maxprune.store import export_onnx
+
+HERE = Path(__file__).parent / "bench_networks.py"
+QUICK = {"rounds": 2, "seconds": 0.02}
+
+
+@pytest.fixture(scope="module")
+def found() -> Benched:
+    names = {name: f"{HERE}:{name}" for name in ("plain", "small", "zeros")}
+    return bench(names, (1024,), batches=(1, 8), engines=("torch", "onnx", "sparse"), **QUICK)
+
+
+def test_all_that_can_be_measured_is(found: Benched) -> None:
+    there = {(t.network, t.engine, t.batch) for t in found.timings}
+    wanted = {
+        (n, e, b) for n in ("plain", "small", "zeros") for e in ("torch", "onnx") for b in (1, 8)
+    }
+    assert there == wanted | {("zeros", "sparse", 1), ("zeros", "sparse", 8)}
+    assert [(m.network, m.engine) for m in found.missing] == [
+        ("plain", "sparse"), ("small", "sparse"),
+    ]  # fmt: skip
+    assert "prune single weights first" in found.missing[0].reason
+
+
+def test_what_a_network_has(found: Benched) -> None:
+    sizes = {n.name: (n.parameters, n.nonzero, n.macs) for n in found.networks}
+    assert sizes["plain"][0] == 1024 * 512 + 512 + 512 * 4 + 4
+    assert sizes["plain"][2] == 1024 * 512 + 512 * 4
+    assert sizes["zeros"][0] == sizes["plain"][0]
+    assert sizes["zeros"][1] == pytest.approx(0.1 * sizes["plain"][0], rel=0.01)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(8, 4), nn.ReLU())
+    counted = sized("net", net, torch.zeros(2, 2, 4))
+    assert counted.operations == 2  # flattening moves nothing
+    assert counted.activations == 2 * 4 * 4
+
+
+def test_the_spread_and_the_throughput(found: Benched) -> None:
+    for timing in found.timings:
+        assert 0 < timing.low <= timing.milliseconds <= timing.high
+        assert timing.passes >= 2 * 3
+        assert timing.throughput == pytest.approx(1000 * timing.batch / timing.milliseconds)
+
+
+def test_ratios_are_to_the_first_network_in_the_same_engine(found: Benched) -> None:
+    beside = {(t.network, t.engine): t.beside for t in found.timings}
+    assert beside["plain", "torch"] is None
+    assert beside["plain", "onnx"] is None
+    assert beside["small", "onnx"] == ("plain", "onnx")
+    assert beside["zeros", "sparse"] == ("plain", "torch")  # it is not there in sparse rows
+    for timing in found.timings:
+        if timing.faster is not None:
+            assert timing.faster_low is not None
+            assert timing.faster_high is not None
+            assert timing.faster_low <= timing.faster <= timing.faster_high
+
+
+def test_files_are_those_that_the_engine_opens(found: Benched) -> None:
+    files = {(t.network, t.engine): t.file for t in found.timings}
+    assert files["plain", "torch"] > 4 * 1024 * 512
+    assert files["zeros", "torch"] == files["plain", "torch"]
+    assert files["plain", "torch"] / files["small", "torch"] == pytest.approx(8, rel=0.02)
+    assert files["plain", "onnx"] / files["small", "onnx"] == pytest.approx(8, rel=0.1)
+
+
+def test_what_fails_in_its_process_is_missing_and_the_others_go_on() -> None:
+    names = {name: f"{HERE}:{name}" for name in ("plain", "one_only", "deadly")}
+    found = bench(names, (1024,), batches=(1, 3), engines=("torch",), **QUICK)
+    assert [(m.network, m.engine) for m in found.missing] == [
+        ("one_only", "torch"), ("deadly", "torch"),
+    ]  # fmt: skip
+    assert "one sample at a time" in found.missing[0].reason
+    assert "died (exit code 3)" in found.missing[1].reason
+    assert {t.network for t in found.timings} == {"plain"}
+
+
+def test_memory_is_that_of_the_weights_and_of_the_batch(tmp_path: Path) -> None:
+    """64 MB of weights; a batch of 2048 adds as many activations as 8 MB an operation."""
+    wide = f"{tmp_path / 'wide.py'}:build"
+    (tmp_path / "wide.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Linear(4000, 4000), nn.ReLU(), nn.Linear(4000, 10))\n"
+    )
+    found = bench([wide], (4000,), batches=(1, 2048), engines=("torch",), **QUICK)
+    one, many = found.timings
+    weights, batch = 4 * 4000 * 4000, 4 * 2048 * 4000
+    assert weights <= one.memory < 1.3 * weights
+    assert one.memory + batch <= many.memory < one.memory + 4 * batch
+
+
+def test_the_peak_of_this_process() -> None:
+    if not reset():
+        pytest.skip("this system does not let a process begin anew with its peak")
+    before = resident()
+    block = bytearray(b"x" * 50_000_000)
+    assert peak() - before >= len(block)
+    del block
+    give_back()
+    assert reset()
+    assert peak() - before < 40_000_000
+
+
+def test_torch_networks_are_saved_for_their_processes() -> None:
+    torch.manual_seed(0)
+    found = bench({"net": lenet5(fc=16)}, (1, 28, 28), engines=("torch",), batches=(1,), **QUICK)
+    assert [t.network for t in found.timings] == ["net"]
+    with pytest.raises(UsageError, match="factory is not known"):
+        bench({"net": plain()}, (1024,))
+
+
+def test_an_onnx_file_knows_its_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = export_onnx(plain(), tmp_path / "net.onnx", torch.randn(2, 1024))
+    options = ("--engine", "onnx", "--rounds", 1, "--seconds", 0.01, "--batch", 2)
+    code, said, _ = call(monkeypatch, capsys, "bench", f"file={place}", *options, "--json")
+    assert code == 0
+    told = Benched(**json.loads(said))
+    assert [(t.network, t.engine, t.batch, t.file) for t in told.timings] == [
+        ("file", "onnx", 2, place.stat().st_size)
+    ]
+    assert told.networks[0].macs is None
+    code, said, _ = call(monkeypatch, capsys, "bench", place, f"{HERE}:plain", *options)
+    assert code == 0
+    assert "So many times as good as" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((f"{HERE}:plain", "--input", "1024", "--batch", "0"), "--batch must be at least 1, not 0"),
+        ((f"{HERE}:plain", "--input", "1024", "--engine", "tensorrt"), "--engine must be"),
+        ((f"{HERE}:plain", "--input", "1024", "--threads", "0"), "--threads must be at least 1"),
+        ((f"{HERE}:plain", "--input", "1024", "--seconds", "0"), "--seconds must be above 0"),
+        ((f"{HERE}:plain", "--input", "1024", "--rounds", "0"), "--rounds must be at least 1"),
+        ((f"{HERE}:plain", "--input", "1024", "--device", "tpu"), "--device must be"),
+        ((f"{HERE}:plain", "--input", "1024", "--kind", "text"), "--kind is float or int"),
+        ((f"{HERE}:plain", "--input", "77"), "does not take inputs of shape (77,)"),
+        ((f"{HERE}:plain",), "say the shape of an input"),
+        (("nothing/there", "--input", "3"), "is no network"),
+        (("missing.onnx",), "does not exist"),
+        ((f"{HERE}:plain", f"{HERE}:plain", "--input", "1024"), "the same name"),
+        ((f"{HERE}:small", "--input", "1024", "--engine", "sparse"), "nothing can be measured"),
+    ],
+)
+def test_bad_input(
+    arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    code, _, said = call(monkeypatch, capsys, "bench", *arguments)
+    assert code == 2
+    *progress, last = said.splitlines()
+    assert last.startswith("maxprune: ")
+    assert says in last
+    assert all(line.startswith("opened: ") for line in progress)
+
+
+def test_networks_are_named_as_briefly_as_they_differ() -> None:
+    found = dict(_named(["out/steps/unpruned", "out/model/", "x=b/net.py:build"]))
+    assert found == {
+        "unpruned": "out/steps/unpruned", "model": "out/model/", "x": "b/net.py:build",
+    }  # fmt: skip
+    assert [name for name, _ in _named(["one/model", "two/model"])] == ["one/model", "two/model"]
+    assert [name for name, _ in _named(["one/model", "net.py:build"])] == ["model", "build"]
+
+
+def test_cuda_is_refused_where_there_is_none() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(UsageError, match="no CUDA device here"):
+        maxprune.bench([f"{HERE}:plain"], (1024,), device="cuda")
