@@ -36,10 +36,7 @@ def test_all_that_can_be_measured_is(found: Benched) -> None:
         (n, e, b) for n in ("plain", "small", "zeros") for e in ("torch", "onnx") for b in (1, 8)
     }
     assert there == wanted | {("zeros", "sparse", 1), ("zeros", "sparse", 8)}
-    assert [(m.network, m.engine) for m in found.missing] == [
-        ("plain", "sparse"), ("small", "sparse"),
-    ]  # fmt: skip
-    assert "prune single weights first" in found.missing[0].reason
+    assert found.missing == ()  # that the others have no zeros goes without saying
 
 
 def test_what_a_network_has(found: Benched) -> None:

@@ -89,7 +89,7 @@ def test_what_keeps_its_promise_is_not_remarked_on() -> None:
 
 def test_zeros_in_a_dense_engine() -> None:
     (line,) = said(network("zeros", nonzero=10**5), timing("zeros", 1.0, 1.0))
-    assert line.startswith("zeros: 90% of its parameters are zero")
+    assert line.startswith("Zeros among the parameters of zeros (90%): all engines but sparse")
     ran = timing("zeros", 1.0, 1.0, engine="sparse")
     assert said(network("zeros", nonzero=10**5), ran) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -67,13 +69,28 @@ def test_a_whole_network_without_its_zeros() -> None:
     net = lenet5(fc=32)
     net = apply(net, zero_plan(net, 0.9))
     found = sparse_rows(net)
-    stored = sum(int(m.weight._nnz()) for m in found.modules() if (hasattr(m, "kernel_size")
-                 and isinstance(m, SparseConv2d)) or isinstance(m, SparseLinear))  # fmt: skip
     kept = {name for name, m in found.named_modules() if isinstance(m, SparseConv2d | SparseLinear)}
+    stored = sum(len(found.get_submodule(name).values) for name in kept)
     assert stored == sum(int(net.get_submodule(name).weight.count_nonzero()) for name in kept)
     assert {"fc1", "conv2"} <= kept
     same(net, torch.rand(3, 1, 28, 28))
     assert type(net.fc1) is nn.Linear  # the given network is as it was
+
+
+def test_it_is_copied_and_kept_like_any_network() -> None:
+    found = sparse_rows(zeroed(nn.Sequential(nn.Linear(7, 4), nn.ReLU(), nn.Linear(4, 2))))
+    other = sparse_rows(zeroed(nn.Sequential(nn.Linear(7, 4), nn.ReLU(), nn.Linear(4, 2))))
+    other.load_state_dict(copy.deepcopy(found).state_dict())
+    x = torch.randn(3, 7)
+    assert torch.equal(other(x), found(x))
+
+
+def test_it_takes_eight_bytes_a_weight() -> None:
+    layer = zeroed(nn.Linear(3000, 1000, bias=False), 0.9)
+    found = sparse_rows(layer)
+    held = sum(b.untyped_storage().nbytes() for b in found.buffers())
+    assert held == 8 * int(layer.weight.count_nonzero()) + 4 * 1001
+    assert found.values._base is None  # which would keep more
 
 
 def test_only_layers_with_so_many_zeros_are_changed() -> None:

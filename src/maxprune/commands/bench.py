@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from maxprune.commands.shared import AsJson, Factory, Weights, names, shape, show, terminal
+from maxprune.commands.shared import AsJson, Factory, names, shape, show, terminal
 from maxprune.errors import UsageError
 from maxprune.naming import as_options
 
@@ -57,7 +57,10 @@ def bench_command(
     kind: Annotated[
         str, typer.Option(help="Numbers of the inputs: float, or int for embeddings.")
     ] = "float",
-    weights: Weights = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A file of weights to fill into those that a function builds."),
+    ] = None,
     factory: Factory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,8 +75,13 @@ def bench_command(
     from maxprune.report.runtime import benched_parts
     from maxprune.runtime import Bench, bench
     from maxprune.runtime.engines import Source
+    from maxprune.store.source import is_built
 
-    sources = {name: Source(name, place, weights, factory) for name, place in _named(networks)}
+    built = {place: is_built(place, None) for _, place in _named(networks)}
+    sources = {
+        name: Source(name, place, *((weights, None) if built[place] else (None, factory)))
+        for name, place in _named(networks)
+    }
     if len(sources) < len(networks):
         raise UsageError("two networks have the same name; give one another: NAME=NETWORK")
     with as_options(batches="batch", engines="engine"):

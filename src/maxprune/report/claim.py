@@ -138,7 +138,7 @@ def _lines(panel: Axes, found: Benched, field: str) -> None:
     panel.plot([100, 1], [1, 0.01], color=GREY, lw=0.9, ls=":", label="in proportion")
     panel.set_xscale("log")
     panel.set_yscale("log")
-    panel.invert_xaxis()
+    panel.set_xlim(130, 0.7 * 100 * min(n.nonzero or 1 for n in found.networks) / first)
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -179,7 +179,7 @@ class _Race:
         names = [network.name for network in self.networks]
         found = Benched(
             networks=tuple(self.networks), timings=tuple(timings(names, runs, rounds)),
-            missing=tuple(self.missing), machine=machine, threads=settings.threads,
+            missing=tuple(self._missing(runs)), machine=machine, threads=settings.threads,
             rounds=settings.rounds, environment=_environment(settings.threads, self.device),
         )  # fmt: skip
         return found.model_copy(update={"remarks": tuple(remarks(found))})
@@ -210,6 +210,15 @@ class _Race:
     def batches(self) -> list[int]:
         """The sizes, the smallest first: memory grows with them."""
         return sorted(set(self.settings.batches))
+
+    def _missing(self, runs: Collection[Key]) -> list[Missing]:
+        """What is worth saying: of sparse rows nothing, if some networks have them."""
+        sparse = any(engine == "sparse" for _, engine in runs)
+        known = {self.networks[number].name for number, engine in self.jobs if engine == "sparse"}
+        return [
+            one for one in self.missing
+            if one.engine != "sparse" or one.network in known or not sparse
+        ]  # fmt: skip
 
     def _refuse(self) -> NoReturn:
         why = "; ".join(f"{one.network}: {one.reason}" for one in self.missing[:1])

@@ -54,7 +54,7 @@ def floors(network: Sized, timing: Timing, machine: Machine) -> Floors:
 
 
 def remarks(found: Benched) -> list[str]:
-    """A sentence for each timing that fell short of its promise, and one for zeros in vain."""
+    """A sentence for each timing that fell short of its promise, and one for all zeros in vain."""
     return [*_short(found), *_zeros(found)]
 
 
@@ -105,16 +105,17 @@ def _why(network: Sized, timing: Timing, machine: Machine) -> str:
 
 def _zeros(found: Benched) -> Iterator[str]:
     """Zeros that a dense engine multiplies like other numbers."""
+    names = []
     for network in found.networks:
-        if not network.parameters or network.nonzero is None:
-            continue
-        share = 1 - network.nonzero / network.parameters
+        share = 1 - (network.nonzero or 0) / network.parameters if network.parameters else 0.0
         dense = any(t.network == network.name and t.engine != "sparse" for t in found.timings)
         if share >= HALF and dense:
-            yield (
-                f"{network.name}: {share:.0%} of its parameters are zero; all engines but sparse "
-                "multiply them like other numbers."
-            )
+            names.append(f"{network.name} ({share:.0%})")
+    if names:
+        yield (
+            f"Zeros among the parameters of {', '.join(names)}: all engines but sparse multiply "
+            "them like other numbers."
+        )
 
 
 def _ms(value: float) -> str:

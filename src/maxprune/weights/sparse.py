@@ -22,38 +22,59 @@ from maxprune.networks.weighted import Weighted, weighted_layers
 LEAST = 0.5  # share of zeros from which on the rows take less memory than the dense weights
 
 
-class SparseLinear(nn.Module):
+class _Rows(nn.Module):
+    """A matrix as compressed sparse rows, and a bias."""
+
+    starts: Tensor
+    columns: Tensor
+    values: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Float[Tensor, "rows columns"], bias: Tensor | None) -> None:
+        super().__init__()
+        self.shape = weight.shape
+        with warnings.catch_warnings():  # torch says it once, and here
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+            rows = weight.detach().to_sparse_csr()
+        self.register_buffer("starts", rows.crow_indices().int())
+        self.register_buffer("columns", rows.col_indices().int())
+        self.register_buffer("values", rows.values().clone())  # else it keeps all of `rows`
+        self.register_buffer("bias", None if bias is None else bias.detach())
+
+    def weight(self) -> Tensor:
+        """The matrix, over the same memory."""
+        return torch.sparse_csr_tensor(
+            self.starts, self.columns, self.values, self.shape, check_invariants=False
+        )
+
+
+class SparseLinear(_Rows):
     """A linear layer over compressed sparse rows; it is not trained.
 
     Args:
         layer: the dense one.
     """
 
-    weight: Tensor
-    bias: Tensor | None
-
     def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.register_buffer("weight", compressed_rows(layer.weight.detach()))
-        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach())
+        super().__init__(layer.weight, layer.bias)
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         """The same as the dense layer, but for rounding."""
-        rows = x.reshape(-1, self.in_features)
+        outputs, inputs = self.shape
+        rows = x.reshape(-1, inputs)
         if len(rows) == 1:
-            found = torch.mv(self.weight, rows[0])
+            found = torch.mv(self.weight(), rows[0])
         else:
-            found = torch.mm(self.weight, rows.T).T
-        found = found.reshape(*x.shape[:-1], self.out_features)
+            found = torch.mm(self.weight(), rows.T).T
+        found = found.reshape(*x.shape[:-1], outputs)
         return found if self.bias is None else found + self.bias
 
     def extra_repr(self) -> str:
         """Sizes, and how many weights there are."""
-        return f"{self.in_features}, {self.out_features}, weights={self.weight._nnz()}"
+        return f"{self.shape[1]}, {self.shape[0]}, weights={len(self.values)}"
 
 
-class SparseConv2d(nn.Module):
+class SparseConv2d(_Rows):
     """A convolution over compressed sparse rows, a row a filter; it is not trained.
 
     The picture is unfolded: a column for each position, with the k x k x channels numbers under
@@ -63,16 +84,12 @@ class SparseConv2d(nn.Module):
         layer: the dense one, without groups, padded by zeros.
     """
 
-    weight: Tensor
-    bias: Tensor | None
-
     def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__()
+        super().__init__(
+            layer.weight.flatten(1), None if layer.bias is None else layer.bias[:, None]
+        )
         self.kernel_size, self.stride = layer.kernel_size, layer.stride
         self.padding, self.dilation = _padding(layer), layer.dilation
-        self.register_buffer("weight", compressed_rows(layer.weight.detach().flatten(1)))
-        bias = None if layer.bias is None else layer.bias.detach()[:, None]
-        self.register_buffer("bias", bias)
 
     def forward(
         self, x: Float[Tensor, "batch inputs high wide"]
@@ -84,7 +101,8 @@ class SparseConv2d(nn.Module):
                 x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True
             )
         ]
-        found = torch.stack([torch.mm(self.weight, self._columns(sample)) for sample in x])
+        weight = self.weight()
+        found = torch.stack([torch.mm(weight, self._columns(sample)) for sample in x])
         found = found if self.bias is None else found + self.bias
         return found.reshape(*found.shape[:2], *size)
 
@@ -96,7 +114,7 @@ class SparseConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Sizes, and how many weights there are."""
-        return f"kernel_size={self.kernel_size}, weights={self.weight._nnz()}"
+        return f"kernel_size={self.kernel_size}, weights={len(self.values)}"
 
 
 def sparse_rows(model: nn.Module, least: float = LEAST) -> nn.Module:
@@ -133,17 +151,6 @@ def sparse_rows(model: nn.Module, least: float = LEAST) -> nn.Module:
         for place in _places(found, found.get_submodule(name)):
             found.set_submodule(place, other)
     return found
-
-
-def compressed_rows(weight: Float[Tensor, "rows columns"]) -> Tensor:
-    """A matrix as compressed sparse rows, with places of 32 bits."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
-        rows = weight.to_sparse_csr()
-        return torch.sparse_csr_tensor(
-            rows.crow_indices().int(), rows.col_indices().int(), rows.values(), weight.shape,
-            check_invariants=True,
-        )  # fmt: skip
 
 
 def _sparse(layer: nn.Module) -> nn.Module | None:
