@@ -39,6 +39,7 @@ try:
     from maxprune.commands.convert import convert_command
     from maxprune.commands.diff import diff_command
     from maxprune.commands.inspect import inspect_command
+    from maxprune.commands.quantize import quantize_command
     from maxprune.commands.reproduce import reproduce_app
 except ModuleNotFoundError as missing:
     if missing.name != "torch":
@@ -49,6 +50,7 @@ else:
     app.command("compress")(compress_command)
     app.command("compare")(compare_command)
     app.command("code")(code_command)
+    app.command("quantize")(quantize_command)
     app.command("convert")(convert_command)
     app.command("diff")(diff_command)
     app.add_typer(reproduce_app, name="reproduce")

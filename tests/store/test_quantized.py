@@ -176,7 +176,7 @@ def test_a_network_that_takes_whole_numbers(tmp_path: Path) -> None:
         quantize_onnx(net, tmp_path / "net.onnx", x, [x.float()])
 
 
-def test_what_cannot_be_done(tmp_path: Path) -> None:
+def test_what_cannot_be_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.onnx").write_text("old")
 
     def refused(
@@ -200,8 +200,11 @@ def test_what_cannot_be_done(tmp_path: Path) -> None:
     refused(UsageError, "at least two inputs", plain(), x=X[:1])
     refused(UsageError, "opset is 18 to 23 here, not 9", plain(), opset=9)
     refused(StructureError, "cannot be exported to ONNX", Deciding())
-    refused(StructureError, "8 bits: it has no linear layer", nn.Sequential(nn.ReLU()))
-    refused(StructureError, "nothing of the network can be in 8 bits$", nn.ReLU(), [X])
+    refused(
+        StructureError, "8 bits: dynamic 8 bits are for linear layers", nn.Sequential(nn.ReLU())
+    )
+    refused(StructureError, r"no layer of the network can be in 8 bits$", nn.ReLU(), [X])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_wrong_file_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

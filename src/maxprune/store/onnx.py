@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +13,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
+from maxprune.modes import silent
 from maxprune.store.same import check_same
 from maxprune.store.session import OnnxNetwork
 
@@ -91,7 +88,7 @@ def _check_inputs(model: nn.Module, x: Tensor) -> None:
 def _exported(model: nn.Module, x: Tensor, opset: int | None) -> onnx.ModelProto:
     """The network as ONNX, without the exporter's notes on this machine's files."""
     try:
-        with _quietly(), torch.no_grad():
+        with silent(), torch.no_grad():
             program = torch.onnx.export(
                 model, (x,), dynamo=True, external_data=False, verbose=False,
                 input_names=["input"], output_names=["output"],
@@ -132,19 +129,3 @@ def _domains(graph: onnx.GraphProto) -> Iterator[str]:
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 yield from _domains(inner)
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """The exporter's own progress lines and warnings say nothing to our users."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -19,7 +19,7 @@ from maxprune.store.onnx import check_standard, exported
 from maxprune.store.same import difference
 from maxprune.store.session import OnnxNetwork
 
-Mode: TypeAlias = Literal["static", "dynamic"]
+Mode: TypeAlias = Literal["dynamic", "static"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -100,8 +100,8 @@ def quantized(
     proto = _tidied(_by_tools(content, batches))
     check_standard(proto)
     if not any(t.data_type == onnx.TensorProto.INT8 for t in proto.graph.initializer):
-        linear = "" if batches else ": it has no linear layer, and a dynamic file has no other"
-        raise StructureError(f"nothing of the network can be in 8 bits{linear}")
+        dynamic = "" if batches else ": dynamic 8 bits are for linear layers, and it has none"
+        raise StructureError(f"no layer of the network can be in 8 bits{dynamic}")
     found = proto.SerializeToString()
     apart = difference(OnnxNetwork(content), OnnxNetwork(found), x, "the 8-bit file's")
     return QuantizedNetwork(found, apart)
