@@ -231,25 +231,38 @@ def _kills_at(name: str, kill: Any) -> Any:
     return measured
 
 
+def ruined(*_: object) -> Any:
+    """What is no longer the network."""
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), torch.rand(2, 1, 28, 28)
+    return quantizing.quantized(quantizing.exported(net, x), x)
+
+
 def test_a_file_that_loses_too_much_is_taken_back(
     trained: nn.Module, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ruined(*_: object) -> Any:
-        net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-        return quantizing.quantized(quantizing.exported(net, torch.rand(2, 1, 28, 28)),
-                                    torch.rand(2, 1, 28, 28))  # fmt: skip
-
     monkeypatch.setattr("maxprune.compression.search.quantized", ruined)
     (tmp_path / "model-int8.onnx").write_text("of an earlier run")
-    found = maxprune.compress(
-        trained, data, **{**SEARCH, "keep_accuracy": 20.0}, int8="dynamic", control=True
-    )
+    found = maxprune.compress(trained, data, **{**SEARCH, "keep_accuracy": 20.0}, int8="dynamic")
     assert found.trials[-1].title == "int8, dynamic"
     assert not found.trials[-1].taken
     assert found.int8 is None
     assert all("int8" not in step.name for step in found.steps)
     found.write(tmp_path)
     assert not (tmp_path / "model-int8.onnx").exists()
+
+
+def test_what_is_measured_is_the_file(
+    trained: nn.Module, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On validation and on test data, where it is far from the network it was made of."""
+    monkeypatch.setattr("maxprune.compression.search.quantized", ruined)
+    found = maxprune.compress(trained, data, **SEARCH, int8="dynamic")
+    assert found.int8 is not None
+    file = OnnxNetwork(found.int8)
+    assert found.trials[-1].accuracy == accuracy(file, found.data.validation) < 50
+    assert found.steps[-1].accuracy == accuracy(file, data.test) < 50
+    assert accuracy(found.model, data.test) > 80
 
 
 def test_the_control_is_not_retrained_for_the_8_bits(trained: nn.Module, data: Dataset) -> None:

@@ -152,7 +152,8 @@ def compress_command(
     --keep-accuracy points with 95% confidence (Tango's paired test)? If so it is taken, if not
     taken back and tried smaller. With a budget it goes on until that is met. The test set is
     looked at once, at the end. Writes results.json, report.html (open it in a browser), the saved
-    model (model/, for maxprune.load) and model.onnx.
+    model (model/, for maxprune.load) and model.onnx; with --bits model.mxp, with --int8
+    model-int8.onnx.
 
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
