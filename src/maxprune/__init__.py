@@ -45,7 +45,16 @@ else:
     from maxprune.results import Results
     from maxprune.runtime import Bench, Benched, bench
     from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
-    from maxprune.store import convert, export_onnx, load, save, save_coded
+    from maxprune.store import (
+        OnnxNetwork,
+        QuantizedNetwork,
+        convert,
+        export_onnx,
+        load,
+        quantize_onnx,
+        save,
+        save_coded,
+    )
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
     from maxprune.train import Checkpoints, Fitting, Training, Watch, train
     from maxprune.weights import (
@@ -74,6 +83,8 @@ __all__ = [
     "Maxout",
     "MaxoutPlan",
     "MaxpruneError",
+    "OnnxNetwork",
+    "QuantizedNetwork",
     "Results",
     "SharePlan",
     "Training",
@@ -108,6 +119,7 @@ __all__ = [
     "maxout_plan",
     "measure",
     "networks",
+    "quantize_onnx",
     "remove_dead",
     "save",
     "save_coded",

@@ -40,6 +40,7 @@ try:
     from maxprune.commands.convert import convert_command
     from maxprune.commands.diff import diff_command
     from maxprune.commands.inspect import inspect_command
+    from maxprune.commands.quantize import quantize_command
     from maxprune.commands.reproduce import reproduce_app
 except ModuleNotFoundError as missing:
     if missing.name != "torch":
@@ -50,6 +51,7 @@ else:
     app.command("compress")(compress_command)
     app.command("compare")(compare_command)
     app.command("code")(code_command)
+    app.command("quantize")(quantize_command)
     app.command("convert")(convert_command)
     app.command("bench")(bench_command)
     app.command("diff")(diff_command)

@@ -28,7 +28,9 @@ from maxprune.plural import plural
 from maxprune.runs.code import of_code
 from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.workspace import Memory, Space, Workspace
+from maxprune.store.onnx import exported
 from maxprune.store.opening import check_factory
+from maxprune.store.quantized import quantized
 from maxprune.train import Fitting
 from maxprune.train.loop import check_fits
 from maxprune.weights import zero_plan
@@ -158,7 +160,8 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         UsageError: weights are not finite; so few validation samples cannot show so small a loss;
             a layer is not there; a setting is that of another method; a budget is below what can
             be reached; a network is to be coded whose factory is not known.
-        StructureError: nothing can be cut, or the network does not take the inputs.
+        StructureError: nothing can be cut, the network does not take the inputs, or it is to be
+            in 8 bits and cannot.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(f"a network is a torch module, not {model!r}")
@@ -170,6 +173,9 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     check_reach(settings, data, model)
     if settings.bits is not None:
         check_factory(lineage(model))
+    if settings.int8 is not None:  # what does not export now, does not after hours either
+        x = data.example
+        quantized(exported(model, x), x, [x] if settings.int8 == "static" else None)
     if isinstance(settings.zero, float):
         zero_plan(model, settings.zero)
     same = torch.ones(len(data.validation), dtype=torch.bool)

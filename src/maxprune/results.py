@@ -33,7 +33,7 @@ class Record(BaseModel):
 
 
 class Timed(Record):
-    """What is kept of a step: its seconds, and the bytes of its coded file where it has one."""
+    """What is kept of a step: its seconds, and the bytes of its coded or 8-bit file, if any."""
 
     seconds: Seconds
     bytes: Count | None = None
@@ -54,7 +54,8 @@ class Step(Record):
 
     `removed` is the share of the baseline's parameters that no longer exist (0 for a network that
     is not smaller), `zeroed` the share of the remaining ones that are zero.
-    `accuracy_before_retraining` is None for a step that starts from random weights.
+    `accuracy_before_retraining` is None for a step that starts from random weights, or is not
+    retrained: `accuracy` and `bytes` of a step in 8 bits are those of its ONNX file.
     `p_value` is that of the paired randomization test against the baseline.
     """
 

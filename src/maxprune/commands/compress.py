@@ -81,6 +81,14 @@ class Asked(OnData):
             "trained, and the network is coded: a small file, model.mxp."
         ),
     ] = None
+    int8: Annotated[
+        str | None,
+        typer.Option(
+            help="The last step of all: an ONNX file of 8-bit integers, model-int8.onnx; static, "
+            "with ranges from training samples, or dynamic, in linear layers alone.",
+            show_default=False,
+        ),
+    ] = None
     control: Annotated[
         bool,
         typer.Option(
@@ -113,8 +121,10 @@ class Asked(OnData):
             keep = KEEP_ACCURACY
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("method", "rounds", "share", "iterations", "bits", "seed", "control")
-        }
+            for name in (
+                "method", "rounds", "share", "iterations", "bits", "int8", "seed", "control",
+            )
+        }  # fmt: skip
         return Compression(
             **self.shared(), **values, **budgets, keep_accuracy=keep,
             zero=percentage("zero", self.zero),
@@ -135,7 +145,8 @@ def compress_command(
     --keep-accuracy points with 95% confidence (Tango's paired test)? If so it is taken, if not
     taken back and tried smaller. With a budget it goes on until that is met. The test set is
     looked at once, at the end. Writes results.json, report.html (open it in a browser), the saved
-    model (model/, for maxprune.load) and model.onnx.
+    model (model/, for maxprune.load) and model.onnx; with --bits model.mxp, with --int8
+    model-int8.onnx.
 
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
@@ -211,6 +222,7 @@ def _show(console: Console, found: Compressed, out: Path) -> None:
     """The tables, what was found, and where it lies."""
     from maxprune.lineage import is_marked, lineage
     from maxprune.report.trials import summary
+    from maxprune.runs.finished import INT8
 
     for part in summary(found.results):
         console.print(part)
@@ -222,6 +234,9 @@ def _show(console: Console, found: Compressed, out: Path) -> None:
         + (f", or {out / 'model.onnx'} anywhere" if (out / "model.onnx").exists() else ""),
         soft_wrap=True,
     )
+    if found.int8 is not None:
+        size = plural(len(found.int8), "byte")
+        console.print(f"In 8 bits: {out / INT8} for ONNX Runtime, {size}", soft_wrap=True)
     search = found.results.details.search
     if search is not None and search.missed:
         raise UsageError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.shared import Factory, Network, Weights, shape, terminal
+from maxprune.commands.shared import Factory, Network, Weights, random_inputs, terminal
 from maxprune.errors import UsageError
 from maxprune.plural import plural
 
@@ -72,14 +72,11 @@ def convert_command(
 
 def _inputs(input_shape: str | None, data: str | None, root: Path | None) -> Tensor | None:
     """Random or real ones; None where neither was asked for."""
-    import torch
-
     from maxprune.data.samples import first_inputs
     from maxprune.data.spec import DataOptions, open_data
 
     if input_shape is not None:
-        generator = torch.Generator().manual_seed(0)
-        return torch.rand(COUNT, *shape(input_shape), generator=generator)
+        return random_inputs(input_shape, COUNT)
     if data is None:
         return None
     splits = open_data(data, DataOptions(root=root))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,35 +22,15 @@ TRAIN_EPOCHS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The network, and how one is trained and scored on data."""
+class Tested:
+    """The network, and how the data are read that it is tested on."""
 
     network: Network
     weights: Weights = None
     factory: Factory = None
-    epochs: Annotated[float, typer.Option(help="Epochs of every retraining.")] = 10.0
-    rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.02
-    batch: Annotated[int, typer.Option(help="Samples a step of gradient descent.")] = 128
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            help="my_fit.py:fit, your own training, for every retraining and the first: "
-            "fit(network, data) trains in place; data.train.stream(batch, seed) gives batches "
-            "without end, data.validation.batches(size) one pass. --epochs, --rate and --batch "
-            "are not for it."
-        ),
-    ] = None
     input_shape: Annotated[
         str | None,
         typer.Option("--input", help="Bring the pictures of a folder to this shape: 3,64,64."),
-    ] = None
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            help="What is done to training pictures: some of flip,crop,turn,zoom,light,noise, or "
-            "none (default for digits and mnist: crop, for others: flip,crop).",
-            show_default=False,
-        ),
     ] = None
     mean: Annotated[
         str | None, typer.Option(help="Taken from each channel: 0.485,0.456,0.406.")
@@ -71,49 +51,87 @@ class Trained:
 
         if self.unreadable not in ("stop", "skip"):
             raise UsageError(f"--unreadable is stop or skip, not {self.unreadable!r}")
-        augment = None if self.augment is None else names("augment", [self.augment])
-        if augment == ("none",):
-            augment = ()
-        elif augment and "none" in augment:
-            raise UsageError(f"--augment none stands alone, not in {self.augment!r}")
         return DataOptions(
-            size=shape(self.input_shape) if self.input_shape else None, augment=augment,
+            size=shape(self.input_shape) if self.input_shape else None,
             mean=numbers("mean", self.mean), std=numbers("std", self.std),
             unreadable="skip" if self.unreadable == "skip" else "stop",
             root=self.data_root, seed=seed,
         )  # fmt: skip
 
-    def read(self, data: str, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
-        """The network, the user's own training, and the data.
+    def opened_on(self, data: str, seed: int = 0, graph: bool = False) -> tuple[nn.Module, Splits]:
+        """The network and the data.
 
         Args:
             data: which, as --data names them.
             seed: of random weights and of the split.
+            graph: whether a saved model's graph will do, for a network that is not cut.
 
         Raises:
             UsageError: there is no such thing, or the network does not take --input.
         """
         from maxprune.data.order import sow
         from maxprune.data.spec import open_data
-        from maxprune.store.source import find_named, open_network
+        from maxprune.store.source import open_network
         from maxprune.train.loop import check_fits
 
         sow(seed)
-        network = open_network(self.network, self.weights, self.factory)
-        fit = None if self.fit is None else find_named(self.fit)
+        network = open_network(self.network, self.weights, self.factory, graph)
         splits = open_data(data, self.data_options(seed))
         if self.input_shape is not None:
             try:
                 check_fits(network, splits.train)
             except UsageError as error:
                 raise UsageError(f"{error} (they have the shape that --input names)") from error
-        return network, fit, splits
+        return network, splits
 
     def builds(self) -> bool:
         """Whether the network is built here, with random weights."""
         from maxprune.store.source import is_built
 
         return is_built(self.network, self.weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(Tested):
+    """The network, and how one is trained and scored on data."""
+
+    epochs: Annotated[float, typer.Option(help="Epochs of every retraining.")] = 10.0
+    rate: Annotated[float, typer.Option(help="Learning rate of every retraining.")] = 0.02
+    batch: Annotated[int, typer.Option(help="Samples a step of gradient descent.")] = 128
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="my_fit.py:fit, your own training, for every retraining and the first: "
+            "fit(network, data) trains in place; data.train.stream(batch, seed) gives batches "
+            "without end, data.validation.batches(size) one pass. --epochs, --rate and --batch "
+            "are not for it."
+        ),
+    ] = None
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="What is done to training pictures: some of flip,crop,turn,zoom,light,noise, or "
+            "none (default for digits and mnist: crop, for others: flip,crop).",
+            show_default=False,
+        ),
+    ] = None
+
+    def data_options(self, seed: int = 0) -> DataOptions:
+        """How the data are read, and augmented in training."""
+        augment = None if self.augment is None else names("augment", [self.augment])
+        if augment == ("none",):
+            augment = ()
+        elif augment and "none" in augment:
+            raise UsageError(f"--augment none stands alone, not in {self.augment!r}")
+        return replace(super().data_options(seed), augment=augment)
+
+    def read(self, data: str, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
+        """The network, the user's own training, and the data; see `opened_on`."""
+        from maxprune.store.source import find_named
+
+        fit = None if self.fit is None else find_named(self.fit)
+        network, splits = self.opened_on(data, seed)
+        return network, fit, splits
 
 
 @dataclass(frozen=True, kw_only=True)

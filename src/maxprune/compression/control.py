@@ -31,7 +31,7 @@ def retrained_alike(search: Search, last: str) -> Taken | None:
         where nothing was retrained or a retraining broke off.
     """
     found, seconds = search.taken[UNPRUNED], 0.0
-    path = search.path(last)
+    path = search.retrainings(last)
     for number, like in enumerate(path, 1):
         proposal = Proposal(UNCUT, found.model, partial(copied, found.model))
         try:

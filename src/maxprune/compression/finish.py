@@ -14,6 +14,7 @@ from maxprune.results import Budget, Control, Results
 from maxprune.results import Search as Found
 from maxprune.runs.environment import environment
 from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
+from maxprune.store.session import OnnxNetwork
 
 
 def finished(search: Search, last: str, command: str = "") -> Compressed:
@@ -31,7 +32,7 @@ def finished(search: Search, last: str, command: str = "") -> Compressed:
     control = retrained_alike(search, last) if settings.control else None
     if control is not None:
         networks[UNCUT] = control
-    tested = {name: _tested(data, taken) for name, taken in networks.items()}
+    tested = {n: _tested(data, taken, search.files.get(n)) for n, taken in networks.items()}
     base = tested[UNPRUNED]
     steps = [as_step(tested[n], taken.bytes, base, count) for n, taken in networks.items()][1:]
     training = {**search.trainer.about(), f"{_tested_on(data)} samples": count}
@@ -46,7 +47,8 @@ def finished(search: Search, last: str, command: str = "") -> Compressed:
         details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
     )  # fmt: skip
     models = {name: taken.model for name, taken in networks.items()}
-    return Compressed(models[last].eval(), results, models, data.tested, data)
+    file = search.files.get(last)
+    return Compressed(models[last].eval(), results, models, data.tested, data, int8=file)
 
 
 def _tested_on(data: Splits) -> str:
@@ -61,7 +63,7 @@ def _found(search: Search, last: str, tested: dict[str, Measured]) -> Found:
     control = None
     if UNCUT in tested:
         control = Control(
-            retrainings=len(search.path(last)),
+            retrainings=len(search.retrainings(last)),
             difference=tested[last].accuracy - tested[UNCUT].accuracy,
             p_value=randomization_test(right[last], right[UNCUT]),
         )
@@ -89,11 +91,11 @@ def _guess(samples: Samples) -> float:
     return 100 * float(torch.as_tensor(counts).max()) / len(samples)
 
 
-def _tested(data: Splits, taken: Taken) -> Measured:
-    """What was measured of a step, with the test set in the place of the validation data."""
+def _tested(data: Splits, taken: Taken, file: bytes | None) -> Measured:
+    """What was measured of a step or its file, with the test set in place of validation data."""
     if data.test is None:
         return taken.measured
-    right = correct(taken.model, data.test)
+    right = correct(taken.model if file is None else OnnxNetwork(file), data.test)
     return taken.measured.model_copy(
         update={
             "accuracy": percent(right), "last": percent(right), "before": None,

@@ -14,6 +14,7 @@ from torch import nn
 
 from maxprune.data.samples import Samples, first_inputs
 from maxprune.plan import KeepPlan
+from maxprune.store.quantized import Mode
 from maxprune.surgery import apply, audit
 
 
@@ -28,6 +29,7 @@ class Proposal:
         k: inputs of a maxout unit that is left; 1 where there is none.
         zero: share of the parameters that go to zero while it is retrained; None for none.
         bits: of the values that weights share after it; the network is coded then. None for none.
+        int8: how it is brought to 8 bits, in a file of its own; it is not retrained then.
         remark: what the reader has to know of it; empty for nothing.
     """
 
@@ -37,6 +39,7 @@ class Proposal:
     k: int = 1
     zero: float | None = None
     bits: int | None = None
+    int8: Mode | None = None
     remark: str = ""
 
 

@@ -14,9 +14,10 @@ from maxprune.compression.coding import code, coded_name
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.proposal import Proposal
+from maxprune.compression.quantizing import SAMPLES, calibration, int8_name
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
-from maxprune.data.samples import Splits
+from maxprune.data.samples import Splits, first_inputs
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, latency_ms, loss_bound
 from maxprune.modes import best_device, copied
@@ -24,12 +25,16 @@ from maxprune.plural import plural
 from maxprune.results import NO_CURVE, Curve, Trial
 from maxprune.runs.measured import Measured, measure_step, step_name
 from maxprune.runs.workspace import Space, timed
+from maxprune.store.onnx import exported
+from maxprune.store.quantized import Mode, quantized
+from maxprune.store.session import OnnxNetwork
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, derive
 from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
 
 UNPRUNED = "unpruned"
+CHECKED = 16  # inputs that an 8-bit file is checked on
 
 Report: TypeAlias = Callable[[str, int, int], None]
 Told: TypeAlias = Callable[[Trial], None]
@@ -56,6 +61,7 @@ class Search:
         space: where the steps are kept.
         report: told (step, iterations done, iterations in all).
         told: told of every trial as soon as it is judged.
+        files: the 8-bit files of the steps that have one, by their name.
     """
 
     settings: Compression
@@ -69,6 +75,7 @@ class Search:
     sizes: dict[str, Sizes] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def run(self, model: nn.Module, first: Trainer | None = None) -> str:
         """Search until the budgets are met or nothing is left to try.
@@ -103,7 +110,10 @@ class Search:
             number += 1
             name = self._last(name, number, self._zeroing(name, self.settings.zero))
         if self.settings.bits is not None:
-            name = self._last(name, number + 1, self._coding(name, self.settings.bits))
+            number += 1
+            name = self._last(name, number, self._coding(name, self.settings.bits))
+        if self.settings.int8 is not None:
+            name = self._last(name, number + 1, self._quantizing(name, self.settings.int8))
         return name
 
     def _last(self, name: str, number: int, proposal: Proposal) -> str:
@@ -115,6 +125,13 @@ class Search:
         """Few values for the weights of a network."""
         model = self.taken[name].model
         return Proposal(coded_name(bits), model, partial(copied, model), bits=bits)
+
+    def _quantizing(self, name: str, mode: Mode) -> Proposal:
+        """A network in 8 bits."""
+        model, count = self.taken[name].model, min(SAMPLES, len(self.data.train))
+        ranges = f", with ranges from {plural(count, 'training sample')}"
+        remark = f"the ONNX file, as ONNX Runtime runs it{ranges if mode == 'static' else ''}"
+        return Proposal(int8_name(mode), model, partial(copied, model), int8=mode, remark=remark)
 
     def _zeroing(self, name: str, zero: float | Literal["auto"]) -> Proposal:
         """Single weights of a network to zero: a share, or the largest that costs nothing."""
@@ -185,6 +202,8 @@ class Search:
             seed, tick = derive(self.settings.seed, like), self._ticker(name)
             if proposal.bits is not None:
                 return self._coded(name, network, proposal.bits, seed, place)
+            if proposal.int8 is not None:
+                return network, self._in_8_bits(name, network, proposal.int8)
             before = accuracy(network, self.data.validation)
             network, curve = self.trainer.fit(network, seed, place, tick, proposal.zero)
             if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
@@ -192,6 +211,8 @@ class Search:
             return network, self._measured(network, name, proposal.k, before, curve)
 
         network, measured, size = self.space.step(name, timed(make))
+        if proposal.int8 is not None:
+            self._file(name, network, proposal.int8)  # of an earlier process, where that made it
         return self._like_the_first(network.to(best_device())), measured, size
 
     def _coded(
@@ -210,6 +231,25 @@ class Search:
         found = code(network, bits, fit)
         measured = self._measured(found.opened(), name, 1, *found.told)
         return found.model, measured.model_copy(update={"bytes": len(found.content)})
+
+    def _in_8_bits(self, name: str, network: nn.Module, mode: Mode) -> Measured:
+        """What is measured of the network is what ONNX Runtime makes of its file."""
+        content = self._file(name, network, mode)
+        measured = self._measured(network, name, 1, None, NO_CURVE, OnnxNetwork(content))
+        return measured.model_copy(update={"bytes": len(content)})
+
+    def _file(self, name: str, network: nn.Module, mode: Mode) -> bytes:
+        """The 8-bit file of a step."""
+        train = self.data.train
+
+        def make() -> bytes:
+            inputs = first_inputs(train, CHECKED)
+            batches = calibration(train, seed=self.settings.seed) if mode == "static" else None
+            return quantized(exported(network, inputs), inputs, batches).content
+
+        if name not in self.files:
+            self.files[name] = self.space.file(name, make)
+        return self.files[name]
 
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
         """A trial that could not be ended: not taken."""
@@ -231,12 +271,13 @@ class Search:
         return model
 
     def _measured(
-        self, model: nn.Module, name: str, k: int, before: float | None, curve: Curve
-    ) -> Measured:
+        self, model: nn.Module, name: str, k: int, before: float | None, curve: Curve,
+        file: nn.Module | None = None,
+    ) -> Measured:  # fmt: skip
         example = self.data.example
-        measured = measure_step(model, self.data.validation, example, name, k, curve)
+        measured = measure_step(model, self.data.validation, example, name, k, curve, file)
         asked = self.settings.max_latency_ms is not None
-        latency = latency_ms(model, example[:1]) if asked else None
+        latency = latency_ms(model if file is None else file, example[:1]) if asked else None
         return measured.model_copy(update={"before": before, "latency_ms": latency})
 
     def _sizes(self, model: nn.Module, measured: Measured) -> Sizes:
@@ -279,6 +320,10 @@ class Search:
             found.insert(0, name)
             name = self.taken[name].base
         return found
+
+    def retrainings(self, name: str) -> list[str]:
+        """Those of them that were retrained: not what was written in 8 bits."""
+        return [one for one in self.path(name) if one not in self.files]
 
 
 class _TooManyZerosError(MaxpruneError):

@@ -11,6 +11,7 @@ from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.scores.features import MEMORY
 from maxprune.scores.named import Scoring
+from maxprune.store.quantized import Mode
 from maxprune.weights.sharing import MOST_BITS
 
 MethodName: TypeAlias = Literal[
@@ -70,6 +71,10 @@ class Compression(Settings):
         bits: at the very end the weights of each layer share 2^bits values, which are trained, and
             the network becomes a coded file (Han et al. 2015); None leaves them as they are. It
             is judged like a step.
+        int8: the very last step writes the network as an ONNX file of 8-bit integers, by ONNX
+            Runtime's own tools: "static" with ranges of the activations from training samples,
+            "dynamic" in linear layers alone. What is measured and judged is the file; the network
+            stays as it is. None writes no such file.
         epochs: of every retraining.
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
@@ -98,6 +103,7 @@ class Compression(Settings):
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     zero: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] | None = None
     bits: Annotated[int, Field(ge=1, le=MOST_BITS)] | None = None
+    int8: Mode | None = None
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128

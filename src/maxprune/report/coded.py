@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.ticker import FuncFormatter, NullLocator
 from rich.table import Table
 
-from maxprune.compression.coding import Coding
+from maxprune.compression.coding import Coding, CodingStep
 from maxprune.plural import plural
 from maxprune.report.figure import CYCLE, GREY, looks, new_figure, svg
 from maxprune.report.plain import figures, plain_table
@@ -66,15 +66,22 @@ def coding_table(found: Coding) -> Table:
     )
     table.add_column("step", no_wrap=True)
     figures(table, "bytes", "smaller", *(("accuracy\n%", "p") if found.tested else ()))
-    first = found.steps[0]
-    for step in found.steps:
-        measured = [] if step.accuracy is None else [percent(step.accuracy)]
-        if found.tested:
-            measured.append("" if step.p_value is None else probability(step.p_value))
-        smaller = "" if step is first else f"{first.bytes / step.bytes:.1f}x"
-        mark = "  <- in the file" if step.taken and len(found.steps) > 2 else ""
-        table.add_row(f"{step.name}{mark}", f"{step.bytes:,}", smaller, *measured)
+    for row in coding_rows(found.steps, bool(found.tested)):
+        table.add_row(*row)
     return table
+
+
+def coding_rows(steps: Sequence[CodingStep], tested: bool) -> list[list[str]]:
+    """Name, bytes, how much smaller, and where it was tested accuracy and p, of each step."""
+    rows = []
+    for step in steps:
+        measured = [] if step.accuracy is None else [percent(step.accuracy)]
+        if tested:
+            measured.append("" if step.p_value is None else probability(step.p_value))
+        smaller = "" if step is steps[0] else f"{steps[0].bytes / step.bytes:.1f}x"
+        mark = "  <- in the file" if step.taken and len(steps) > 2 else ""
+        rows.append([f"{step.name}{mark}", f"{step.bytes:,}", smaller, *measured])
+    return rows
 
 
 def _network(cell: TableCell) -> str:

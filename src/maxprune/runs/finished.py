@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
 from maxprune.data.samples import Samples, first_inputs
 from maxprune.errors import AuditError, Remark, StructureError, UsageError
+from maxprune.files import write_bytes
 from maxprune.results import Results
 from maxprune.store import export_onnx, save
 from maxprune.store.coded import SUFFIX, is_coded, save_coded
 
+INT8 = "model-int8.onnx"
 EXPORTED = 16  # inputs that an ONNX file is checked on
 
 
@@ -27,12 +29,15 @@ class Finished:
         results: every step, measured.
         models: every step's network by the step's name.
         samples: what the steps were measured on.
+        int8: the ONNX file of the last step, where that brought the network to 8 bits; `model` is
+            what it was made of.
     """
 
     model: nn.Module
     results: Results
     models: dict[str, nn.Module]
     samples: Samples
+    int8: bytes | None = field(default=None, kw_only=True, repr=False)
 
     def save(self, folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> Path:
         """Save the final network as `maxprune.save` does, with its last step beside it.
@@ -57,7 +62,8 @@ class Finished:
     def write(self, folder: str | Path, factory: Callable[..., nn.Module] | None = None) -> Results:
         """Write results.json, report.html, the saved model and the ONNX file into a folder.
 
-        And `model.mxp`, the coded file, where weights share values.
+        And `model.mxp`, the coded file, where weights share values, and `model-int8.onnx` where
+        the last step brought the network to 8 bits.
         A network that cannot be exported is no reason to lose the rest: notes say why.
 
         Args:
@@ -80,6 +86,10 @@ class Finished:
             save_coded(self.model, coded, factory=factory)
         else:
             coded.unlink(missing_ok=True)  # of an earlier run
+        if self.int8 is None:
+            (folder / INT8).unlink(missing_ok=True)
+        else:
+            write_bytes(folder / INT8, self.int8)
         results = self.results
         try:
             self.export_onnx(folder / "model.onnx")

@@ -65,7 +65,7 @@ def step_name(share: float) -> str:
 
 def measure_step(
     model: nn.Module, samples: Samples, sample: Tensor | tuple[int, ...], name: str, k: int,
-    curve: Curve,
+    curve: Curve, file: nn.Module | None = None,
 ) -> Measured:  # fmt: skip
     """Measure a network of a step.
 
@@ -79,8 +79,9 @@ def measure_step(
         name: of the step.
         k: inputs of a maxout unit, 1 without maxout.
         curve: of its training.
+        file: what is made of the network's file, where that is what answers.
     """
-    right = correct(model, samples)
+    right = correct(model if file is None else file, samples)
     return Measured(
         name=name, k=k, parameters=parameters(model), nonzero=nonzero(model),
         macs=macs(model, sample), before=None, accuracy=percent(right), last=percent(right),

@@ -2,6 +2,7 @@
 
 FOLDER/run.json            what this run is; another run in the same folder is refused
 FOLDER/steps/NAME/         a saved model each, with what was measured of it
+FOLDER/steps/NAME.onnx     the 8-bit file of a step that has one
 FOLDER/steps/NAME.part     the checkpoint of the step in training
 FOLDER/scores/KEY.safetensors   scores of channels, each computed once
 """
@@ -60,6 +61,9 @@ class Space(Protocol):
     def step(self, name: str, make: Make) -> tuple[nn.Module, Measured, int]:
         """The network of a step, what was measured of it, and its bytes as a file."""
 
+    def file(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The 8-bit file of a step, which is made once."""
+
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
         """Scores that are computed once; the key says of what."""
 
@@ -71,6 +75,10 @@ class Memory:
         """Make the step."""
         model, measured = make(None)
         return model, measured, measured.bytes or bytes_of(model)
+
+    def file(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Make the file."""
+        return make()
 
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
         """Compute the scores."""
@@ -137,6 +145,14 @@ class Workspace(contextlib.ExitStack, Generic[R]):
             save(model, place, {"measured": measured.model_dump(mode="json")})
             found = model, measured
         return *found, found[1].bytes or (place / WEIGHTS).stat().st_size
+
+    def file(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The 8-bit file of a step, beside its network: what was judged is what is handed over."""
+        place = place_of(self.folder, name)
+        path = place.with_name(f"{place.name}.onnx")
+        if not path.exists():
+            write_bytes(path, make())
+        return read_bytes(path)
 
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
         """Scores that an earlier process has computed and kept, or else now.

@@ -17,13 +17,14 @@ from maxprune.errors import MaxpruneError, UsageError
 from maxprune.inspection import example_inputs
 from maxprune.modes import best_device
 from maxprune.runs.environment import environment, processor
-from maxprune.runtime.engines import Kind, Source, has_device, providers, session_options
+from maxprune.runtime.engines import Kind, Source
 from maxprune.runtime.machine import probe
 from maxprune.runtime.records import ENGINES, Bench, Benched, Missing, Sized
 from maxprune.runtime.sized import sized
 from maxprune.runtime.timings import Key, Ready, Round, timings
 from maxprune.runtime.why import remarks
 from maxprune.runtime.worker import Gone, Job, Worker
+from maxprune.sessions import has_device, open_session
 from maxprune.store.model import bytes_of, save
 from maxprune.store.onnx import export_onnx
 from maxprune.store.parts import WEIGHTS
@@ -236,10 +237,7 @@ def _shape_of(source: Source) -> tuple[int, ...]:
     """The shape of an input of an ONNX file."""
     if not Path(source.place).is_file():
         raise UsageError(f"{source.place} does not exist")
-    try:
-        session = onnxruntime.InferenceSession(source.place, session_options(1), providers("cpu"))
-    except Exception as error:
-        raise UsageError(f"{source.place} cannot be opened by ONNX Runtime") from error
+    session = open_session(Path(source.place), source.place, threads=1)
     shape = session.get_inputs()[0].shape[1:]
     if not shape or not all(isinstance(size, int) for size in shape):
         raise UsageError(f"{source.place} leaves its input's shape open: say it with --input")

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from maxprune.errors import UsageError
 from maxprune.inspection import example_inputs
 from maxprune.networks import lenet5
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.runtime.records import Engine
+from maxprune.sessions import open_session
 from maxprune.store.source import open_network
 from maxprune.surgery import apply
 from maxprune.weights import zero_plan
@@ -106,37 +105,8 @@ def _calling(model: Callable[[Tensor], object], x: Tensor) -> Call:
     return lambda: model(x)
 
 
-def providers(device: str) -> list[str]:
-    """ONNX Runtime's part for a device.
-
-    Raises:
-        UsageError: this build of ONNX Runtime has none.
-    """
-    wanted = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise UsageError(f"this ONNX Runtime has no {wanted}; onnxruntime-gpu has one for CUDA")
-    return [wanted]
-
-
-def has_device(device: str) -> bool:
-    """Whether ONNX Runtime has a part for it."""
-    try:
-        return bool(providers(device))
-    except UsageError:
-        return False
-
-
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """ONNX Runtime with so many threads, and nothing to say."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return options
-
-
 def _onnx(place: str, shape: tuple[int, ...], kind: Kind, device: str, threads: int) -> Opened:
-    session = onnxruntime.InferenceSession(place, session_options(threads), providers(device))
+    session = open_session(Path(place), place, threads, device)
     name = session.get_inputs()[0].name
 
     def inputs(batch: int) -> Tensor:
@@ -154,7 +124,7 @@ def warmed_up(engine: Engine, device: str, threads: int) -> None:
     """Let an engine take the memory that it takes for any network, however small."""
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of processes beside us
     if engine == "onnx":
-        onnxruntime.InferenceSession(chain(1), session_options(threads), providers(device))
+        open_session(chain(1), "the smallest network", threads, device)
         return
     network: Callable[[Tensor], object] = _tiny().to(device)
     if engine == "sparse":

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
-from maxprune.runtime.engines import chain, providers, session_options, without_gradients
+from maxprune.runtime.engines import chain, without_gradients
 from maxprune.runtime.records import Engine, Machine, Rate
+from maxprune.sessions import open_session
 
 SIDE = 1024  # of the matrices whose product is timed
 SIZES = tuple(2**power for power in (18, 20, 22, 24, 26, 28))  # bytes that are read
@@ -56,9 +56,7 @@ def _starting(engine: Engine, threads: int, device: str) -> float:
     """Seconds for one operation on nearly nothing."""
     with without_gradients(engine):
         if engine == "onnx":
-            session = onnxruntime.InferenceSession(
-                chain(CHAIN), session_options(threads), providers(device)
-            )
+            session = open_session(chain(CHAIN), "a chain of products", threads, device)
             feed = {"x": np.ones((1, 1), dtype=np.float32)}
             return _seconds(lambda: session.run(None, feed), "cpu") / CHAIN
         net = nn.Sequential(*(nn.Linear(1, 1) for _ in range(CHAIN))).to(device).eval()

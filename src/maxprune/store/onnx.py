@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-import onnxruntime
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
+from maxprune.modes import silent
 from maxprune.store.same import check_same
+from maxprune.store.session import OnnxNetwork
 
 OLDEST, NEWEST = 18, 23  # opsets that torch's exporter writes without converting
 
@@ -52,6 +49,14 @@ def export_onnx(
         OutputError: the file cannot be written.
     """
     path = Path(path)
+    write_bytes(path, exported(model, inputs, opset))
+    return path
+
+
+def exported(
+    model: nn.Module, inputs: Float[Tensor, "batch ..."], opset: int | None = None
+) -> bytes:
+    """What `export_onnx` writes, checked as there."""
     if len(inputs) < 2:
         raise UsageError(
             f"the export needs at least two inputs to check the file, not {len(inputs)}"
@@ -63,8 +68,8 @@ def export_onnx(
     _check_inputs(model, x)
     proto = _exported(model, x, opset)
     _check(proto, model, x)
-    write_bytes(path, proto.SerializeToString())
-    return path
+    content: bytes = proto.SerializeToString()
+    return content
 
 
 def _check_inputs(model: nn.Module, x: Tensor) -> None:
@@ -83,7 +88,7 @@ def _check_inputs(model: nn.Module, x: Tensor) -> None:
 def _exported(model: nn.Module, x: Tensor, opset: int | None) -> onnx.ModelProto:
     """The network as ONNX, without the exporter's notes on this machine's files."""
     try:
-        with _quietly(), torch.no_grad():
+        with silent(), torch.no_grad():
             program = torch.onnx.export(
                 model, (x,), dynamo=True, external_data=False, verbose=False,
                 input_names=["input"], output_names=["output"],
@@ -102,17 +107,19 @@ def _exported(model: nn.Module, x: Tensor, opset: int | None) -> onnx.ModelProto
 
 
 def _check(proto: onnx.ModelProto, model: nn.Module, x: Tensor) -> None:
+    check_standard(proto)
+    check_same(model, OnnxNetwork(proto.SerializeToString()), x, "ONNX Runtime's")
+
+
+def check_standard(proto: onnx.ModelProto) -> None:
+    """Refuse a file that other programs could not read.
+
+    Raises:
+        AuditError: an operator is not a standard one.
+    """
     custom = sorted({d for d in _domains(proto.graph) if d not in ("", "ai.onnx")})
     if custom or proto.functions:
         raise AuditError(f"the ONNX export needs operators that are not standard: {custom}")
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-
-    def run(batch: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"input": batch.numpy()})[0])
-
-    check_same(model, run, x, "ONNX Runtime's")
 
 
 def _domains(graph: onnx.GraphProto) -> Iterator[str]:
@@ -122,19 +129,3 @@ def _domains(graph: onnx.GraphProto) -> Iterator[str]:
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 yield from _domains(inner)
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """The exporter's own progress lines and warnings say nothing to our users."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,10 +13,10 @@ from maxprune.errors import AuditError
 
 TOLERANCE = 1e-4
 
+Network: TypeAlias = Callable[[Tensor], Tensor]
 
-def check_same(
-    network: Callable[[Tensor], Tensor], other: Callable[[Tensor], Tensor], x: Tensor, whose: str
-) -> None:
+
+def check_same(network: Network, other: Network, x: Tensor, whose: str) -> None:
     """Run both on these inputs, and on the first alone.
 
     Args:
@@ -26,6 +28,21 @@ def check_same(
     Raises:
         AuditError: the shapes differ, or the outputs by more than 1e-4, relative to the largest.
     """
+    found = difference(network, other, x, whose)
+    if found > TOLERANCE:
+        raise AuditError(f"{whose} outputs differ from torch's by {found:.1e}")
+
+
+def difference(network: Network, other: Network, x: Tensor, whose: str) -> float:
+    """How far the outputs are apart, the same way: the largest difference.
+
+    Returns:
+        It, relative to the largest output of the network.
+
+    Raises:
+        AuditError: the shapes differ, or the outputs are no finite numbers.
+    """
+    largest = 0.0
     for batch in (x, x[:1]):
         with torch.no_grad():
             expected, found = network(batch), other(batch)
@@ -35,6 +52,8 @@ def check_same(
                 f"{tuple(expected.shape)}"
             )
         scale = max(float(expected.abs().max()), 1e-30)
-        difference = float((expected - found).abs().max()) / scale
-        if not difference <= TOLERANCE:
-            raise AuditError(f"{whose} outputs differ from torch's by {difference:.1e}")
+        apart = float((expected - found).abs().max()) / scale
+        if not math.isfinite(apart):
+            raise AuditError(f"{whose} outputs differ from torch's by {apart}")
+        largest = max(largest, apart)
+    return largest

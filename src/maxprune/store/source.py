@@ -71,7 +71,7 @@ def open_network(
 
 def is_built(name: str, weights: str | Path | None) -> bool:
     """Whether `open_network` would build this network with weights of its own, not trained ones."""
-    return weights is None and not _is_kept(name)
+    return weights is None and ":" in name and not _is_kept(name)
 
 
 def _is_kept(name: str) -> bool:

@@ -21,6 +21,7 @@ from maxprune.errors import DataError, StoreError, UsageError
 from maxprune.files import read_bytes, read_json
 from maxprune.pictures import Unreadable, pillow, read_picture
 from maxprune.records import first_wrong
+from maxprune.sessions import open_session
 from maxprune.verify.detect import Box, find_faces
 from maxprune.verify.rates import Rates
 
@@ -121,7 +122,7 @@ class Verifier:
             raise StoreError(
                 f"{self.folder / NETWORK} is damaged: its checksum is not the one in {ABOUT}"
             )
-        self._session = _session(content, self.folder / NETWORK)
+        self._session = open_session(content, self.folder / NETWORK, threads=1)
         self.threshold = self.about.threshold
 
     @cached_property
@@ -236,16 +237,3 @@ def _read_about(folder: Path) -> About:
         return About.model_validate(content)
     except ValidationError as error:
         raise StoreError(f"{path} is not a verifier: {first_wrong(error)}") from error
-
-
-def _session(content: bytes, path: Path) -> Any:
-    """ONNX Runtime with one thread: a face is too small for more."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-    except Exception as error:
-        raise StoreError(f"{path} cannot be opened by ONNX Runtime") from error

@@ -1,0 +1,179 @@
+"""8-bit integers in an ONNX file, by ONNX Runtime's own tools."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import onnx
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maxprune.errors import MaxpruneError, StructureError, UsageError, first_line
+from maxprune.files import write_bytes
+from maxprune.modes import silent
+from maxprune.store.onnx import check_standard, exported
+from maxprune.store.same import difference
+from maxprune.store.session import OnnxNetwork
+
+Mode: TypeAlias = Literal["dynamic", "static"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class QuantizedNetwork:
+    """A network in 8 bits.
+
+    Attributes:
+        content: the bytes of its ONNX file.
+        difference: the largest difference of an output from the network's own, relative to the
+            largest output, on the inputs that the file was checked on.
+    """
+
+    content: bytes
+    difference: float
+
+    def opened(self, threads: int | None = None) -> OnnxNetwork:
+        """What ONNX Runtime makes of the file: the network to be measured."""
+        return OnnxNetwork(self.content, threads)
+
+    def write(self, path: str | Path) -> None:
+        """Write the file, by custom `*.onnx`, whole or not at all."""
+        write_bytes(Path(path), self.content)
+
+
+def quantize_onnx(
+    model: nn.Module, path: str | Path, inputs: Float[Tensor, "batch ..."],
+    calibration: Iterable[Float[Tensor, "batch ..."]] | None = None, opset: int | None = None,
+) -> QuantizedNetwork:  # fmt: skip
+    """Write a network as an ONNX file of 8-bit integers with a free batch size.
+
+    With calibration data weights and activations of all layers are in 8 bits ("static"; Jacob et
+    al. 2018), without them the weights of linear layers alone, whose inputs are brought to 8 bits
+    as they come ("dynamic"). The file is run with ONNX Runtime on `inputs` and on a batch of
+    another size before it gets its name; how accurate it is, measure with `OnnxNetwork`.
+
+    Args:
+        model: a network with one input and one output; it is not changed.
+        path: the file.
+        inputs: at least two real inputs of the network.
+        calibration: batches of other real inputs, from the training data; each is looked at once,
+            and the range of every activation is what it reaches on them. None for "dynamic".
+        opset: version of the operators, 18 or newer; None for the exporter's own.
+
+    Returns:
+        What is in the file, and how far its outputs are from the network's.
+
+    Raises:
+        UsageError: inputs or calibration data that do not fit, or none; an opset out of range.
+        StructureError: torch cannot export the network, or nothing of it can be in 8 bits.
+        AuditError: the outputs have another shape or are not finite, or an operator is not a
+            standard one.
+        OutputError: the file cannot be written.
+
+    Example:
+        >>> batches = (x for x, _ in data.train.batches(100))  # doctest: +SKIP
+        >>> quantize_onnx(net, "net-int8.onnx", x, batches).difference  # doctest: +SKIP
+        0.021
+    """
+    found = quantized(exported(model, inputs, opset), inputs, calibration)
+    found.write(path)
+    return found
+
+
+def quantized(
+    content: bytes, inputs: Float[Tensor, "batch ..."],
+    calibration: Iterable[Float[Tensor, "batch ..."]] | None = None,
+) -> QuantizedNetwork:  # fmt: skip
+    """The same for a network that is exported already.
+
+    Args:
+        content: what `store.onnx.exported` gives.
+        inputs: as for `quantize_onnx`.
+        calibration: as for `quantize_onnx`.
+    """
+    x = inputs.detach().cpu()
+    batches = None if calibration is None else _checked(calibration, x)
+    proto = _tidied(_by_tools(content, batches))
+    check_standard(proto)
+    if not any(t.data_type == onnx.TensorProto.INT8 for t in proto.graph.initializer):
+        dynamic = "" if batches else ": dynamic 8 bits are for linear layers, and it has none"
+        raise StructureError(f"no layer of the network can be in 8 bits{dynamic}")
+    found = proto.SerializeToString()
+    apart = difference(OnnxNetwork(content), OnnxNetwork(found), x, "the 8-bit file's")
+    return QuantizedNetwork(found, apart)
+
+
+def _checked(batches: Iterable[Tensor], like: Tensor) -> Iterator[Tensor]:
+    """Batches for the calibration, one at a time."""
+    count = 0
+    for batch in batches:
+        if batch.shape[1:] != like.shape[1:] or batch.dtype != like.dtype:
+            raise UsageError(
+                f"a calibration sample is {batch.dtype} of shape {tuple(batch.shape[1:])}, an "
+                f"input of the network {like.dtype} of shape {tuple(like.shape[1:])}"
+            )
+        if batch.is_floating_point() and not bool(batch.isfinite().all()):
+            raise UsageError("calibration data are not finite: NaN or infinity is among them")
+        count += len(batch)
+        yield batch.detach().cpu()
+    if count == 0:
+        raise UsageError("there are no calibration samples; give at least one")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Batches as ONNX Runtime's tools read them, so that one is in memory at a time."""
+
+    batches: Iterator[Tensor]
+
+    def get_next(self) -> dict[str, Any] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {"input": batch.numpy()}
+
+
+def _by_tools(content: bytes, batches: Iterator[Tensor] | None) -> onnx.ModelProto:
+    """What ONNX Runtime's tools make of a file.
+
+    Weights take 7 of the 8 bits: processors without VNNI add two products in 16 bits, where
+    2 * 255 * 64 still fits and 2 * 255 * 127 does not, so the accuracy is the same on all.
+    """
+    proto = onnx.load_from_string(content)
+    del proto.graph.value_info[:]  # the tools transpose weights, and then stumble over old shapes
+    with tempfile.TemporaryDirectory() as folder:
+        start, ready, done = (Path(folder) / f"{name}.onnx" for name in ("start", "ready", "done"))
+        onnx.save(proto, start)
+        try:
+            with silent():
+                _quantize(start, ready, done, batches)
+        except (MaxpruneError, OSError):
+            raise
+        except Exception as error:
+            raise StructureError(
+                f"ONNX Runtime cannot bring the network to 8 bits: {first_line(error)}"
+            ) from error
+        return onnx.load(done)
+
+
+def _quantize(start: Path, ready: Path, done: Path, batches: Iterator[Tensor] | None) -> None:
+    """From one file to the next: batch norms go into convolutions first."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(str(start), str(ready), skip_symbolic_shape=True)
+    how = {"per_channel": True, "reduce_range": True, "weight_type": QuantType.QInt8}
+    if batches is None:  # its integer convolution is not implemented for these types on a CPU
+        quantize_dynamic(ready, done, op_types_to_quantize=["MatMul", "Gemm"], **how)
+    else:  # unsigned: after a ReLU all 256 steps are of use
+        quantize_static(ready, done, _Reader(batches), activation_type=QuantType.QUInt8, **how)
+
+
+def _tidied(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the tools' notes, and the names of operators that are not there."""
+    used = [opset for opset in proto.opset_import if opset.domain in ("", "ai.onnx")]
+    del proto.opset_import[:], proto.graph.value_info[:], proto.metadata_props[:]
+    proto.opset_import.extend(used)
+    return proto
