@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from maxprune.errors import StoreError, UsageError, first_line
 
@@ -18,7 +21,10 @@ def has_device(device: str) -> bool:
     return PARTS[device] in onnxruntime.get_available_providers()
 
 
-def open_session(file: bytes | Path, what: str | Path, threads: int, device: str = "cpu") -> Any:
+def open_session(
+    file: bytes | Path, what: str | Path, threads: int, device: str = "cpu",
+    weights: Mapping[str, np.ndarray] | None = None,
+) -> Any:  # fmt: skip
     """Open an ONNX file, without ONNX Runtime's own warnings.
 
     Args:
@@ -26,6 +32,7 @@ def open_session(file: bytes | Path, what: str | Path, threads: int, device: str
         what: it is, for the message.
         threads: inside an operator; operators run one after the other.
         device: "cpu" or "cuda".
+        weights: those that lie outside of the file, by the names of its initializers.
 
     Raises:
         StoreError: ONNX Runtime cannot open it.
@@ -38,6 +45,9 @@ def open_session(file: bytes | Path, what: str | Path, threads: int, device: str
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
+    if weights:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        options.add_external_initializers(list(weights), values)
     source = str(file) if isinstance(file, Path) else file
     try:
         return onnxruntime.InferenceSession(source, options, [PARTS[device]])

@@ -20,6 +20,10 @@ def small() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 4))
 
 
+def wide() -> nn.Module:
+    return nn.Sequential(nn.Linear(4000, 4000), nn.ReLU(), nn.Linear(4000, 10))
+
+
 def zeros() -> nn.Module:
     net = plain()
     return apply(net, zero_plan(net, 0.9))

@@ -21,7 +21,7 @@ def verifier(tmp_path_factory: pytest.TempPathFactory) -> Verifier:
 
 @pytest.fixture
 def known(verifier: Verifier, tmp_path: Path) -> Gallery:
-    gallery = Gallery(verifier.about.sha256)
+    gallery = Gallery(verifier.about.checksum())
     for person, levels in (
         ("Ada", [9, 9, 9, 240]),
         ("Ben", [240, 9, 9, 9]),
@@ -58,7 +58,7 @@ def test_the_gallery_of_another_verifier(known: Gallery, tmp_path: Path) -> None
 
 def test_an_empty_gallery(verifier: Verifier, tmp_path: Path) -> None:
     face = verifier.describe(write_picture(tmp_path / "who.png", [9, 9, 9, 9]))
-    empty = Gallery(verifier.about.sha256)
+    empty = Gallery(verifier.about.checksum())
     empty.write(tmp_path / "gallery")
     with pytest.raises(UsageError, match="the gallery is empty"):
         Gallery.read(tmp_path / "gallery", verifier).identify(face)
@@ -72,7 +72,7 @@ def test_damaged_bytes_are_refused_or_harmless(
     draw: st.DataObject, verifier: Verifier, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("damaged") / "gallery"
-    gallery = Gallery(verifier.about.sha256, ["Ada", "Ben"], list(np.ones((2, 4), np.float32)))
+    gallery = Gallery(verifier.about.checksum(), ["Ada", "Ben"], list(np.ones((2, 4), np.float32)))
     gallery.write(path)
     content = bytearray(path.read_bytes())
     if draw.draw(st.booleans()):

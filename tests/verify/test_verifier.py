@@ -146,7 +146,9 @@ def test_a_damaged_folder(tmp_path: Path) -> None:
         Verifier(folder)
     network.write_bytes(whole)
     for change, says in (
-        ({"format": 2}, "format 2; this maxprune reads 1"),
+        ({"format": 3}, "format 3; this maxprune reads 1 and 2"),
+        ({"format": 2}, "weights: their checksum"),
+        ({"weights": 64 * "0"}, "weights: their checksum"),
         ({"threshold": -1}, "threshold"),
         ({"size": 0}, "size"),
         ({"more": 1}, "more"),

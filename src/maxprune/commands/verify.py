@@ -135,7 +135,7 @@ def enroll_command(
 
     verifier = describing.opened()
     there = gallery.exists()
-    known = Gallery.read(gallery, verifier) if there else Gallery(verifier.about.sha256)
+    known = Gallery.read(gallery, verifier) if there else Gallery(verifier.about.checksum())
     for picture in pictures:
         known.enroll(person, verifier.describe(picture))
     known.write(gallery)

@@ -59,21 +59,13 @@ def bench(
     Raises:
         UsageError: a setting, a shape that is missing or does not fit, or nothing can be measured.
         StoreError: a saved model is damaged.
-
-    Example:
-        >>> net = maxprune.networks.lenet5(fc=32)
-        >>> found = bench(
-        ...     {"net": net}, (1, 28, 28), engines=("torch",), batches=(1,), seconds=0.01, rounds=1
-        ... )
-        >>> [(t.network, t.engine, t.batch) for t in found.timings]
-        [('net', 'torch', 1)]
     """
     asked = Bench(**{**(settings or Bench()).model_dump(), **changes})
     device = best_device(asked.device).type
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here; use --device cpu")
     with tempfile.TemporaryDirectory(prefix="maxprune-") as folder:
-        sources = _sources(networks, Path(folder))
+        sources = sources_of(networks, Path(folder))
         race = _Race(asked, device, tuple(input_shape or ()), kind, Path(folder), tell)
         for done, source in enumerate(sources, 1):
             race.enter(source)
@@ -81,8 +73,16 @@ def bench(
         return race.run()
 
 
-def _sources(networks: Any, folder: Path) -> list[Source]:
-    """Networks that other processes can open; torch networks are saved."""
+def sources_of(networks: Any, folder: Path) -> list[Source]:
+    """Networks that other processes can open; torch networks are saved.
+
+    Args:
+        networks: as for `bench`.
+        folder: for those that are saved.
+
+    Raises:
+        UsageError: there is none, or the factory of one is not known.
+    """
     if not isinstance(networks, Mapping):
         networks = {n.name if isinstance(n, Source) else str(n): n for n in networks}
     if not networks:

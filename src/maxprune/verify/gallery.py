@@ -100,9 +100,9 @@ class Gallery:
         fits = rows.ndim == 2 and rows.dtype == np.float32 and bool(np.isfinite(rows).all())
         if not fits or not isinstance(people, list) or len(people) != len(rows):
             raise StoreError(f"{path} is damaged: its people do not fit its descriptors")
-        if model != verifier.about.sha256:
+        if model != verifier.about.checksum():
             raise StoreError(
                 f"{path} was made with another verifier ({model[:12]}...; this one is "
-                f"{verifier.about.sha256[:12]}...); enroll the people again"
+                f"{verifier.about.checksum()[:12]}...); enroll the people again"
             )
         return cls(model, [str(person) for person in people], list(rows))

@@ -1,6 +1,7 @@
 """A verifier: a network that describes faces, with the threshold and error rates it was given.
 
 FOLDER/verifier.onnx   a face (batch, channels, size, size) in [0, 1] to a descriptor
+FOLDER/verifier.mxp    its weights, coded, where they are not in verifier.onnx
 FOLDER/verifier.json   what it takes, its threshold, and distances of pairs it was tested on
 """
 
@@ -15,8 +16,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from maxprune.coding.onnx import decode_weights
 from maxprune.errors import DataError, StoreError, UsageError
 from maxprune.files import read_bytes, read_json
 from maxprune.pictures import Unreadable, pillow, read_picture
@@ -25,7 +27,7 @@ from maxprune.sessions import open_session
 from maxprune.verify.detect import Box, find_faces
 from maxprune.verify.rates import Rates
 
-NETWORK, ABOUT = "verifier.onnx", "verifier.json"
+NETWORK, WEIGHTS, ABOUT = "verifier.onnx", "verifier.mxp", "verifier.json"
 DETECTORS = ("viola-jones", "none")
 Detector = Literal["viola-jones", "none"]
 Which = Literal["only", "largest"]
@@ -33,10 +35,11 @@ Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class About(BaseModel):
-    """What `verifier.json` says; format 1.
+    """What `verifier.json` says; format 2 where the weights are coded.
 
     Args:
         sha256: of `verifier.onnx`.
+        weights: the same of `verifier.mxp`; empty where there is none.
         channels: 1 for grey, 3 for RGB.
         size: height and width that a face is brought to, in pixels.
         margin: side of the square that is cut out, times the side of the box that the detector
@@ -53,8 +56,9 @@ class About(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    weights: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     channels: Literal[1, 3]
     size: Annotated[int, Field(ge=1, le=1024)]
     margin: Annotated[float, Field(gt=0, le=10)]
@@ -66,6 +70,17 @@ class About(BaseModel):
     held_different: list[Distance]
     distance: Literal["bray-curtis"] = "bray-curtis"
     about: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> About:
+        if (self.format == 2) != bool(self.weights):
+            raise ValueError("weights: their checksum stands there in format 2, and only there")
+        return self
+
+    def checksum(self) -> str:
+        """Of the network: of its one file, or of both."""
+        both = self.sha256 + self.weights
+        return hashlib.sha256(both.encode()).hexdigest() if self.weights else self.sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +132,11 @@ class Verifier:
             raise UsageError(f"a detector is {' or '.join(DETECTORS)}, not {detector!r}")
         self.folder, self.detector, self.which = Path(folder), detector, which
         self.about = _read_about(self.folder)
-        content = read_bytes(self.folder / NETWORK)
-        if hashlib.sha256(content).hexdigest() != self.about.sha256:
-            raise StoreError(
-                f"{self.folder / NETWORK} is damaged: its checksum is not the one in {ABOUT}"
-            )
-        self._session = open_session(content, self.folder / NETWORK, threads=1)
+        content = _checked(self.folder / NETWORK, self.about.sha256)
+        weights = None
+        if self.about.weights:
+            weights = decode_weights(_checked(self.folder / WEIGHTS, self.about.weights))
+        self._session = open_session(content, self.folder / NETWORK, threads=1, weights=weights)
         self.threshold = self.about.threshold
 
     @cached_property
@@ -225,14 +239,21 @@ def bray_curtis(a: Float32[np.ndarray, " features"], b: Float32[np.ndarray, " fe
     return float(apart / together) if apart else 0.0
 
 
+def _checked(path: Path, checksum: str) -> bytes:
+    content = read_bytes(path)
+    if hashlib.sha256(content).hexdigest() != checksum:
+        raise StoreError(f"{path} is damaged: its checksum is not the one in {ABOUT}")
+    return content
+
+
 def _read_about(folder: Path) -> About:
     path = folder / ABOUT
     if not path.exists():
         raise StoreError(f"{path} is not there")
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("format") != 1:
+    if not isinstance(content, dict) or content.get("format") not in (1, 2):
         found = content.get("format") if isinstance(content, dict) else None
-        raise StoreError(f"{path} has verifier format {found!r}; this maxprune reads 1")
+        raise StoreError(f"{path} has verifier format {found!r}; this maxprune reads 1 and 2")
     try:
         return About.model_validate(content)
     except ValidationError as error:
