@@ -13,6 +13,7 @@ from torch import nn
 
 from maxprune.runtime.engines import chain, without_gradients
 from maxprune.runtime.records import Engine, Machine, Rate
+from maxprune.runtime.worker import apart
 from maxprune.sessions import open_session
 
 SIDE = 1024  # of the matrices whose product is timed
@@ -30,7 +31,7 @@ def probe(engines: Sequence[Engine], threads: int, device: str) -> Machine:
         device: "cpu" or "cuda".
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with apart(), ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_probed, tuple(engines), threads, device).result()
 
 

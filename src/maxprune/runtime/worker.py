@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -58,6 +61,17 @@ class Gone(MaxpruneError):  # noqa: N818  (what happened, not what to call it)
     """A process could not do its work; the message says why."""
 
 
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Processes that are started here do not run the user's script again, guarded or not."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class Worker(contextlib.AbstractContextManager["Worker"]):
     """A process that runs one network when it is asked to.
 
@@ -73,7 +87,8 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         self.job = job
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(job, other), daemon=True)
-        self.process.start()
+        with apart():
+            self.process.start()
         other.close()
         self.loading: int | None = self._heard()
 

@@ -30,8 +30,8 @@ from maxprune.plan import least_winning, maxout_plan
 from maxprune.records import Checked
 from maxprune.runs.workspace import claimed
 from maxprune.runtime import Bench, Benched, bench
-from maxprune.runtime.bench import Told
 from maxprune.runtime.engines import Source
+from maxprune.runtime.side_by_side import Told
 from maxprune.store import save
 from maxprune.surgery import apply
 from maxprune.weights import zero_plan
