@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,32 @@ def test_cuda_is_refused_where_there_is_none() -> None:
         pytest.skip("there is a CUDA device here")
     with pytest.raises(UsageError, match="no CUDA device here"):
         maxprune.bench([f"{HERE}:plain"], (1024,), device="cuda")
+
+
+def children(process: int) -> set[int]:
+    """The processes that it started and that are there."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == process and state != "Z":
+                found.add(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
+def test_nobody_is_left_when_it_is_killed() -> None:
+    command = [sys.executable, "-m", "maxprune", "bench", f"{HERE}:plain", "--input", "1024"]
+    process = subprocess.Popen(
+        [*command, "--engine", "torch", "--seconds", "1000"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(known := children(process.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)  # one is multiprocessing's own
+    process.kill()
+    process.wait()
+    assert known
+    while any(Path(f"/proc/{one}").exists() for one in known) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [one for one in known if Path(f"/proc/{one}").exists()]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from torch import nn
 
 from maxprune.runtime.engines import chain, without_gradients
 from maxprune.runtime.records import Engine, Machine, Rate
-from maxprune.runtime.worker import apart
+from maxprune.runtime.worker import Gone, apart
 from maxprune.sessions import open_session
 
 SIDE = 1024  # of the matrices whose product is timed
@@ -29,20 +32,40 @@ def probe(engines: Sequence[Engine], threads: int, device: str) -> Machine:
         engines: whose operations are to be started.
         threads: of each of them.
         device: "cpu" or "cuda".
+
+    Raises:
+        Gone: its process died.
     """
     context = multiprocessing.get_context("spawn")
-    with apart(), ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_probed, tuple(engines), threads, device).result()
+    receiving, sending = context.Pipe(duplex=False)
+    work = (sending, tuple(engines), threads, device)
+    process = context.Process(target=_probe, args=work, daemon=True)
+    with apart():
+        process.start()
+    sending.close()
+    try:
+        return Machine.model_validate(receiving.recv())
+    except EOFError as error:
+        raise Gone("the process that measures what this machine can do died") from error
+    finally:
+        process.join()
 
 
-def _probed(engines: Sequence[Engine], threads: int, device: str) -> Machine:
+def _probe(pipe: Connection, engines: Sequence[Engine], threads: int, device: str) -> None:
+    """In its own process; Ctrl-C is for the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
     torch.set_num_threads(threads)
     with torch.inference_mode():
         a = torch.rand(SIDE, SIDE, device=device)
         macs = SIDE**3 / _seconds(lambda: a @ a, device)
         reading = tuple(Rate(size=size, rate=_reading(size, device)) for size in SIZES)
-    starting = {engine: _starting(engine, threads, device) for engine in engines}
-    return Machine(macs=macs, reading=reading, starting=starting)
+    starting: dict[Engine, float] = {}
+    for engine in engines:
+        with contextlib.suppress(Exception):  # its networks will say what it lacks
+            starting[engine] = _starting(engine, threads, device)
+    with contextlib.suppress(BrokenPipeError):
+        pipe.send(Machine(macs=macs, reading=reading, starting=starting).model_dump())
 
 
 def _reading(size: int, device: str) -> float:
