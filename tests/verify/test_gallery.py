@@ -66,6 +66,14 @@ def test_an_empty_gallery(verifier: Verifier, tmp_path: Path) -> None:
         empty.enroll(" ", face)
 
 
+def test_a_checksum_that_is_none(verifier: Verifier, tmp_path: Path) -> None:
+    """What a damaged file says is not printed: it may be a terminal's control character."""
+    path = tmp_path / "gallery"
+    Gallery("51\x7f" + 61 * "0", ["Ada"], [np.ones(4, np.float32)]).write(path)
+    with pytest.raises(StoreError, match="it does not say whose gallery it is"):
+        Gallery.read(path, verifier)
+
+
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(draw=st.data())
 def test_damaged_bytes_are_refused_or_harmless(

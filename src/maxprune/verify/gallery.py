@@ -7,6 +7,7 @@ and the verifier; a gallery of one verifier says nothing to another.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from maxprune.files import read_bytes, write_bytes
 from maxprune.verify.verifier import Described, Verifier, bray_curtis
 
 FORMAT = "1"
+_CHECKSUM = re.compile("[0-9a-f]{64}")
 _HEADER = 8  # bytes that say how long the header of a safetensors file is
 
 
@@ -100,6 +102,8 @@ class Gallery:
         fits = rows.ndim == 2 and rows.dtype == np.float32 and bool(np.isfinite(rows).all())
         if not fits or not isinstance(people, list) or len(people) != len(rows):
             raise StoreError(f"{path} is damaged: its people do not fit its descriptors")
+        if not _CHECKSUM.fullmatch(model):
+            raise StoreError(f"{path} is damaged: it does not say whose gallery it is")
         if model != verifier.about.checksum():
             raise StoreError(
                 f"{path} was made with another verifier ({model[:12]}...; this one is "
