@@ -21,6 +21,9 @@ from maxprune.plural import plural
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 
+RESUMED = {"demo", "compress", "compare", "reproduce"}
+"""The commands that go on where they were."""
+
 # What typer gives for Ctrl-C, and what a shell expects of it.
 _INTERRUPTED = 130
 
@@ -171,7 +174,9 @@ def main() -> None:
 
 
 def _stopped() -> NoReturn:
-    print("maxprune: stopped; go on with the same command and --resume", file=sys.stderr)
+    goes_on = {*sys.argv[1:2]} & RESUMED
+    on = "; go on with the same command and --resume" if goes_on else ""
+    print(f"maxprune: stopped{on}", file=sys.stderr)
     sys.exit(_INTERRUPTED)
 
 

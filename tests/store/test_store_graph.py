@@ -186,3 +186,14 @@ def test_a_damaged_graph_is_refused_where_it_is_needed(tmp_path: Path) -> None:
     (folder / "graph.json").write_text("{}")
     with pytest.raises(StoreError, match=r"graph\.json is damaged: its checksum"):
         load(folder)
+
+
+def test_the_means_of_a_batch_norm_are_no_parameters() -> None:
+    """Else they would count as trained, and a pass with gradients would fail."""
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
+    net.eval()
+    x = torch.randn(2, 1, 4, 4)
+    found = from_graph(as_graph(net, x), net.state_dict())
+    assert {n for n, _ in found.named_parameters()} == {n for n, _ in net.named_parameters()}
+    assert {n for n, _ in found.named_buffers()} == {"1.running_mean", "1.running_var"}
+    torch.testing.assert_close(found(x), net(x))

@@ -57,6 +57,7 @@ def convert_command(
     maxprune convert maxprune-out/model net.onnx --data pictures
     """
     from maxprune.store.convert import KINDS, convert
+    from maxprune.store.parts import GRAPH, SUFFIX, has_part
     from maxprune.store.source import open_network
 
     if input_shape is not None and data is not None:
@@ -64,10 +65,12 @@ def convert_command(
     model = open_network(network, weights, factory, graph=True)
     inputs = _inputs(input_shape, data, data_root)
     convert(model, out, inputs, opset)
-    checked = inputs is not None and out.suffix in (".onnx", ".pt2", ".maxprune")
+    graph = out.suffix == SUFFIX and has_part(out, GRAPH)
+    checked = inputs is not None and (out.suffix in (".onnx", ".pt2") or graph)
     on = f", checked on {len(inputs)} inputs" if inputs is not None and checked else ""
     size = plural(out.stat().st_size, "byte")
-    terminal().print(f"{out}: {KINDS[out.suffix]}; {size}{on}", soft_wrap=True)
+    what = KINDS[out.suffix] + (", with its graph" if graph else "")
+    terminal().print(f"{out}: {what}; {size}{on}", soft_wrap=True)
 
 
 def _inputs(input_shape: str | None, data: str | None, root: Path | None) -> Tensor | None:

@@ -13,8 +13,8 @@ from rich.text import Text
 from maxprune.plural import plural
 from maxprune.report.figure import BLUE, GREEN, GREY, VERMILLION, looks, new_figure, svg
 from maxprune.report.plain import figures, plain_table
-from maxprune.report.runtime import NAMES, benched_parts
-from maxprune.runtime.records import ENGINES, Benched, Engine, Timing
+from maxprune.report.runtime import benched_parts
+from maxprune.runtime.records import ENGINES, NAMES, Benched, Engine, Timing
 from maxprune.studies.runtime import START, SUBJECTS, Measured
 
 UNITS = "k = 1"

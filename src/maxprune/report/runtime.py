@@ -12,11 +12,7 @@ from rich.text import Text
 from maxprune.plural import plural
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count
-from maxprune.runtime.records import ENGINES, Benched, Engine, Timing
-
-NAMES: dict[Engine, str] = {
-    "torch": "torch", "compiled": "compiled", "onnx": "ONNX Runtime", "sparse": "sparse rows",
-}  # fmt: skip
+from maxprune.runtime.records import ENGINES, NAMES, Benched, Timing
 
 
 def benched_parts(found: Benched) -> Iterator[RenderableType]:
@@ -57,8 +53,8 @@ def _timings(found: Benched) -> Table:
     device, threads = found.environment["device"], plural(found.threads, "thread")
     table = plain_table(
         f"{device}, {threads}",
-        f"ms: one forward pass, median of {plural(found.rounds, 'round')} in turns; 10%, 90%: so "
-        "many passes took less\n"
+        f"ms: one forward pass, median of {plural(found.rounds, 'round')} in turns; 10%: a tenth "
+        "of the passes took less; 90%: nine tenths\n"
         "MB: memory while it runs, at its highest, above that of the engine alone",
     )
     _columns(table, "ms", "10%", "90%", "samples/s", "MB", "file")
@@ -77,8 +73,12 @@ def _ratios(found: Benched) -> Table:
     first = found.networks[0].name
     table = plain_table(
         f"So many times as good as {first}",
-        "faster: median of the rounds, then the least and the most of them; memory, file: smaller\n"
-        f"in an engine in which {first} is not there, it is compared with {first} in torch",
+        "faster: median of the rounds, then the least and the most of them; memory, file: smaller"
+        + (
+            f"\nwhere an engine does not have {first}: than {first} in torch"
+            if _apart(found)
+            else ""
+        ),
     )
     _columns(table, "faster", "least", "most", "memory", "file")
     for name, timing, ends in _rows(found, others=True):
@@ -90,6 +90,11 @@ def _ratios(found: Benched) -> Table:
             _ratio(other.memory, timing.memory), _ratio(other.file, timing.file), end_section=ends,
         )  # fmt: skip
     return table
+
+
+def _apart(found: Benched) -> bool:
+    """Whether a network is compared with the first one in another engine."""
+    return any(t.beside is not None and t.beside[1] != t.engine for t in found.timings)
 
 
 def _columns(table: Table, *headers: str) -> None:

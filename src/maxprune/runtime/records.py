@@ -12,6 +12,10 @@ from maxprune.records import Checked, Settings
 
 Engine: TypeAlias = Literal["torch", "compiled", "onnx", "sparse"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+NAMES: dict[Engine, str] = {
+    "torch": "torch", "compiled": "compiled", "onnx": "ONNX Runtime", "sparse": "sparse rows",
+}  # fmt: skip
+"""What they are called in tables and sentences."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from maxprune.runtime.records import Benched, Machine, Sized, Timing
+from maxprune.runtime.records import NAMES, Benched, Machine, Sized, Timing
 
 FEWER = 0.95  # of the multiply-adds of the first network: above, nothing was promised
 HALF = 0.5  # of the promised gain: what brings more is no surprise
@@ -69,10 +69,11 @@ def _short(found: Benched) -> Iterator[str]:
         if timing.beside[0] != first.name or share > FEWER or timing.engine == "sparse":
             continue
         if timing.faster - 1 < HALF * promised:
-            brought = "no speed" if timing.faster < 1.05 else f"only {timing.faster:.2f}x the speed"
+            brought = "no speed" if timing.faster < 1.005 else f"{timing.faster:.2f}x the speed"
             yield (
-                f"{timing.network}, {timing.engine}, batch {timing.batch}: {1 - share:.0%} fewer "
-                f"MACs brought {brought}. {_why(network, timing, found.machine)}"
+                f"{timing.network}, {NAMES[timing.engine]}, batch {timing.batch}: "
+                f"{1 - share:.0%} fewer MACs brought {brought}, not {1 / share:.2f}x. "
+                f"{_why(network, timing, found.machine)}"
             )
 
 
@@ -83,9 +84,10 @@ def _why(network: Sized, timing: Timing, machine: Machine) -> str:
     took = f"{_ms(highest)} of the {_ms(timing.milliseconds)}"
     if highest < NEAR * timing.milliseconds:
         return (
-            f"Its operations are too small to use this machine well: of {_ms(timing.milliseconds)} "
-            f"arithmetic would take {_ms(low.arithmetic)}, reading weights and activations "
-            f"{_ms(low.reading)}, starting {network.operations} operations {_ms(low.starting)}."
+            f"Its layers reach none of this machine's rates, as small and narrow ones do: of "
+            f"{_ms(timing.milliseconds)} arithmetic would take {_ms(low.arithmetic)}, reading "
+            f"weights and activations {_ms(low.reading)}, starting {network.operations} operations "
+            f"{_ms(low.starting)}."
         )
     if name == "starting":
         return (
@@ -98,8 +100,8 @@ def _why(network: Sized, timing: Timing, machine: Machine) -> str:
             "fewer bytes would help, not fewer MACs."
         )
     return (
-        f"It is compute-bound: its arithmetic takes at least {took}; what was cut was not where "
-        "the time goes."
+        f"It is compute-bound: its arithmetic takes at least {took}, and narrower layers use the "
+        "processor less well."
     )
 
 

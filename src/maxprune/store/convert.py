@@ -17,7 +17,7 @@ from maxprune.store.coded import SUFFIX as CODED
 from maxprune.store.coded import save_coded
 from maxprune.store.graph import exporting, program_of
 from maxprune.store.model import METADATA, save
-from maxprune.store.onnx import export_onnx
+from maxprune.store.onnx import check_takes, export_onnx
 from maxprune.store.opening import tensors_of
 from maxprune.store.parts import SUFFIX
 from maxprune.store.same import check_same
@@ -25,7 +25,7 @@ from maxprune.store.same import check_same
 ONNX, EXPORTED, TENSORS = ".onnx", ".pt2", ".safetensors"
 KINDS = {
     ONNX: "ONNX, for ONNX Runtime and others", EXPORTED: "torch.export, for torch.export.load",
-    TENSORS: "the weights alone", SUFFIX: "a saved model in one file, with its graph",
+    TENSORS: "the weights alone", SUFFIX: "a saved model in one file",
     CODED: "a coded file, without any loss",
 }  # fmt: skip
 """What the endings of files stand for."""
@@ -63,6 +63,8 @@ def convert(
         raise UsageError(f"an opset is ONNX's; {path} is another kind of file")
     if kind in (ONNX, EXPORTED) and inputs is None:
         raise UsageError(f"for {path} the network has to run: give inputs (--input or --data)")
+    if kind == SUFFIX and inputs is not None:
+        check_takes(model, inputs)
     if kind == ONNX:
         assert inputs is not None  # noqa: S101  (for the type checker)
         return export_onnx(model, path, inputs, opset)

@@ -67,7 +67,7 @@ def as_graph(model: nn.Module, example: Tensor) -> dict[str, Any]:
     ]
     return {
         "format": FORMAT, "nodes": nodes, "output": _value(output[0], names),
-        "constants": constants,
+        "constants": constants, "buffers": [name for name, _ in model.named_buffers()],
     }  # fmt: skip
 
 
@@ -208,8 +208,9 @@ def _built(content: Any, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     if content["format"] != FORMAT:
         raise StructureError(f"it has format {content['format']!r:.20}, not {FORMAT}")
     root = nn.Module()
+    buffers = set(content["buffers"])
     for name, tensor in tensors.items():
-        _put(root, name, tensor, tensor.is_floating_point())
+        _put(root, name, tensor, tensor.is_floating_point() and name not in buffers)
     for name, constant in content["constants"].items():
         kind: Any = KINDS[constant["type"]]
         _put(root, name, torch.tensor(constant["numbers"], dtype=kind), False)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
-from maxprune.modes import silent
+from maxprune.modes import device_of, evaluating, silent
 from maxprune.store.same import check_same
 from maxprune.store.session import OnnxNetwork
 
@@ -65,18 +65,23 @@ def exported(
         raise UsageError(f"an ONNX opset is {OLDEST} to {NEWEST} here, not {opset}")
     x = inputs.detach().cpu()
     model = copy.deepcopy(model).cpu().eval()
-    _check_inputs(model, x)
+    check_takes(model, x)
     proto = _exported(model, x, opset)
     _check(proto, model, x)
     content: bytes = proto.SerializeToString()
     return content
 
 
-def _check_inputs(model: nn.Module, x: Tensor) -> None:
-    """Refuse inputs that torch's own network does not take."""
+def check_takes(model: nn.Module, x: Tensor) -> None:
+    """Run a network, in evaluation mode, on inputs that it may not take.
+
+    Raises:
+        UsageError: it does not.
+        StructureError: it gives something else than one tensor.
+    """
     try:
-        with torch.no_grad():
-            found = model(x)
+        with evaluating(model), torch.no_grad():
+            found = model(x.to(device_of(model)))
     except (RuntimeError, ValueError, TypeError) as error:
         raise UsageError(
             f"the network does not take inputs of shape {tuple(x.shape)}: {first_line(error)}"

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from maxprune.errors import AuditError
+from maxprune.errors import AuditError, StructureError
 
 TOLERANCE = 1e-4
 
@@ -41,11 +41,14 @@ def difference(network: Network, other: Network, x: Tensor, whose: str) -> float
 
     Raises:
         AuditError: the shapes differ, or the outputs are no finite numbers.
+        StructureError: the network gives something else than one tensor.
     """
     largest = 0.0
     for batch in (x, x[:1]):
         with torch.no_grad():
             expected, found = network(batch), other(batch)
+        if not isinstance(expected, Tensor):
+            raise StructureError(f"the network gives a {type(expected).__name__}, not one tensor")
         if expected.shape != found.shape:
             raise AuditError(
                 f"{whose} outputs are {tuple(found.shape)}, where torch's are "
