@@ -80,10 +80,8 @@ def test_arithmetic() -> None:
 def test_small_operations() -> None:
     (line,) = said(network("small", macs=5 * 10**6), timing("small", 5.0, 1.0))
     assert "50% fewer MACs brought no speed, not 2.00x" in line
-    assert (
-        "none of this machine's rates, as small and narrow ones do: of 5 ms arithmetic would take 0.5 ms"
-        in line
-    )
+    assert "reach none of this machine's rates" in line
+    assert "of 5 ms arithmetic would take 0.5 ms" in line
 
 
 def test_what_keeps_its_promise_is_not_remarked_on() -> None:
