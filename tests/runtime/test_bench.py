@@ -23,7 +23,6 @@ from maxprune.networks import lenet5
 from maxprune.report.plain import as_text
 from maxprune.report.runtime import benched_parts
 from maxprune.runtime import Benched, bench
-from maxprune.runtime.memory import give_back, peak, reset, resident
 from maxprune.runtime.records import Machine, Rate
 from maxprune.runtime.side_by_side import sources_of
 from maxprune.runtime.sized import sized
@@ -126,16 +125,16 @@ def test_memory_is_that_of_the_weights_and_of_the_batch(odd: Benched) -> None:
     assert one.memory + batch <= many.memory < one.memory + 4 * batch
 
 
-def test_the_peak_of_this_process() -> None:
-    if not reset():
-        pytest.skip("this system does not let a process begin anew with its peak")
-    before = resident()
-    block = bytearray(b"x" * 50_000_000)
-    assert peak() - before >= len(block)
-    del block
-    give_back()
-    assert reset()
-    assert peak() - before < 40_000_000
+def test_the_peak_of_a_process() -> None:
+    script = (
+        "from maxprune.runtime.memory import peak, reset, resident\n"
+        "done, before = reset(), resident()\n"
+        "block = bytearray(b'x' * 50_000_000)\n"
+        "print(int(done), peak() - before)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    done, grown = map(int, said.split())
+    assert not done or 49_000_000 <= grown < 120_000_000
 
 
 def test_torch_networks_are_saved_for_their_processes(tmp_path: Path) -> None:
