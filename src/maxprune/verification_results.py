@@ -26,7 +26,8 @@ class Pictured(Timed):
 
     All sizes are those of the network that gives descriptors, without the output layer that only
     training needs. `tested` and `held` are distances, pair by pair, of the tested pairs and of the
-    people who were held out; `held_before` is the EER of the latter before retraining.
+    people who were held out; `held_before` is the EER of the latter before retraining. `bits` says
+    how many values weights share: 2^bits a layer.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Pictured(Timed):
     held: list[Finite]
     held_before: Percent | None = None
     wins: Wins | None = None
+    bits: Count | None = None
     curve: Curve = NO_CURVE
     seconds: Seconds = 0.0
 
@@ -67,7 +69,8 @@ class FaceCell(Record):
     the threshold that is best on the people held out; `tar` the mean over folds of the share of
     same pairs accepted at a FAR of 1%; `held` the mean EER of the people held out, by which things
     are chosen. `p_value` is that of the randomization test over pairs against the network without
-    maxout. `published` is the EER of another network, trained on other pictures.
+    maxout. `published` is the EER of another network, trained on other pictures. `bits` is that of
+    weights that share values, `bytes` those of a file of the network that gives descriptors.
     """
 
     network: str
@@ -87,3 +90,4 @@ class FaceCell(Record):
     held_p_value: Fraction
     p_value: Fraction
     published: Percent | None
+    bits: Count | None = None

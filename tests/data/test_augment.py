@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from maxprune.data.augment import flipped, lit, noisy, shifted, turned
+from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
 
 
 def seeded() -> torch.Generator:
@@ -104,3 +104,33 @@ def test_noise_is_as_strong_as_it_may_be_and_another_in_every_pixel() -> None:
     assert float(strength.min()) < 0.01
     assert abs(float(y.mean())) < 0.001
     assert bool((noisy(torch.zeros(2, 1, 9, 9), 0.1, seeded()) >= 0).all())
+
+
+def test_a_rectangle_of_some_pictures_is_erased() -> None:
+    x = torch.full((400, 2, 20, 30), 2.0)
+    changed = erased(x, 0.5, seeded()) != x
+    assert torch.equal(changed[:, 0], changed[:, 1])
+    rows, columns = changed[:, 0].any(2), changed[:, 0].any(1)
+    assert torch.equal(changed[:, 0], rows[:, :, None] & columns[:, None, :])
+    for line in (*rows, *columns):
+        places = torch.nonzero(line).flatten()
+        assert len(places) == 0 or len(places) == int(places[-1] - places[0]) + 1
+    chosen = rows.any(1)
+    assert 160 < int(chosen.sum()) < 240
+    part = changed[chosen][:, 0].float().mean((1, 2))
+    assert 0.01 < float(part.min()) < 0.03
+    assert 0.3 < float(part.max()) < 0.36
+    assert bool(rows[:, [0, -1]].any(0).all())
+    assert bool(columns[:, [0, -1]].any(0).all())
+    shapes = rows.sum(1)[chosen] / columns.sum(1)[chosen]
+    assert float(shapes.max()) > 2.5
+    assert float(shapes.min()) < 0.4
+
+
+def test_what_is_erased_is_noise() -> None:
+    x = torch.full((50, 1, 20, 20), 2.0)
+    noise = erased(x, 1.0, seeded())
+    noise = noise[noise != 2]
+    assert 0 <= float(noise.min()) < 0.01
+    assert 0.99 < float(noise.max()) < 1
+    assert len(noise.unique()) > 0.9 * len(noise)

@@ -57,9 +57,10 @@ def test_what_is_done_to_pictures_is_known_to_checkpoints() -> None:
     plain = Pictures(images())
     changes = [
         {"flip": True}, {"crop": 1}, {"turn": 5.0}, {"zoom": 0.1}, {"light": 0.1}, {"noise": 0.01},
+        {"erase": 0.5},
     ]  # fmt: skip
     known = [tuple(replace(plain, **change).about()) for change in changes]
-    assert len({*known, tuple(plain.about())}) == 7
+    assert len({*known, tuple(plain.about())}) == 8
     for change in changes:
         x, _ = next(replace(plain, **change).stream(20, seed=0))
         y, _ = next(plain.stream(20, seed=0))
@@ -119,8 +120,10 @@ def test_digits_are_never_mirrored_by_default() -> None:
     splits = open_data("digits")
     assert (splits.train.flip, splits.train.crop) == (False, 3)
     assert open_data("digits", DataOptions(augment=("flip",))).train.flip
-    more = open_data("digits", DataOptions(augment=("turn", "zoom", "light", "noise"))).train
+    augment = ("turn", "zoom", "light", "noise", "erase")
+    more = open_data("digits", DataOptions(augment=augment)).train
     assert (more.turn, more.zoom, more.light, more.noise) == (10.0, 0.1, 0.2, 0.02)
+    assert more.erase == 0.5
     assert (more.flip, more.crop) == (False, 0)
 
 

@@ -34,7 +34,7 @@ def known(verifier: Verifier, tmp_path: Path) -> Gallery:
 
 def test_the_nearest_person(known: Gallery, verifier: Verifier, tmp_path: Path) -> None:
     face = verifier.describe(write_picture(tmp_path / "who.png", [9, 9, 110, 90]))
-    matches = known.identify(face)
+    matches = known.identify(face, verifier)
     assert [match.person for match in matches] == ["Ada", "Ben"]
     assert matches[0].distance < 0.1 < matches[1].distance
 
@@ -61,7 +61,7 @@ def test_an_empty_gallery(verifier: Verifier, tmp_path: Path) -> None:
     empty = Gallery(verifier.about.checksum())
     empty.write(tmp_path / "gallery")
     with pytest.raises(UsageError, match="the gallery is empty"):
-        Gallery.read(tmp_path / "gallery", verifier).identify(face)
+        Gallery.read(tmp_path / "gallery", verifier).identify(face, verifier)
     with pytest.raises(UsageError, match="needs a name"):
         empty.enroll(" ", face)
 

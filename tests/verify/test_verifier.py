@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from verify_helpers import MARGIN, SIZE, pairs, quarters, write_picture, write_v
 
 from maxprune.errors import DataError, StoreError, UsageError
 from maxprune.measure import roc
+from maxprune.measure.distances import distances
 from maxprune.verify import Box, Rates, Verifier
 from maxprune.verify import verifier as module
 from maxprune.verify.verifier import bray_curtis, cut_out
@@ -88,6 +90,15 @@ def test_bray_curtis_is_scipys() -> None:
     one, other = np.random.default_rng(0).random((2, 50)).astype(np.float32)
     assert bray_curtis(one, other) == pytest.approx(braycurtis(one, other))
     assert bray_curtis(0 * one, 0 * one) == 0
+
+
+def test_hellinger_is_that_of_the_descriptors_in_torch(tmp_path: Path) -> None:
+    verifier = Verifier(write_verifier(tmp_path, distance="hellinger"), "none")
+    rows = np.random.default_rng(0).random((3, 50)).astype(np.float32)
+    rows[2] = 0
+    for one, other in itertools.product(rows, rows):
+        expected = distances(torch.tensor(one)[None], torch.tensor(other)[None], "hellinger")
+        assert verifier.apart(one, other) == pytest.approx(expected.item(), abs=1e-12)
 
 
 def test_a_box_is_cut_out_of_the_middle(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +27,14 @@ def pairs() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([same, different]), torch.arange(20) < 10
 
 
-def write_verifier(folder: Path, network: nn.Module | None = None) -> Path:
+def write_verifier(folder: Path, network: nn.Module | None = None, **settings: Any) -> Path:
     generator = torch.Generator().manual_seed(0)
     faces = torch.randint(0, 256, (4, 1, SIZE, SIZE), dtype=torch.uint8, generator=generator)
     tested, held = pairs(), pairs()
     held = (held[0] - 0.001, held[1])
-    return save_verifier(network or quarters(), folder, faces, tested, held, MARGIN, "20 pairs")
+    return save_verifier(
+        network or quarters(), folder, faces, tested, held, MARGIN, "20 pairs", **settings
+    )
 
 
 def write_picture(path: Path, levels: list[int], side: int = 40) -> Path:

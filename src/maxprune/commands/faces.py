@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,9 +13,10 @@ from maxprune.commands.face_tables import present
 from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import read_json
+from maxprune.plural import plural
 
 if TYPE_CHECKING:
-    from maxprune.studies.faces import FacePiece, FaceStudy
+    from maxprune.studies.faces import CodingPiece, FacePiece, FaceStudy
     from maxprune.train.config import Precision
     from maxprune.verification_results import FaceCell
 
@@ -132,18 +134,29 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
     in the folder lfw/.
     """
     from maxprune.runs.workspace import claimed
-    from maxprune.studies.faces import best_free, largest_free_share, pieces, write_verifier
+    from maxprune.studies.faces import (
+        best_free,
+        coding_pieces,
+        largest_free_share,
+        pieces,
+        read_table,
+    )
 
     study = asked.study()
     work = pieces(study, asked.data)
     tell_if_new(asked.out, asked.resume)
     identity = {"study": "faces", "command": command_line(), **study.identity()}
     with claimed(asked.out, identity, asked.resume):
-        cells = _filled(asked, work)
+        _do(asked, work, plural(len(work), "network"))
+        cells = read_table(work, asked.out)
         taken = best_free(cells)
-        write_verifier(study, taken, work, asked.out, asked.out / "verifier")
+        coding = coding_pieces(work, taken)
+        _do(asked, coding, f"{plural(len(coding), 'network')} coded")
+        last = coding[-1]
+        last.write_verifier(asked.out / last.name, asked.out / "verifier")
     free = [largest_free_share([c for c in cells if c.network == way]) for way in study.ways]
     notes = [*study.notes(), *(_free(cell) for cell in free if cell is not None)]
+    cells = read_table(work, asked.out, [piece.name for piece in coding])
     title = "faces: face verification on LFW, View 2"
     present(cells, title, asked.out / "faces", notes, as_json, settings=study.identity())
     if not as_json:
@@ -154,19 +167,17 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
         )
 
 
-def _filled(asked: Asked, work: list[FacePiece]) -> list[FaceCell]:
-    """The table, once every piece of the study is done, with progress."""
+def _do(asked: Asked, work: Sequence[FacePiece] | Sequence[CodingPiece], what: str) -> None:
+    """Do what is not done yet, with progress."""
     from maxprune.report.progress import Steps
     from maxprune.runs.parallel import run_all, usual_jobs
-    from maxprune.studies.faces import read_table
 
     totals = {piece.name: piece.length() for piece in work}
-    with Steps(terminal(stderr=True), sum(totals.values()), f"{len(work)} networks") as steps:
+    with Steps(terminal(stderr=True), sum(totals.values()), what) as steps:
         run_all(
             work, asked.out, asked.jobs or usual_jobs(),
             lambda piece, done: steps.of(totals, piece.name, done),
         )  # fmt: skip
-    return read_table(work, asked.out)
 
 
 def _free(cell: FaceCell) -> str:

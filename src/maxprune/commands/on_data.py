@@ -110,8 +110,9 @@ class Trained(Tested):
     augment: Annotated[
         str | None,
         typer.Option(
-            help="What is done to training pictures: some of flip,crop,turn,zoom,light,noise, or "
-            "none (default for digits and mnist: crop, for others: flip,crop).",
+            help="What is done to training pictures: some of "
+            "flip,crop,turn,zoom,light,noise,erase, or none (default for digits and mnist: crop, "
+            "for others: flip,crop).",
             show_default=False,
         ),
     ] = None

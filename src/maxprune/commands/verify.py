@@ -163,7 +163,7 @@ def identify_command(
     verifier = deciding.opened()
     known = Gallery.read(gallery, verifier)
     described = verifier.describe(picture)
-    matches = known.identify(described)[:top]
+    matches = known.identify(described, verifier)[:top]
     person = matches[0].person if matches[0].distance <= verifier.threshold else None
     if as_json:
         about = {

@@ -10,7 +10,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -74,3 +74,39 @@ def noisy(
     """Normal noise of a standard deviation that is drawn for each picture, at most `most`."""
     strength = most * torch.rand(len(x), 1, 1, 1, generator=generator)
     return (x + (strength * torch.randn(x.shape, generator=generator)).to(x.device)).clamp(0, 1)
+
+
+ERASED = (0.02, 0.33)  # the smallest and the largest part of a picture that is erased
+NARROW = 3.3  # so many times as high as wide at most, or as wide as high
+
+
+def erased(
+    x: Float[Tensor, "b c h w"], share: float, generator: torch.Generator
+) -> Float[Tensor, "b c h w"]:
+    """A rectangle of some pictures filled with noise (Zhong et al. 2020, "Random Erasing").
+
+    Args:
+        x: the pictures.
+        share: of the pictures, by chance.
+        generator: of which they are, how large, how narrow and where the rectangles are, and of
+            the noise.
+    """
+    n, _, height, width = x.shape
+    chosen, area, shape, down, right = torch.rand(5, n, generator=generator)
+    area = (ERASED[0] + (ERASED[1] - ERASED[0]) * area) * height * width
+    ratio = ((2 * shape - 1) * math.log(NARROW)).exp()
+    high = (area * ratio).sqrt().round().clamp(1, height)
+    wide = (area / ratio).sqrt().round().clamp(1, width)
+    rows = _inside(height, (down * (height - high + 1)).floor(), high)
+    columns = _inside(width, (right * (width - wide + 1)).floor(), wide)
+    here = (chosen < share)[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    noise = torch.rand(x.shape, generator=generator)
+    return torch.where(here[:, None].to(x.device), noise.to(x.device), x)
+
+
+def _inside(
+    size: int, start: Float[Tensor, " b"], length: Float[Tensor, " b"]
+) -> Bool[Tensor, "b size"]:
+    """Which of so many places lie in [start, start + length)."""
+    place = torch.arange(size)
+    return (place >= start[:, None]) & (place < (start + length)[:, None])

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from maxprune.data.augment import flipped, lit, noisy, shifted, turned
+from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
 from maxprune.data.order import derive
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
@@ -66,6 +66,7 @@ class Pictures:
         zoom: it is made larger or smaller by a factor of at most 1 + zoom.
         light: largest change of contrast (1 ± light) and, twice over, of brightness.
         noise: largest standard deviation of noise, where white is 1.
+        erase: share of the pictures of which a rectangle is erased.
         mean: of each channel, in [0, 1], taken away before the network; () for none.
         std: of each channel, by which is divided then; () for none.
     """
@@ -77,6 +78,7 @@ class Pictures:
     zoom: float = 0.0
     light: float = 0.0
     noise: float = 0.0
+    erase: float = 0.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -90,7 +92,8 @@ class Pictures:
 
     def about(self) -> list[int]:
         """The shape of the pictures, and how they are augmented."""
-        more = [round(1000 * value) for value in (self.turn, self.zoom, self.light, self.noise)]
+        amounts = self.turn, self.zoom, self.light, self.noise, self.erase
+        more = [round(1000 * value) for value in amounts]
         return [*self.images.about(), int(self.flip), self.crop, *(more if any(more) else [])]
 
     def iterations(self, size: int) -> int:
@@ -118,6 +121,7 @@ class Pictures:
             x = turned(x, self.turn, self.zoom, generator) if self.turn or self.zoom else x
             x = lit(x, self.light, generator) if self.light else x
             x = noisy(x, self.noise, generator) if self.noise else x
+            x = erased(x, self.erase, generator) if self.erase else x
             yield self._normalised(x), y
 
     def _normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -18,9 +18,10 @@ from maxprune.store.source import find_function, look_here
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
 STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
-AUGMENTS = ("flip", "crop", "turn", "zoom", "light", "noise")
+AUGMENTS = ("flip", "crop", "turn", "zoom", "light", "noise", "erase")
 USUAL = ("flip", "crop")
 TURN, ZOOM, LIGHT, NOISE = 10.0, 0.1, 0.2, 0.02  # degrees, factor less 1, share, standard deviation
+ERASE = 0.5  # of the pictures
 NAMED = 20  # pictures that could not be read, in a note
 NOT_MIRRORED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 
@@ -34,7 +35,8 @@ class DataOptions:
             they all have one size.
         augment: what is done to training pictures, of "flip", "crop" (shifted by up to an eighth),
             "turn" (by up to 10 degrees), "zoom" (by up to a tenth), "light" (contrast by up to a
-            fifth) and "noise"; None for what fits the data.
+            fifth), "noise" and "erase" (a rectangle of every other picture); None for what fits
+            the data.
         mean: of each channel, in [0, 1], taken away before the network.
         std: of each channel, by which is divided then.
         unreadable: what happens at a picture that cannot be read.
@@ -164,6 +166,7 @@ def _training(images: Images, options: DataOptions, mirrored: bool) -> Pictures:
         _plain(images, options), flip="flip" in augment, crop=shift,
         turn=TURN * ("turn" in augment), zoom=ZOOM * ("zoom" in augment),
         light=LIGHT * ("light" in augment), noise=NOISE * ("noise" in augment),
+        erase=ERASE * ("erase" in augment),
     )  # fmt: skip
 
 

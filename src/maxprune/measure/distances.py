@@ -2,7 +2,8 @@
 
 A descriptor is the row of activations of a network's last hidden layer for one picture. The paper
 takes the Bray-Curtis distance (Moya Rueda et al. 2017, section 5.2). The definitions are those of
-`scipy.spatial.distance`; where scipy divides zero by zero, the value here is said below.
+`scipy.spatial.distance`, which has no Hellinger distance; where scipy divides zero by zero, the
+value here is said below.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ def distances(
     - l1: sum |a - b|.
     - cosine: 1 - a.b / (|a| |b|), in [0, 2]. A descriptor of nothing but zeros has no direction:
       its distance is 0 from another such and 1 from all others.
+    - hellinger: the root of sum (sqrt p - sqrt q)^2 / 2 for the shares p = a / sum a and
+      q = b / sum b. In [0, 1], for descriptors without negative numbers. The root makes a few
+      large numbers count less (Arandjelovic and Zisserman 2012, section 2, RootSIFT). A descriptor
+      of nothing but zeros has the distance 0 from another such and 1 from all others.
 
     Args:
         a: the descriptors of the first picture of every pair.
@@ -42,12 +47,12 @@ def distances(
 
     Raises:
         UsageError: no such kind, the matrices do not fit, a number is not finite, or a pair has
-            no Bray-Curtis distance; the first such row is named.
+            no Bray-Curtis or Hellinger distance; the first such row is named.
 
     Example:
         >>> a, b = torch.tensor([[1.0, 0.0, 3.0]]), torch.tensor([[1.0, 2.0, 1.0]])
         >>> [round(float(distances(a, b, kind)), 4) for kind in DISTANCES]
-        [0.5, 2.8284, 4.0, 0.4836]
+        [0.5, 2.8284, 4.0, 0.4836, 0.563]
     """
     if a.shape != b.shape:
         raise UsageError(f"descriptors of shapes {tuple(a.shape)} and {tuple(b.shape)} do not pair")
@@ -149,11 +154,26 @@ def _directions(rows: Tensor) -> tuple[Tensor, Tensor]:
     return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(1.0), zero
 
 
+def _hellinger(a: Tensor, b: Tensor) -> Tensor:
+    (a, a_zero), (b, b_zero) = _root_shares(a), _root_shares(b)
+    found = torch.linalg.vector_norm(a - b, dim=1) / 2**0.5
+    return torch.where(a_zero & b_zero, 0.0, torch.where(a_zero | b_zero, 1.0, found.clamp(max=1)))
+
+
+def _root_shares(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The roots of each row's shares of its sum, not numbers below 0, and which rows are zero."""
+    largest = rows.abs().amax(1)
+    zero = largest == 0
+    rows = rows / largest.masked_fill(zero, 1.0).unsqueeze(1)
+    return (rows / rows.sum(1, keepdim=True).masked_fill(zero[:, None], 1.0)).sqrt(), zero
+
+
 _FORMULAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "bray-curtis": _bray_curtis,
     "euclidean": _euclidean,
     "l1": _l1,
     "cosine": _cosine,
+    "hellinger": _hellinger,
 }
 
 DISTANCES = tuple(_FORMULAS)

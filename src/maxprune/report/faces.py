@@ -34,6 +34,7 @@ def faces_table(cells: Sequence[FaceCell], title: str) -> Table:
         title,
         f"EER: mean over {folds} fold{'s' if folds != 1 else ''} of LFW, ± standard error\n"
         "held: the same of people held out, by whom things are chosen\n"
+        "KB: of the file of weights; of the coded file where weights share values (bits)\n"
         "right: pairs answered right with the threshold that is best for the people held out\n"
         "TAR: same pairs accepted where 1% of the different ones are\n"
         "p: randomization test over pairs against the network without maxout\n"
@@ -42,7 +43,7 @@ def faces_table(cells: Sequence[FaceCell], title: str) -> Table:
     )
     for header in ("network", "step"):
         table.add_column(header, no_wrap=True)
-    figures(table, "params", "removed\n%", "zeroed\n%", "EER\n%", "held\n%", "right\n%")
+    figures(table, "params", "removed\n%", "zeroed\n%", "KB", "EER\n%", "held\n%", "right\n%")
     figures(table, "TAR\n%", "p", "paper\n%")
     for index, cell in enumerate(cells):
         before = cells[index - 1].network if index else None
@@ -51,7 +52,7 @@ def faces_table(cells: Sequence[FaceCell], title: str) -> Table:
         table.add_row(
             Text(cell.network if cell.network != before else ""), Text(cell.step),
             f"{cell.parameters:,}", f"{100 * cell.removed:.2f}", f"{100 * cell.zeroed:.1f}",
-            f"{cell.mean:.2f}{error}", f"{cell.held:.2f}",
+            f"{cell.bytes / 1000:,.0f}", f"{cell.mean:.2f}{error}", f"{cell.held:.2f}",
             f"{sum(cell.accuracies) / len(cell.accuracies):.2f}",
             "-" if cell.tar is None else f"{cell.tar:.1f}",
             "-" if cell.step == cells[0].step else probability(cell.p_value),
@@ -97,7 +98,7 @@ def _left(cell: FaceCell) -> float:
 
 
 def _panel(panel: Axes, cells: Sequence[FaceCell]) -> None:
-    first, others = cells[0], cells[1:]
+    first, others = cells[0], [cell for cell in cells[1:] if cell.bits is None]
     panel.axhline(first.mean, color=INK, lw=0.9, ls="--", label="not pruned, ours")
     if first.standard_error is not None:
         low, high = first.mean - first.standard_error, first.mean + first.standard_error
@@ -107,6 +108,11 @@ def _panel(panel: Axes, cells: Sequence[FaceCell]) -> None:
         [cell.standard_error or 0 for cell in others],
         color=BLUE, marker="o", ms=4, lw=1.2, capsize=2, label="pruned, ours",
     )  # fmt: skip
+    for cell in (cell for cell in cells if cell.bits is not None):
+        panel.plot(
+            _left(cell), cell.mean, color=BLUE, marker="s", ms=5, mfc="none", lw=0,
+            label=f"coded, {cell.bytes / 1000:,.0f} KB",
+        )  # fmt: skip
     published = [(_left(c), c.published) for c in others if c.published is not None]
     if published:
         panel.plot(

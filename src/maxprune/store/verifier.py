@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import UInt8
@@ -35,6 +35,7 @@ def save_verifier(
     margin: float,
     what: str,
     about: dict[str, Any] | None = None,
+    distance: Literal["bray-curtis", "hellinger"] = "bray-curtis",
 ) -> Path:
     """Write a verifier into a folder.
 
@@ -45,12 +46,13 @@ def save_verifier(
             its weights share values (`code_network`), they are kept in a coded file.
         folder: made if it is not there; a verifier in it is replaced.
         faces: some real ones, by which the ONNX file is checked.
-        tested: Bray-Curtis distances of the pairs that the error rates are told of, and whether
+        tested: distances of the pairs that the error rates are told of, and whether
             each is of one person.
         held: the same of other pairs, on which thresholds are chosen.
         margin: side of the square that a face is cut out by, times the side of a detector's box.
         what: the tested pairs are, in words.
         about: what should stand beside it.
+        distance: of which kind all distances are.
 
     Raises:
         UsageError: the faces are not square, or a set of pairs is of one sort.
@@ -70,6 +72,7 @@ def save_verifier(
         size=height, margin=margin, threshold=threshold, tested=what,
         same=_sorted(tested, True), different=_sorted(tested, False),
         held_same=_sorted(held, True), held_different=_sorted(held, False), about=about or {},
+        distance=distance,
     )  # fmt: skip
     for name, content in parts.items():
         write_bytes(folder / name, content)

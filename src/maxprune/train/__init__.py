@@ -5,12 +5,13 @@ from maxprune.train.checkpoint import Progress
 from maxprune.train.config import PAPER, Training
 from maxprune.train.fitting import Fitting
 from maxprune.train.loop import Checkpoints, Watch, train
-from maxprune.train.margin import MarginFitting
+from maxprune.train.margin import MarginAdam, MarginFitting
 
 __all__ = [
     "PAPER",
     "Checkpoints",
     "Fitting",
+    "MarginAdam",
     "MarginFitting",
     "Progress",
     "Training",

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from maxprune.train.adam import Adam
 from maxprune.train.fitting import Fitting
 
 
@@ -37,3 +38,7 @@ class MarginFitting(Fitting):
         margin = self.margin * min(1.0, iteration / risen) if risen else self.margin
         right = F.one_hot(y, outputs.shape[1])
         return F.cross_entropy(outputs - margin * right, y, label_smoothing=self.smoothing)
+
+
+class MarginAdam(Adam, MarginFitting):
+    """The same by Adam, for the values that weights share."""

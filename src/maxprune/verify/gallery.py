@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 
 from maxprune.errors import StoreError, UsageError
 from maxprune.files import read_bytes, write_bytes
-from maxprune.verify.verifier import Described, Verifier, bray_curtis
+from maxprune.verify.verifier import Described, Verifier
 
 FORMAT = "1"
 _CHECKSUM = re.compile("[0-9a-f]{64}")
@@ -58,8 +58,8 @@ class Gallery:
         self.people.append(person)
         self.descriptors.append(face.descriptor)
 
-    def identify(self, face: Described) -> list[Match]:
-        """Everybody in the gallery, the nearest first.
+    def identify(self, face: Described, verifier: Verifier) -> list[Match]:
+        """Everybody in the gallery, the nearest first, by the distance of its verifier.
 
         Raises:
             UsageError: the gallery is empty.
@@ -68,7 +68,7 @@ class Gallery:
             raise UsageError("the gallery is empty; enroll somebody first")
         nearest: dict[str, float] = {}
         for person, known in zip(self.people, self.descriptors, strict=True):
-            apart = bray_curtis(face.descriptor, known)
+            apart = verifier.apart(face.descriptor, known)
             nearest[person] = min(apart, nearest.get(person, apart))
         found = (Match(person, apart) for person, apart in nearest.items())
         return sorted(found, key=lambda match: (match.distance, match.person))

@@ -68,7 +68,7 @@ class About(BaseModel):
     different: list[Distance]
     held_same: list[Distance]
     held_different: list[Distance]
-    distance: Literal["bray-curtis"] = "bray-curtis"
+    distance: Literal["bray-curtis", "hellinger"] = "bray-curtis"
     about: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -139,6 +139,12 @@ class Verifier:
         self._session = open_session(content, self.folder / NETWORK, threads=1, weights=weights)
         self.threshold = self.about.threshold
 
+    def apart(
+        self, a: Float32[np.ndarray, " features"], b: Float32[np.ndarray, " features"]
+    ) -> float:
+        """How far apart two descriptors are, by the distance that the threshold is of."""
+        return _FORMULAS[self.about.distance](a, b)
+
     @cached_property
     def rates(self) -> Rates:
         """On the pairs it was tested on."""
@@ -164,7 +170,7 @@ class Verifier:
             DataError: a file is no picture, or shows no face, or several.
         """
         faces = self.describe(first), self.describe(second)
-        apart = bray_curtis(faces[0].descriptor, faces[1].descriptor)
+        apart = self.apart(faces[0].descriptor, faces[1].descriptor)
         far, frr = self.rates.at(self.threshold)
         return Verification(apart <= self.threshold, apart, self.threshold, far, frr, faces)
 
@@ -237,6 +243,17 @@ def bray_curtis(a: Float32[np.ndarray, " features"], b: Float32[np.ndarray, " fe
     one, other = a.astype(np.float64), b.astype(np.float64)
     apart, together = np.abs(one - other).sum(), np.abs(one + other).sum()
     return float(apart / together) if apart else 0.0
+
+
+def hellinger(a: Float32[np.ndarray, " features"], b: Float32[np.ndarray, " features"]) -> float:
+    """As `measure.distances` defines it; 0 for two descriptors of nothing but zeros."""
+    if not (a.any() and b.any()):
+        return float(a.any() or b.any())
+    one, other = (np.sqrt(row / row.sum(dtype=np.float64)) for row in (a, b))
+    return float(np.linalg.norm(one - other) / 2**0.5)
+
+
+_FORMULAS = {"bray-curtis": bray_curtis, "hellinger": hellinger}
 
 
 def _checked(path: Path, checksum: str) -> bytes:

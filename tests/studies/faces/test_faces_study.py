@@ -15,9 +15,18 @@ from maxprune.files import read_json
 from maxprune.lineage import lineage
 from maxprune.measure import parameters
 from maxprune.networks import descriptor_network
-from maxprune.studies.faces import FacePiece, FaceStudy, pieces, read_table
+from maxprune.studies.faces import (
+    CodingPiece,
+    FacePiece,
+    FaceStudy,
+    best_free,
+    coding_pieces,
+    pieces,
+    read_table,
+)
 from maxprune.studies.faces import work as module
 from maxprune.verification_results import FaceRun
+from maxprune.verify import Verifier
 
 STUDY = FaceStudy(
     folds=(0, 1), ways=("mfc", "mc", "mfc-pls", "mc-pls"), epochs=6, retrain_epochs=1,
@@ -89,6 +98,52 @@ def test_a_network_learns_who_is_who(
     assert first.p_value == 1
     assert len(first.eers) == 2
     assert {cell.network for cell in cells} == set(STUDY.ways)
+
+
+def test_the_network_to_take_away_is_coded(
+    done: tuple[Path, list[FacePiece]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every fold; the verifier answers as the table says, and is smaller than its weights."""
+    monkeypatch.setattr("maxprune.studies.faces.table.ROUNDS", 50)
+    folder, work = done
+    taken = best_free(read_table(work, folder))
+    coding = coding_pieces(work, taken)
+    assert [piece.name for piece in coding] == [f"fold{i}-{taken.network}-coded" for i in (0, 1)]
+    for piece in coding:
+        assert not piece.is_done(folder / piece.name)
+        reported: list[int] = []
+        piece.do(folder / piece.name, reported.append)
+        assert reported[-1] == piece.length()
+        assert piece.is_done(folder / piece.name)
+    cells = read_table(work, folder, [piece.name for piece in coding])
+    (cell,) = [cell for cell in cells if cell.bits is not None]
+    assert (cell.network, cell.bits) == (taken.network, 5)
+    assert cell.zeroed == pytest.approx(taken.zeroed, abs=1e-3)
+    assert cell.bytes < 0.5 * taken.bytes
+    place = coding[-1].write_verifier(folder / coding[-1].name, tmp_path / "verifier")
+    verifier = Verifier(place, "none")
+    assert verifier.about.distance == "hellinger"
+    picture = work[0].root / "lfw" / "lfw-deepfunneled" / "Person_04" / "Person_04_0001.jpg"
+    assert verifier.verify(picture, picture).same
+    (step,) = run(folder, coding[-1].name).steps
+    tested = coding[-1].cut.data().tested
+    same = sorted(d for d, s in zip(step.tested, tested.same, strict=True) if s)
+    assert verifier.about.same == pytest.approx(same, abs=1e-6)
+
+
+def test_another_network_of_the_same_way_is_coded_anew(
+    done: tuple[Path, list[FacePiece]], tmp_path: Path
+) -> None:
+    folder, work = done
+    (piece,) = (piece for piece in work if piece.name == "fold0-mfc")
+    shutil.copytree(folder / piece.name, tmp_path / piece.name)
+    for step in ("weights 80%", "maxout k=1"):
+        coding = CodingPiece(piece, step)
+        assert not coding.is_done(tmp_path / coding.name)
+        coding.do(tmp_path / coding.name, lambda _: None)
+        assert (
+            run(tmp_path, coding.name).steps[0].name == f"{step.removeprefix('weights ')}, 5 bits"
+        )
 
 
 def test_what_is_not_tuned_stays(done: tuple[Path, list[FacePiece]]) -> None:

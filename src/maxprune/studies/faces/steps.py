@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from maxprune.compression.coding import code, coded_name
 from maxprune.compression.proposal import audited
 from maxprune.compression.winning import without_least_winning
 from maxprune.data.order import derive
@@ -29,6 +30,8 @@ from maxprune.results import NO_CURVE, Curve
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, timed
 from maxprune.scores.vip import represent
+from maxprune.store.coded import as_coded
+from maxprune.store.model import bytes_of
 from maxprune.studies.faces.people import FoldData, training_pairs
 from maxprune.surgery import apply, channel_groups
 from maxprune.train import Checkpoints, Training, Watch, train
@@ -57,7 +60,8 @@ class Way:
         k: inputs per unit at first.
         seed: of the order of pictures, their augmentation, and pairs.
         by_pls: neurons go by PLS-VIP, and there is no maxout.
-        whole: count the output layer too.
+        whole: count the output layer too, in the bytes of the files as well.
+        distance: of two descriptors.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Way:
     seed: int = 0
     by_pls: bool = False
     whole: bool = False
+    distance: str = "bray-curtis"
 
     def neuron_steps(self) -> dict[str, int]:
         """The steps that remove neurons by name, each with k or how many of k are left."""
@@ -107,11 +112,31 @@ class Steps:
             model = self._step(name, self._smaller, model, k)
         for share in self.way.shares:
             model = self._step(step_name(share), self._zeroed, model, share)
-        run = FaceRun(
-            network=self.way.name, fold=int(self.data.tested.fold[0]), steps=self.found,
-            sizes=self.sizes,
-        )  # fmt: skip
-        return model, run
+        return model, self._run(self.found, self.sizes)
+
+    def _run(self, steps: list[Pictured], sizes: list[int]) -> FaceRun:
+        fold = int(self.data.tested.fold[0])
+        return FaceRun(network=self.way.name, fold=fold, steps=steps, sizes=sizes)
+
+    def coded(self, model: nn.Module, before: str, training: Training, bits: int) -> FaceRun:
+        """The network of a step with 2^bits values for the weights of each layer, trained.
+
+        Its file is that of the network that gives descriptors; the decoder gives back what is
+        measured, to the bit.
+        """
+        name = coded_name(bits, before)
+
+        def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
+            found = code(
+                model.to(self.device), bits,
+                lambda shared: (shared, self._fitted(shared, training, name, place)),
+            )  # fmt: skip
+            measured = self.measured(found.model, name, 1, found.told)
+            content = as_coded(descriptor_network(found.model))
+            return found.model, measured.model_copy(update={"bits": bits, "bytes": len(content)})
+
+        _, measured, size = self.space.step(name, timed(make))
+        return self._run([measured], [size])
 
     def _step(
         self,
@@ -174,13 +199,21 @@ class Steps:
         tuned: Sequence[str] = (), k: int = 1, zeroed: float | None = None,
     ) -> tuple[nn.Module, Pictured]:  # fmt: skip
         """Train the network of a step and measure it."""
-        watch = Watch(tick=lambda done: self.told(name, done, training.iterations))
-        seed, model = derive(self.way.seed, name), model.to(self.device)
-        progress = train(model, self.train, training, seed, place, watch, zeroed, tuned)
+        model = model.to(self.device)
+        curve = self._fitted(model, training, name, place, tuned, zeroed)
         if zeroed is not None:
             model = apply(model, zero_plan(model, zeroed))  # zero already; the lineage says so
-        curve = Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
         return model, self.measured(model, name, k, curve)
+
+    def _fitted(
+        self, model: nn.Module, training: Training, name: str, place: Checkpoints | None,
+        tuned: Sequence[str] = (), zeroed: float | None = None,
+    ) -> Curve:  # fmt: skip
+        """Train in place; the curve of the loss."""
+        watch = Watch(tick=lambda done: self.told(name, done, training.iterations))
+        seed = derive(self.way.seed, name)
+        progress = train(model, self.train, training, seed, place, watch, zeroed, tuned)
+        return Curve(step=name, iterations=list(progress.iterations), loss=list(progress.loss))
 
     def measured(
         self, model: nn.Module, name: str, k: int = 1, curve: Curve = NO_CURVE
@@ -192,6 +225,7 @@ class Steps:
         return Pictured(
             name=name, k=k, parameters=parameters(counted), nonzero=nonzero(counted),
             macs=macs(counted, shape), tested=tested.tolist(), held=held.tolist(), curve=curve,
+            bytes=None if self.way.whole else bytes_of(body),
         )  # fmt: skip
 
     def _counted(self, model: nn.Module) -> nn.Module:
@@ -202,7 +236,7 @@ class Steps:
         return self.data.tested.places, self.data.held.places
 
     def _distances(self, body: nn.Module, places: torch.Tensor) -> torch.Tensor:
-        return verification_distances(body, self.data.pixels, places)
+        return verification_distances(body, self.data.pixels, places, self.way.distance)
 
     def _held_eer(self, model: nn.Module) -> float:
         """The Equal Error Rate in percent of the pairs of people who were held out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -13,13 +13,16 @@ from maxprune.errors import UsageError
 from maxprune.networks import vgg_face_small
 from maxprune.studies.faces.steps import Way
 from maxprune.studies.published import SHARES
-from maxprune.train import MarginFitting
+from maxprune.train import MarginAdam, MarginFitting
 from maxprune.train.config import Precision
 
 K = 4
+BATCH = 64
 BLOCKS = ((16, 16), (32, 32), (64, 64), (128, 128))
 WAYS = {"mfc": False, "mc": False, "mfc-pls": True, "mc-pls": True}
 """The ways of cutting, and whether neurons go by PLS-VIP in the place of wins."""
+
+F = TypeVar("F", bound=MarginFitting)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class FaceStudy:
         blocks: the filters of the network's convolutions, block by block.
         hidden: neurons of its hidden layers.
         dropout: share of the last maps that is dropped in the first training.
+        distance: of two descriptors; the paper takes Bray-Curtis.
+        bits: of the values that weights share in the network to take away.
         seed: of weights, order, augmentation, people held out.
         precision: in which every training is computed.
     """
@@ -53,6 +58,8 @@ class FaceStudy:
     blocks: tuple[tuple[int, ...], ...] = BLOCKS
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.5
+    distance: Literal["bray-curtis", "hellinger"] = "hellinger"
+    bits: int = 5
     seed: int = 0
     precision: Precision = "float32"
 
@@ -100,8 +107,14 @@ class FaceStudy:
             name=name, layer=layer, tuned=tuned, shares=() if WAYS[name] else self.shares, k=K,
             seed=self.seed, by_pls=WAYS[name],
             retraining=self._fitting(images, self.retrain_epochs, 0.03),
-            sparse=self._fitting(images, self.weight_epochs, 0.03),
+            sparse=self._fitting(images, self.weight_epochs, 0.03), distance=self.distance,
         )  # fmt: skip
+
+    def coding(self, images: Images) -> MarginAdam:
+        """The training of values that weights share; nothing rises, all is trained already."""
+        return self._to_the_end(
+            MarginAdam.of_epochs(self.weight_epochs, len(images), batch=BATCH, margin_rise=0.0)
+        )
 
     def _place(self, name: str) -> tuple[str, tuple[str, ...]]:
         """Behind which layer the maxout stands, and what is fine-tuned then (section 5.2).
@@ -127,7 +140,12 @@ class FaceStudy:
 
     def _fitting(self, images: Images, epochs: float, rate: float) -> MarginFitting:
         """So many epochs, to their end."""
-        fitting = MarginFitting.of_epochs(epochs, len(images), rate=rate, batch=64, clip=5.0)
+        return self._to_the_end(
+            MarginFitting.of_epochs(epochs, len(images), rate=rate, batch=BATCH, clip=5.0)
+        )
+
+    def _to_the_end(self, fitting: F) -> F:
+        """Never judged, so that nobody's pictures stop it."""
         return fitting.model_copy(update={"judge_every": 0, "precision": self.precision})
 
     def identity(self) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _cell(runs: Sequence[FaceRun], place: int, data: Mapping[int, FoldData]) -> 
         held=statistics.fmean(100 * roc(*pairs).eer for pairs in held),
         held_p_value=_p_value(steps, firsts, [d.held.same for d in folds], "held"),
         p_value=_p_value(steps, firsts, [d.tested.same for d in folds], "tested"),
-        published=_published(network, step.name),
+        published=_published(network, step.name), bits=step.bits,
     )  # fmt: skip
 
 

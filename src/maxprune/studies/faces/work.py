@@ -22,11 +22,9 @@ from maxprune.data.pairs import view2
 from maxprune.data.samples import Pictures
 from maxprune.files import read_json, write_json
 from maxprune.modes import best_device
-from maxprune.networks import descriptor_network
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, place_of, timed
 from maxprune.store import load
-from maxprune.store.verifier import save_verifier
 from maxprune.studies.faces.people import FoldData, fold_data
 from maxprune.studies.faces.steps import BASELINE, Steps, Told, Way
 from maxprune.studies.faces.study import FaceStudy
@@ -38,16 +36,11 @@ from maxprune.verification_results import FaceCell, FaceRun, Pictured
 
 FIRST = "first"
 RESULT = "result.json"
-MARGIN = 128 / 115
-"""Of 250 pixels a face is cut out of 128 (`data.lfw`); the box that the Viola-Jones cascade finds
-around it has 115, the median of 400 pictures."""
-
-SHOWN = 16  # faces by which an ONNX file is checked
 
 
 def augmented(images: Images) -> Pictures:
-    """Training pictures: mirrored, moved, turned, nearer and farther, in other light, noisy."""
-    return Pictures(images, flip=True, crop=4, turn=15, zoom=0.15, light=0.3, noise=0.05)
+    """Training pictures: mirrored, moved, turned, nearer, in other light, noisy, erased in part."""
+    return Pictures(images, flip=True, crop=6, turn=20, zoom=0.2, light=0.4, noise=0.05, erase=0.5)
 
 
 @functools.lru_cache(maxsize=1)
@@ -96,8 +89,7 @@ class FacePiece:
         path = folder / RESULT
         if not path.exists():
             return False
-        found = FaceRun.model_validate(read_json(path))
-        return {step.name for step in found.steps} >= set(self.steps)
+        return {step.name for step in read_run(folder).steps} >= set(self.steps)
 
     def do(self, folder: Path, report: Callable[[int], None]) -> None:
         """Train and measure every step, and write what was measured."""
@@ -112,8 +104,8 @@ class FacePiece:
             run = FaceRun(network=FIRST, fold=self.fold, steps=[measured], sizes=[size])
         else:
             done.clear()
-            with self._space(folder) as space:
-                run = self._steps(space, told).run(model, measured, size)[1]
+            with self.space(folder) as space:
+                run = self.work(space, told).run(model, measured, size)[1]
         write_json(folder / RESULT, run.model_dump(mode="json"))
 
     def network(self, folder: Path, step: str) -> nn.Module:
@@ -126,21 +118,27 @@ class FacePiece:
         where = folder.with_name(f"fold{self.fold}-{FIRST}") if first else folder
         return load(place_of(where, step))
 
-    def _steps(self, space: Workspace[Pictured], told: Told) -> Steps:
-        data = prepared(self.study, self.fold, self.root)
+    def data(self) -> FoldData:
+        """The faces of its fold."""
+        return prepared(self.study, self.fold, self.root)
+
+    def work(self, space: Workspace[Pictured], told: Told) -> Steps:
+        """Its steps, to be kept in a space."""
+        data = self.data()
         way = self.study.way(self.way, data.train)
         return Steps(way, data, augmented(data.train), space, told)
 
-    def _space(self, folder: Path) -> Workspace[Pictured]:
+    def space(self, folder: Path) -> Workspace[Pictured]:
+        """A folder for networks of this fold and way of cutting."""
         identity: dict[str, Any] = {"study": "faces", "fold": self.fold, "network": self.way}
-        data = prepared(self.study, self.fold, self.root)
-        identity |= {"data": data.checksum, **self.study.identity()}
+        identity |= {"data": self.data().checksum, **self.study.identity()}
         return Workspace(folder, identity, resume=True, wait=True, record=Pictured)
 
     def _first(self, folder: Path, told: Told) -> tuple[nn.Module, Pictured, int]:
         """The network without maxout, trained or as it was kept."""
-        data = prepared(self.study, self.fold, self.root)
-        way = Way(FIRST, "", (), self.study.first(data.train), self.study.first(data.train))
+        data = self.data()
+        training = self.study.first(data.train)
+        way = Way(FIRST, "", (), training, training, distance=self.study.distance)
         first = replace(self, way=FIRST)
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
@@ -149,7 +147,7 @@ class FacePiece:
                 model = self.study.network(data.train.classes)
             return steps.trained(model, way.retraining, BASELINE, place)
 
-        with first._space(folder) as space:
+        with first.space(folder) as space:
             steps = Steps(way, data, augmented(data.train), space, told)
             return space.step(BASELINE, timed(make))
 
@@ -182,38 +180,30 @@ def faster_precision(study: FaceStudy, root: Path | None) -> Precision:
     return measured_precision(model, x, y, training)
 
 
-def read_table(work: Sequence[FacePiece], folder: Path) -> list[FaceCell]:
-    """The table of pieces that are done."""
-    runs = [
-        FaceRun.model_validate(read_json(folder / piece.name / RESULT))
-        for piece in work
-        if piece.way != FIRST
-    ]
-    data = {piece.fold: prepared(piece.study, piece.fold, piece.root) for piece in work}
-    return face_table(runs, data)
-
-
-def write_verifier(
-    study: FaceStudy, cell: FaceCell, work: Sequence[FacePiece], folder: Path, out: Path
-) -> Path:
-    """Write the network of a cell, in the last fold, for `maxprune verify`.
+def read_table(
+    work: Sequence[FacePiece], folder: Path, coded: Sequence[str] = ()
+) -> list[FaceCell]:
+    """The table of pieces that are done.
 
     Args:
-        study: the settings.
-        cell: which network.
-        work: the pieces of the study, all done.
-        folder: theirs.
-        out: the verifier's folder.
+        work: the pieces.
+        folder: of theirs.
+        coded: the names of further pieces, whose steps come after those of the same network.
     """
-    fold = study.folds[-1]
-    piece = next(p for p in work if (p.fold, p.way) == (fold, cell.network))
-    run = FaceRun.model_validate(read_json(folder / piece.name / RESULT))
-    step = next(step for step in run.steps if step.name == cell.step)
-    data = prepared(study, fold, piece.root)
-    model = piece.network(folder / piece.name, cell.step)
-    return save_verifier(
-        descriptor_network(model), out, data.train.pixels[:SHOWN],
-        (torch.tensor(step.tested), data.tested.same), (torch.tensor(step.held), data.held.same),
-        MARGIN, f"the {len(data.tested)} pairs of fold {fold + 1} of LFW",
-        {"network": cell.network, "step": cell.step, "study": "faces"},
-    )  # fmt: skip
+    runs = [read_run(folder / piece.name) for piece in work if piece.way != FIRST]
+    more = {(run.network, run.fold): run for run in (read_run(folder / name) for name in coded)}
+    runs = [_together(run, more.get((run.network, run.fold))) for run in runs]
+    return face_table(runs, {piece.fold: piece.data() for piece in work})
+
+
+def read_run(folder: Path) -> FaceRun:
+    """What a piece measured."""
+    return FaceRun.model_validate(read_json(folder / RESULT))
+
+
+def _together(run: FaceRun, more: FaceRun | None) -> FaceRun:
+    """One run of the steps of both."""
+    if more is None:
+        return run
+    steps, sizes = [*run.steps, *more.steps], [*run.sizes, *more.sizes]
+    return run.model_copy(update={"steps": steps, "sizes": sizes})
