@@ -173,6 +173,7 @@ def test_an_onnx_file_knows_its_shape(
         ((f"{HERE}:plain", "--input", "1024", "--batch", "0"), "--batch must be at least 1, not 0"),
         ((f"{HERE}:plain", "--input", "1024", "--engine", "tensorrt"), "--engine must be"),
         ((f"{HERE}:plain", "--input", "1024", "--threads", "0"), "--threads must be at least 1"),
+        ((f"{HERE}:plain", "--input", "1024", "--threads", "100000"), "must be at most 1024"),
         ((f"{HERE}:plain", "--input", "1024", "--seconds", "0"), "--seconds must be above 0"),
         ((f"{HERE}:plain", "--input", "1024", "--rounds", "0"), "--rounds must be at least 1"),
         ((f"{HERE}:plain", "--input", "1024", "--device", "tpu"), "--device must be"),

@@ -38,7 +38,7 @@ class Bench(Settings):
 
     batches: tuple[Size, ...] = (1, 64)
     engines: tuple[Engine, ...] = ()
-    threads: Size = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     seconds: Positive = 2.0
     rounds: Annotated[int, Field(ge=1, le=1000)] = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
