@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from maxprune.measure.latency import times
 from maxprune.runtime.engines import chain, without_gradients
 from maxprune.runtime.records import Engine, Machine, Rate
 from maxprune.runtime.worker import Gone, apart
@@ -91,18 +91,4 @@ def _starting(engine: Engine, threads: int, device: str) -> float:
 
 def _seconds(call: Callable[[], object], device: str) -> float:
     """One call at its best: what disturbs the machine is no part of what it can do."""
-
-    def waited() -> None:
-        call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    found: list[float] = []
-    for _ in range(3):
-        waited()
-    end = time.perf_counter() + _SECONDS
-    while len(found) < 3 or time.perf_counter() < end:
-        started = time.perf_counter()
-        waited()
-        found.append(time.perf_counter() - started)
-    return min(found)
+    return min(times(call, _SECONDS, device, warm_up=3)) / 1000

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from maxprune.errors import MaxpruneError, UsageError, first_line
+from maxprune.measure.latency import times
 from maxprune.runtime import memory
 from maxprune.runtime.engines import (
     Call,
@@ -29,7 +30,6 @@ from maxprune.runtime.engines import (
     Opened,
     Source,
     open_engine,
-    times,
     warmed_up,
     without_gradients,
 )
@@ -169,7 +169,6 @@ def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
                 calls[batch], found = _prepared(job, opened, batch, before)
                 pipe.send(("done", found))
             else:
-                calls[batch]()  # its caches are another's
                 pipe.send(("done", times(calls[batch], rest[0], job.device)))
 
 
