@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from maxprune.inspection import example_inputs
+from maxprune.inputs import example_inputs
 from maxprune.networks import lenet5
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.runtime.records import Engine

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from maxprune.errors import MaxpruneError, UsageError
-from maxprune.inspection import example_inputs
+from maxprune.inputs import example_inputs
 from maxprune.modes import best_device
 from maxprune.runs.environment import environment, processor
 from maxprune.runtime.engines import Kind, Source
