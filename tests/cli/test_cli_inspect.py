@@ -39,7 +39,7 @@ def test_inspect_prints_tables_and_json(
             "there is no memory for inputs of shape (1, 99999999, 99999999)",
         ),
         (("maxprune.networks:lenet6", "--input", "1,28,28"), "has no 'lenet6'"),
-        (("nowhere", "--input", "1,28,28"), "'nowhere' is no network"),
+        (("nowhere", "--input", "1,28,28"), "'nowhere' does not exist"),
         (("maxprune.networks:lenet5",), "Missing option '--input'"),
     ],
 )

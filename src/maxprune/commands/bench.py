@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from maxprune.commands.shared import AsJson, Factory, shape, show, takes, terminal
 from maxprune.commands.timing_options import Timed
 from maxprune.errors import UsageError
+
+if TYPE_CHECKING:
+    from maxprune.runtime.engines import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,23 +67,32 @@ def bench_command(asked: Asked, as_json: AsJson = False) -> None:
     from maxprune.report.progress import Steps
     from maxprune.report.runtime import benched_parts
     from maxprune.runtime import bench
-    from maxprune.runtime.engines import Source
-    from maxprune.store.source import is_built
 
-    built = {place: is_built(place, None) for _, place in _named(asked.networks)}
-    sources = {
-        name: Source(
-            name, place, *((asked.weights, None) if built[place] else (None, asked.factory))
-        )
-        for name, place in _named(asked.networks)
-    }
+    sources = {name: _source(asked, name, place) for name, place in _named(asked.networks)}
     if len(sources) < len(asked.networks):
         raise UsageError("two networks have the same name; give one another: NAME=NETWORK")
+    if asked.weights and not any(source.weights for source in sources.values()):
+        raise UsageError("--weights is for networks that a function builds; there is none")
+    if asked.factory and not any(source.factory for source in sources.values()):
+        raise UsageError("--factory is for saved models; there is none")
     settings = asked.settings(batches=tuple(asked.batch or (1, 64)))
     size, numbers = shape(asked.input_shape) if asked.input_shape else None, _kind(asked.kind)
     with Steps(terminal(stderr=True), None, "bench", "step") as steps:
         found = bench(sources, size, settings, numbers, steps.report)
     show(found, lambda: benched_parts(found), as_json)
+
+
+def _source(asked: Asked, name: str, place: str) -> Source:
+    """A network, with what of the options is for one of its kind."""
+    from maxprune.runtime.engines import Source
+    from maxprune.store.source import is_built
+
+    source = Source(name, place)
+    if source.is_onnx():
+        return source
+    if is_built(place, None):
+        return replace(source, weights=asked.weights)
+    return replace(source, factory=asked.factory)
 
 
 def _kind(text: str) -> Literal["float", "int"]:
@@ -96,6 +108,9 @@ def _named(networks: list[str]) -> list[tuple[str, str]]:
         (name, place) if equals and not Path(given).exists() else ("", given)
         for given, (name, equals, place) in zip(networks, pairs, strict=True)
     ]
+    for (_, place), given in zip(places, networks, strict=True):
+        if not place.strip():
+            raise UsageError(f"{given!r} names no network: give NETWORK or NAME=NETWORK")
     parts = [re.split(r"[/:\\]", place.rstrip("/")) for _, place in places]
     for count in range(1, max(map(len, parts)) + 1):
         tails = ["/".join(part[-count:]) for part in parts]

@@ -12,7 +12,7 @@ from rich.text import Text
 from maxprune.plural import plural
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count
-from maxprune.runtime.records import ENGINES, NAMES, Benched, Timing
+from maxprune.runtime.records import ENGINES, NAMES, Benched, Missing, Timing
 
 
 def benched_parts(found: Benched) -> Iterator[RenderableType]:
@@ -23,13 +23,14 @@ def benched_parts(found: Benched) -> Iterator[RenderableType]:
     if any(timing.beside for timing in found.timings):
         yield ""
         yield _ratios(found)
-    lines = [
-        f"{one.network} in {NAMES[one.engine]} is not measured: {one.reason}"
-        for one in found.missing
-    ]
-    for line in (*lines, *found.remarks):
+    for line in (*map(_missing, found.missing), *found.remarks):
         yield ""
         yield Text(line)
+
+
+def _missing(one: Missing) -> str:
+    batch = "" if one.batch is None else f", batch {one.batch},"
+    return f"{one.network} in {NAMES[one.engine]}{batch} is not measured: {one.reason}"
 
 
 def _networks(found: Benched) -> Table:
@@ -41,10 +42,13 @@ def _networks(found: Benched) -> Table:
         if network.parameters is None or network.macs is None:
             table.add_row(network.name, "-", "-", "-", "-")
             continue
-        zero = 1 - (network.nonzero or 0) / max(network.parameters, 1)
         share = "" if not first else f"{100 * network.macs / first:.1f}"
         table.add_row(
-            network.name, count(network.parameters), f"{100 * zero:.1f}", count(network.macs), share
+            network.name,
+            count(network.parameters),
+            f"{100 * network.zeros():.1f}",
+            count(network.macs),
+            share,
         )
     return table
 

@@ -11,7 +11,6 @@ import multiprocessing
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from typing import Any
 
 import torch
 
-from maxprune.errors import MaxpruneError, UsageError, first_line
+from maxprune.errors import MaxpruneError, first_line
+from maxprune.inputs import fitting
 from maxprune.measure.latency import times
 from maxprune.runtime import memory
 from maxprune.runtime.engines import (
@@ -59,6 +59,10 @@ class Job:
 
 class Gone(MaxpruneError):  # noqa: N818  (what happened, not what to call it)
     """A process could not do its work; the message says why."""
+
+
+class Refused(MaxpruneError):  # noqa: N818
+    """A process could not do what it was asked, and waits for the next; the message says why."""
 
 
 @contextlib.contextmanager
@@ -102,7 +106,12 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         self.pipe.close()
 
     def prepared(self, batch: int) -> tuple[int, float]:
-        """Run a batch for the first time: bytes of memory above the engine alone, and seconds."""
+        """Run a batch for the first time: bytes of memory above the engine alone, and seconds.
+
+        Raises:
+            Refused: it cannot run this one.
+            Gone: it died of it.
+        """
         found: tuple[int, float] = self._asked("prepare", batch)
         return found
 
@@ -124,6 +133,8 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
                 kind, content = self.pipe.recv()
                 if kind == "done":
                     return content
+                if kind == "refused":
+                    raise Refused(content)
                 self.close()
                 raise Gone(content)
         except (EOFError, OSError):
@@ -150,14 +161,14 @@ def _serve(job: Job, pipe: Connection) -> None:
         _answer(job, opened, before, pipe)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
-    except MaxpruneError as error:
-        pipe.send(("error", str(error)))
-    except Exception as error:  # the engine's own: one line of it
-        pipe.send(("error", f"{type(error).__name__}: {_in_a_line(error)}"))
+    except Exception as error:
+        pipe.send(("error", _said(error)))
 
 
-def _in_a_line(error: Exception) -> str:
-    return first_line(error) or first_line(RuntimeError(traceback.format_exc()))
+def _said(error: Exception) -> str:
+    """One line; what is an engine's or the network's own begins with its kind."""
+    own = isinstance(error, MaxpruneError)
+    return str(error) if own else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
@@ -166,8 +177,11 @@ def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
         what, batch, *rest = pipe.recv()
         with without_gradients(job.engine):
             if what == "prepare":
-                calls[batch], found = _prepared(job, opened, batch, before)
-                pipe.send(("done", found))
+                try:
+                    calls[batch], found = _prepared(job, opened, batch, before)
+                    pipe.send(("done", found))
+                except Exception as error:
+                    pipe.send(("refused", _said(error)))
             else:
                 pipe.send(("done", times(calls[batch], rest[0], job.device)))
 
@@ -175,11 +189,10 @@ def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
 def _prepared(job: Job, opened: Opened, batch: int, before: int) -> tuple[Call, tuple[int, float]]:
     """One forward pass, ready; the memory of the second one, the seconds of the first."""
     started = time.perf_counter()
-    try:
-        call = opened.prepare(opened.inputs(batch))
-        call()
-    except (RuntimeError, MemoryError) as error:
-        raise UsageError(f"a batch of {batch} could not be run: {first_line(error)}") from error
+    with fitting(f"a batch of {batch:,}"):
+        x = opened.inputs(batch)
+    call = opened.prepare(x)
+    call()
     seconds = time.perf_counter() - started
     memory.give_back()
     if job.device == "cuda":
