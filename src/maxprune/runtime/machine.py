@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
 import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -48,12 +47,12 @@ def probe(engines: Sequence[Engine], threads: int, device: str) -> Machine:
     except EOFError as error:
         raise Gone("the process that measures what this machine can do died") from error
     finally:
+        process.terminate()  # it has said all, or nobody listens any more
         process.join()
 
 
 def _probe(pipe: Connection, engines: Sequence[Engine], threads: int, device: str) -> None:
-    """In its own process; Ctrl-C is for the one that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In its own process."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(threads)
     with torch.inference_mode():

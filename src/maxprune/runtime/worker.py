@@ -22,6 +22,7 @@ import torch
 
 from maxprune.errors import MaxpruneError, first_line
 from maxprune.inputs import fitting
+from maxprune.interrupts import shielded
 from maxprune.measure.latency import times
 from maxprune.runtime import memory
 from maxprune.runtime.engines import (
@@ -67,11 +68,15 @@ class Refused(MaxpruneError):  # noqa: N818
 
 @contextlib.contextmanager
 def apart() -> Iterator[None]:
-    """Processes that are started here do not run the user's script again, guarded or not."""
+    """Processes that are started here do not run the user's script again, guarded or not.
+
+    Nor do they hear Ctrl-C.
+    """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
-        yield
+        with shielded():
+            yield
     finally:
         sys.modules["__main__"] = main
 
@@ -147,7 +152,6 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
 
 def _serve(job: Job, pipe: Connection) -> None:
     """The process: open the network, and do as asked until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     torch.set_num_threads(job.threads)
     try:
