@@ -158,6 +158,19 @@ def test_torch_networks_are_saved_for_their_processes(tmp_path: Path) -> None:
         sources_of({"mine": plain()}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("networks", "says"),
+    [
+        ([], "there is no network"), (plain(), "needs a name here"), ([plain()], "needs a name"),
+        (["a", Path("a")], "two networks have the same name"),
+    ],
+)  # fmt: skip
+def test_networks_without_a_name_of_their_own(networks: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        sources_of(networks, tmp_path)
+    assert [source.place for source in sources_of("out/model", tmp_path)] == ["out/model"]
+
+
 def test_an_onnx_file_knows_its_shape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,7 +240,8 @@ def test_engines_that_are_left_out_are_said(
     def refused(*_: object) -> Path:
         raise UsageError("it has a loop")
 
-    place = export_onnx(plain(), tmp_path / "net.onnx", torch.randn(2, 1024))
+    place = tmp_path / "net.onnx"
+    place.write_bytes(b"opened by nobody here")
     monkeypatch.setattr("maxprune.runtime.side_by_side.export_onnx", refused)
     names = {"plain": f"{HERE}:plain", "file": place}
 
@@ -241,6 +255,8 @@ def test_engines_that_are_left_out_are_said(
     assert zeros[:2] == ("plain", "sparse")
     alone = [("file", e, "an ONNX file runs in ONNX Runtime alone") for e in ("torch", "sparse")]
     assert missing(engines=("torch", "sparse"))[1:] == alone
+    text = bench(names, (1024,), engines=("torch", "sparse")).table()
+    assert "file in torch, sparse rows is not measured: an ONNX file runs in ONNX Runtime" in text
     names = {"plain": f"{HERE}:plain", "zeros": f"{HERE}:zeros"}
     assert missing(engines=("torch", "sparse")) == []  # few zeros; another one has more
     monkeypatch.setattr("maxprune.runtime.side_by_side.sparse_rows", refused)

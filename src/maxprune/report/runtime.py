@@ -12,7 +12,7 @@ from rich.text import Text
 from maxprune.plural import plural
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count
-from maxprune.runtime.records import ENGINES, NAMES, Benched, Missing, Timing
+from maxprune.runtime.records import ENGINES, NAMES, Benched, Timing
 
 
 def benched_parts(found: Benched) -> Iterator[RenderableType]:
@@ -23,14 +23,19 @@ def benched_parts(found: Benched) -> Iterator[RenderableType]:
     if any(timing.beside for timing in found.timings):
         yield ""
         yield _ratios(found)
-    for line in (*map(_missing, found.missing), *found.remarks):
+    for line in (*_missing(found), *found.remarks):
         yield ""
         yield Text(line)
 
 
-def _missing(one: Missing) -> str:
-    batch = "" if one.batch is None else f", batch {one.batch},"
-    return f"{one.network} in {NAMES[one.engine]}{batch} is not measured: {one.reason}"
+def _missing(found: Benched) -> Iterator[str]:
+    """A sentence for each reason, with all engines of a network that have it."""
+    engines: dict[tuple[str, int | None, str], list[str]] = {}
+    for one in found.missing:
+        engines.setdefault((one.network, one.batch, one.reason), []).append(NAMES[one.engine])
+    for (network, batch, reason), names in engines.items():
+        size = "" if batch is None else f", batch {batch:,},"
+        yield f"{network} in {', '.join(names)}{size} is not measured: {reason}"
 
 
 def _networks(found: Benched) -> Table:

@@ -36,7 +36,11 @@ Told = Callable[[str, int, int], None]
 
 
 def bench(
-    networks: Sequence[str | Path | Source] | Mapping[str, str | Path | Source | nn.Module],
+    networks: str
+    | Path
+    | Source
+    | Sequence[str | Path | Source]
+    | Mapping[str, str | Path | Source | nn.Module],
     input_shape: Sequence[int] | None = None,
     settings: Bench | None = None,
     kind: Kind = "float",
@@ -50,8 +54,8 @@ def bench(
 
     Args:
         networks: names as on the command line (saved models, coded files, ONNX files,
-            "my_net.py:build"), or by a name that is shown; there also torch networks whose
-            factory is known.
+            "my_net.py:build"; `runtime.Source` for one with weights or a factory of its own), or
+            by a name that is shown; there also torch networks whose factory is known.
         input_shape: of one input, without the batch; not needed for ONNX files alone.
         settings: how.
         kind: of the inputs' numbers; "int" gives zeros and ones, for embeddings.
@@ -83,10 +87,18 @@ def sources_of(networks: Any, folder: Path) -> list[Source]:
         folder: for those that are saved.
 
     Raises:
-        UsageError: there is none, or the factory of one is not known.
+        UsageError: there is none, two have the same name, or a torch network has none or its
+            factory is not known.
     """
+    if isinstance(networks, str | Path | Source | nn.Module):
+        networks = [networks]
     if not isinstance(networks, Mapping):
-        networks = {n.name if isinstance(n, Source) else str(n): n for n in networks}
+        given = list(networks)
+        if any(isinstance(network, nn.Module) for network in given):
+            raise UsageError("a torch network needs a name here: bench({'name': network})")
+        networks = {n.name if isinstance(n, Source) else str(n): n for n in given}
+        if len(networks) < len(given):
+            raise UsageError("two networks have the same name; give each its own: {'name': ...}")
     if not networks:
         raise UsageError("there is no network to measure")
     found = []
