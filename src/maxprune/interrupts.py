@@ -1,4 +1,4 @@
-"""Being asked to end: what is open is closed before, and processes started here stay quiet."""
+"""Being asked to end: what is open is closed first, and processes started here stay quiet."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from types import FrameType
 
 @contextlib.contextmanager
 def sigterm_interrupts() -> Iterator[list[int]]:
-    """While this is open SIGTERM is an interrupt like Ctrl-C, so that folders and locks are left.
+    """While this is open SIGTERM is an interrupt like Ctrl-C.
 
-    The second one kills. Where it is ignored, or something else is done about it, it stays so.
+    So folders for the time being are removed and locks let go. A second SIGTERM kills. Where it is
+    ignored, or something else is done about it, it stays so.
 
     Yields:
         The number of the signal, once it has come.

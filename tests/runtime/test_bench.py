@@ -271,7 +271,7 @@ def test_progress_goes_to_its_end(told: list[tuple[str, int, int]]) -> None:
         engines=("torch", "sparse"), tell=lambda *step: told.append(step),
     )  # fmt: skip
     assert told[:4] == [
-        ("opened", 1, 2), ("opened", 2, 2), ("the machine", 0, 1), ("the machine", 1, 1),
+        ("opened", 1, 2), ("opened", 2, 2), ("machine measured", 0, 1), ("machine measured", 1, 1),
     ]  # fmt: skip
     assert [done for _, done, _ in told[4:]] == sorted(done for _, done, _ in told[4:])
     assert {(what, total) for what, _, total in told[4:]} == {("measured", 3 * (1 + 3))}

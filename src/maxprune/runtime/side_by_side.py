@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import onnxruntime
 import torch
@@ -32,15 +32,12 @@ from maxprune.store.opening import check_factory
 from maxprune.store.parts import WEIGHTS
 from maxprune.weights.sparse import LEAST, sparse_rows
 
-Told = Callable[[str, int, int], None]
+Told: TypeAlias = Callable[[str, int, int], None]
+Given: TypeAlias = str | Path | Source
 
 
 def bench(
-    networks: str
-    | Path
-    | Source
-    | Sequence[str | Path | Source]
-    | Mapping[str, str | Path | Source | nn.Module],
+    networks: Given | Sequence[Given] | Mapping[str, Given | nn.Module],
     input_shape: Sequence[int] | None = None,
     settings: Bench | None = None,
     kind: Kind = "float",
@@ -59,7 +56,7 @@ def bench(
         input_shape: of one input, without the batch; not needed for ONNX files alone.
         settings: how.
         kind: of the inputs' numbers; "int" gives zeros and ones, for embeddings.
-        tell: told ("opened", "the machine" or "measured", steps done, steps in all).
+        tell: told ("opened", "machine measured" or "measured", steps done, steps in all).
         changes: single settings by name: `bench([...], (3, 32, 32), threads=2)`.
 
     Raises:
@@ -189,9 +186,9 @@ class _Race:
         engines = [e for e in ENGINES if any(engine == e for _, engine in self.jobs)]
         self.steps = len(self.jobs) * (1 + settings.rounds)
         there = [engine for engine in engines if engine != "onnx" or has_device(self.device)]
-        self.tell("the machine", 0, 1)
+        self.tell("machine measured", 0, 1)
         machine = probe(there, settings.threads, self.device)
-        self.tell("the machine", 1, 1)
+        self.tell("machine measured", 1, 1)
         with contextlib.ExitStack() as stack:
             runs = self._opened(stack)
             rounds = [self._round(runs) for _ in range(settings.rounds)]
@@ -260,9 +257,7 @@ class _Race:
         first = self.missing[0]
         raise UsageError(f"nothing can be measured: {first.network}: {first.reason}")
 
-    def _leave_out(
-        self, name: str, engine: Engine, why: object, batch: int | None = None
-    ) -> None:  # fmt: skip
+    def _leave_out(self, name: str, engine: Engine, why: object, batch: int | None = None) -> None:
         self.missing.append(Missing(network=name, engine=engine, batch=batch, reason=str(why)))
 
     def _step(self, part: float = 1.0) -> None:

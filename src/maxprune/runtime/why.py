@@ -18,7 +18,7 @@ from maxprune.runtime.records import NAMES, Benched, Machine, Sized, Timing
 FEWER = 0.95  # of the multiply-adds of the first network: above, nothing was promised
 HALF = 0.5  # of the promised gain: what brings more is no surprise
 NEAR = 0.4  # of the measured time: a floor that is lower does not explain it
-BUSY = 2.0  # times the least ratio of the rounds: a most above that is no measurement
+BUSY = 2.0  # times the least ratio of the rounds: with a largest above that, one was disturbed
 _SPARSE_BYTES = 8  # of a weight in compressed sparse rows: the number, and where it stands
 _BYTES = 4
 

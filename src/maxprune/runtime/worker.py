@@ -171,8 +171,8 @@ def _serve(job: Job, pipe: Connection) -> None:
 
 def _said(error: Exception) -> str:
     """One line; what is an engine's or the network's own begins with its kind."""
-    own = isinstance(error, MaxpruneError)
-    return str(error) if own else f"{type(error).__name__}: {first_line(error)}"
+    line, kind = first_line(error), type(error).__name__
+    return line if isinstance(error, MaxpruneError) or line == kind else f"{kind}: {line}"
 
 
 def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
@@ -183,9 +183,10 @@ def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
             if what == "prepare":
                 try:
                     calls[batch], found = _prepared(job, opened, batch, before)
-                    pipe.send(("done", found))
+                    answer: tuple[str, Any] = "done", found
                 except Exception as error:
-                    pipe.send(("refused", _said(error)))
+                    answer = "refused", _said(error)
+                pipe.send(answer)
             else:
                 pipe.send(("done", times(calls[batch], rest[0], job.device)))
 
