@@ -365,11 +365,12 @@ SIGINT_BLOCKED = re.compile(r"^SigBlk:\s+[0-9a-f]+[2367abef]$", re.MULTILINE)  #
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
-def test_nobody_is_left_when_it_is_killed() -> None:
+def test_nobody_is_left_when_it_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "maxprune", "bench", f"{HERE}:plain", "--input", "1024"]
     process = subprocess.Popen(
         [*command, "--engine", "torch", "--seconds", "1000"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while len(known := children(process.pid)) < 2 and time.monotonic() < deadline:
