@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
 
@@ -15,6 +16,7 @@ from maxprune._version import __version__
 from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
 from maxprune.commands.verify import faces_app, verify_command
 from maxprune.errors import MaxpruneError, Remark, UsageError
+from maxprune.interrupts import sigterm_interrupts
 from maxprune.naming import as_options
 from maxprune.plural import plural
 
@@ -149,35 +151,36 @@ def _shown(
 
 
 def main() -> None:
-    """Run the command line; errors are one line and exit code 2."""
+    """Run the command line; errors are one line and exit code 2, Ctrl-C 130, SIGTERM 143."""
     warnings.showwarning = _shown
-    try:
-        with as_options(root="data_root", size="input", input_shape="input"):
-            code = app(standalone_mode=False)
-    except _USAGE as error:
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context else "maxprune"
-        _fail(f"{error.format_message()} (see {where} --help)")
-    except MaxpruneError as error:
-        _fail(str(error))
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except (KeyboardInterrupt, typer.Abort):
-        _stopped()
-    else:
-        if code == _INTERRUPTED:
-            _stopped()
-        sys.exit(code if isinstance(code, int) else 0)
+    with sigterm_interrupts() as heard:
+        try:
+            with as_options(root="data_root", size="input", input_shape="input"):
+                code = app(standalone_mode=False)
+        except _USAGE as error:
+            context = getattr(error, "ctx", None)
+            where = context.command_path if context else "maxprune"
+            _fail(f"{error.format_message()} (see {where} --help)")
+        except MaxpruneError as error:
+            _fail(str(error))
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(1)
+            _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+        except (KeyboardInterrupt, typer.Abort):
+            _stopped(heard)
+        else:
+            if code == _INTERRUPTED:
+                _stopped(heard)
+            sys.exit(code if isinstance(code, int) else 0)
 
 
-def _stopped() -> NoReturn:
+def _stopped(heard: Sequence[int]) -> NoReturn:
     goes_on = {*sys.argv[1:2]} & RESUMED
     on = "; go on with the same command and --resume" if goes_on else ""
     print(f"maxprune: stopped{on}", file=sys.stderr)
-    sys.exit(_INTERRUPTED)
+    sys.exit(128 + heard[0] if heard else _INTERRUPTED)
 
 
 def _fail(message: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, fx, nn
 
 from maxprune.errors import StructureError, UsageError
+from maxprune.inputs import example_inputs
 from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
 from maxprune.naming import called
@@ -131,10 +131,7 @@ def inspect(
     shape = tuple(input_shape)
     if not shape or any(type(size) is not int or size < 1 for size in shape):
         raise UsageError(f"an input shape is a row of numbers from 1, such as 3,32,32, not {shape}")
-    try:
-        x = example_inputs(model, shape, kind)
-    except RuntimeError as error:
-        raise UsageError(f"an input of shape {shape} does not fit into memory") from error
+    x = example_inputs(model, shape, kind)
     try:
         groups = channel_groups(model, x, skip, heads)
     except ShapeError as error:
@@ -150,20 +147,6 @@ def inspect(
         groups=groups,
         maxouts=_gains(model, costs, set(skip), KS),
     )
-
-
-def example_inputs(
-    model: nn.Module, shape: tuple[int, ...], kind: Literal["float", "int"] = "float"
-) -> Tensor:
-    """Two inputs of a network, the same ones at every call."""
-    generator = torch.Generator().manual_seed(0)
-    first = next((p for p in model.parameters() if p.is_floating_point()), None)
-    if kind == "int":
-        x = torch.randint(0, 2, (2, *shape), generator=generator)
-    else:
-        x = torch.randn(2, *shape, generator=generator)
-        x = x if first is None else x.to(first.dtype)
-    return x.to(device_of(model))
 
 
 def _layer(cost: LayerCost, groups: Sequence[ChannelGroup], total: int) -> Layer:

@@ -34,8 +34,12 @@ def test_inspect_prints_tables_and_json(
         ),
         (("maxprune.networks:lenet5", "--input", "1,a"), "such as 3,32,32, not '1,a'"),
         (("maxprune.networks:lenet5", "--input", "1,28,28", "--skip", "x"), "no layer 'x' to skip"),
+        (
+            ("maxprune.networks:lenet5", "--input", "1,99999999,99999999"),
+            "there is no memory for inputs of shape (1, 99999999, 99999999)",
+        ),
         (("maxprune.networks:lenet6", "--input", "1,28,28"), "has no 'lenet6'"),
-        (("nowhere", "--input", "1,28,28"), "'nowhere' is no network"),
+        (("nowhere", "--input", "1,28,28"), "'nowhere' does not exist"),
         (("maxprune.networks:lenet5",), "Missing option '--input'"),
     ],
 )

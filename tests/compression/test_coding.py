@@ -244,7 +244,7 @@ def test_the_command(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nothing", ), "'nothing' is no network"),
+        (("nothing", ), "'nothing' does not exist"),
         (("maxprune.networks:lenet5", "--data", "digits"), "built here with random weights"),
         (("MODEL", "--bits", 13), "bits from 1 to 12, not 13"),
         (("MODEL", "--out", "."), ". is a folder; --out is a file"),

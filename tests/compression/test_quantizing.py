@@ -311,7 +311,7 @@ def test_the_command(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nothing", "--data", "digits"), "'nothing' is no network"),
+        (("nothing", "--data", "digits"), "'nothing' does not exist"),
         (("maxprune.networks:lenet5", "--data", "digits"), "built here with random weights"),
         (("MODEL", "--data", "digits", "--mode", "half"), "--mode is dynamic or static, not"),
         (("MODEL", "--data", "digits", "--samples", 0), "--samples is at least 1, not 0"),

@@ -29,23 +29,14 @@ def zeros() -> nn.Module:
     return apply(net, zero_plan(net, 0.9))
 
 
-class _OneOnly(nn.Module):
+class _Fragile(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 100:
+            os._exit(3)
         if len(x) > 2:
             raise ValueError("one sample at a time")
         return x.flatten(1)[:, :4]
 
 
-def one_only() -> nn.Module:
-    return _OneOnly()
-
-
-class _Deadly(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        if len(x) > 2:
-            os._exit(3)
-        return x.flatten(1)[:, :4]
-
-
-def deadly() -> nn.Module:
-    return _Deadly()
+def fragile() -> nn.Module:
+    return _Fragile()

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,12 +25,11 @@ import maxprune
 from maxprune.commands.bench import _named
 from maxprune.errors import UsageError
 from maxprune.networks import lenet5
-from maxprune.report.plain import as_text
-from maxprune.report.runtime import benched_parts
 from maxprune.runtime import Benched, bench
 from maxprune.runtime.records import Machine, Rate
 from maxprune.runtime.side_by_side import sources_of
 from maxprune.runtime.sized import sized
+from maxprune.runtime.worker import Gone, Job
 from maxprune.store import export_onnx
 
 HERE = Path(__file__).parent / "bench_networks.py"
@@ -88,9 +92,9 @@ def test_files_are_those_that_the_engine_opens(found: Benched) -> None:
 
 SCRIPT = """
 import maxprune
-names = {{name: "{here}:" + name for name in ("wide", "one_only", "deadly")}}
+names = {{name: "{here}:" + name for name in ("wide", "fragile")}}
 found = maxprune.bench(
-    names, (4000,), batches=(1, 2048), engines=("torch",), rounds=2, seconds=0.02
+    names, (4000,), batches=(1, 4, 1024), engines=("torch",), rounds=2, seconds=0.02
 )
 print(found.model_dump_json())
 """
@@ -98,7 +102,7 @@ print(found.model_dump_json())
 
 @pytest.fixture(scope="module")
 def odd() -> Benched:
-    """64 MB of weights, beside two networks that fail at the larger batch.
+    """64 MB of weights, beside a network that refuses a batch and dies of a larger one.
 
     In a script whose main part is not guarded, which processes that are started must not run.
     """
@@ -109,18 +113,23 @@ def odd() -> Benched:
     return Benched(**json.loads(done.stdout))
 
 
-def test_what_fails_in_its_process_is_missing_and_the_others_go_on(odd: Benched) -> None:
-    assert [(m.network, m.engine) for m in odd.missing] == [
-        ("one_only", "torch"), ("deadly", "torch"),
+def test_what_fails_in_its_process_is_missing(odd: Benched) -> None:
+    assert [tuple(m.model_dump().values()) for m in odd.missing] == [
+        ("fragile", "torch", 4, "ValueError: one sample at a time"),
+        ("fragile", "torch", 1024, "its process died (exit code 3)"),
     ]  # fmt: skip
-    assert "one sample at a time" in odd.missing[0].reason
-    assert "died (exit code 3)" in odd.missing[1].reason
-    assert {t.network for t in odd.timings} == {"wide"}
+    assert "fragile in torch, batch 4, is not measured: ValueError: one s" in odd.table()
+
+
+def test_batches_that_work_are_kept_where_a_larger_one_fails(odd: Benched) -> None:
+    assert [(t.network, t.batch) for t in odd.timings] == [
+        ("wide", 1), ("wide", 4), ("wide", 1024), ("fragile", 1),
+    ]  # fmt: skip
 
 
 def test_memory_is_that_of_the_weights_and_of_the_batch(odd: Benched) -> None:
-    one, many = odd.timings
-    weights, batch = 4 * 4000 * 4000, 4 * 2048 * 4000
+    one, _, many, _ = odd.timings
+    weights, batch = 4 * 4000 * 4000, 4 * 1024 * 4000
     assert weights <= one.memory < 1.3 * weights
     assert one.memory + batch <= many.memory < one.memory + 4 * batch
 
@@ -143,8 +152,23 @@ def test_torch_networks_are_saved_for_their_processes(tmp_path: Path) -> None:
     (source,) = sources_of({"net": net}, tmp_path)
     opened = source.opened()
     assert torch.equal(opened.fc1.weight, net.fc1.weight)  # type: ignore[union-attr, arg-type]
-    with pytest.raises(UsageError, match="factory is not known"):
-        sources_of({"net": plain()}, tmp_path)
+    with pytest.raises(
+        UsageError, match=r"mine: .* is not known; build.*or give its name: 'my_net"
+    ):
+        sources_of({"mine": plain()}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("networks", "says"),
+    [
+        ([], "there is no network"), (plain(), "needs a name here"), ([plain()], "needs a name"),
+        (["a", Path("a")], "two networks have the same name"),
+    ],
+)  # fmt: skip
+def test_networks_without_a_name_of_their_own(networks: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        sources_of(networks, tmp_path)
+    assert [source.place for source in sources_of("out/model", tmp_path)] == ["out/model"]
 
 
 def test_an_onnx_file_knows_its_shape(
@@ -162,9 +186,115 @@ def test_an_onnx_file_knows_its_shape(
     ]  # fmt: skip
     assert told.timings[0].file == place.stat().st_size
     assert told.networks[0].macs is None
-    text = as_text(*benched_parts(told))
+    text = told.table()
     assert "So many times as good as file" in text
     assert text.count("ONNX Runtime") == 2
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("maxprune.runtime.side_by_side.probe", lambda *_: MACHINE)
+    options = ("--input", 1024, "--engine", "torch", "--batch", 10**15)
+    code, _, said = call(monkeypatch, capsys, "bench", f"{HERE}:plain", *options)
+    assert code == 2
+    assert said.splitlines()[-1] == (
+        "maxprune: nothing can be measured: plain: there is no memory for a batch of "
+        "1,000,000,000,000,000"
+    )
+
+
+class Measured:
+    """In the place of processes: ONNX files are refused, sparse rows run where they can."""
+
+    loading = 1
+
+    def __init__(self, job: Job) -> None:
+        if job.engine == "onnx":
+            raise Gone("it has no such operator")
+
+    def __enter__(self) -> Measured:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def prepared(self, batch: int) -> tuple[int, float]:
+        return 100, 0.5
+
+    def timed(self, batch: int, seconds: float) -> list[float]:
+        return [1.0, 2.0, 3.0]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """Without processes; what is told of progress."""
+    monkeypatch.setattr("maxprune.runtime.side_by_side.probe", lambda *_: MACHINE)
+    monkeypatch.setattr("maxprune.runtime.side_by_side.Worker", Measured)
+    return []
+
+
+def test_engines_that_are_left_out_are_said(
+    told: list[tuple[str, int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> Path:
+        raise UsageError("it has a loop")
+
+    place = tmp_path / "net.onnx"
+    place.write_bytes(b"opened by nobody here")
+    monkeypatch.setattr("maxprune.runtime.side_by_side.export_onnx", refused)
+    names = {"plain": f"{HERE}:plain", "file": place}
+
+    def missing(**changes: Any) -> list[tuple[str, str, str]]:
+        found = bench(names, (1024,), **changes)
+        return [(m.network, m.engine, m.reason) for m in found.missing]
+
+    loop, operator = ("plain", "onnx", "it has a loop"), ("file", "onnx", "it has no such operator")
+    assert missing() == [loop, operator]
+    (zeros,) = missing(engines=("torch", "sparse"))[:1]
+    assert zeros[:2] == ("plain", "sparse")
+    alone = [("file", e, "an ONNX file runs in ONNX Runtime alone") for e in ("torch", "sparse")]
+    assert missing(engines=("torch", "sparse"))[1:] == alone
+    text = bench(names, (1024,), engines=("torch", "sparse")).table()
+    assert "file in torch, sparse rows is not measured: an ONNX file runs in ONNX Runtime" in text
+    names = {"plain": f"{HERE}:plain", "zeros": f"{HERE}:zeros"}
+    assert missing(engines=("torch", "sparse")) == []  # few zeros; another one has more
+    monkeypatch.setattr("maxprune.runtime.side_by_side.sparse_rows", refused)
+    assert missing() == [
+        loop, ("zeros", "onnx", "it has a loop"), ("zeros", "sparse", "it has a loop"),
+    ]  # fmt: skip
+
+
+def test_progress_goes_to_its_end(told: list[tuple[str, int, int]]) -> None:
+    bench(
+        {name: f"{HERE}:{name}" for name in ("plain", "zeros")}, (1024,), rounds=3,
+        engines=("torch", "sparse"), tell=lambda *step: told.append(step),
+    )  # fmt: skip
+    assert told[:4] == [
+        ("opened", 1, 2), ("opened", 2, 2), ("machine measured", 0, 1), ("machine measured", 1, 1),
+    ]  # fmt: skip
+    assert [done for _, done, _ in told[4:]] == sorted(done for _, done, _ in told[4:])
+    assert {(what, total) for what, _, total in told[4:]} == {("measured", 3 * (1 + 3))}
+    assert told[-1] == ("measured", 12, 12)
+
+
+def test_sigterm_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked_to_end(*_: object) -> Machine:
+        assert len(list(tmp_path.glob("maxprune-*"))) == 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        return MACHINE
+
+    monkeypatch.setattr("maxprune.runtime.side_by_side.probe", asked_to_end)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    options = ("--input", 1024, "--engine", "torch")
+    code, _, said = call(monkeypatch, capsys, "bench", f"{HERE}:plain", *options)
+    assert code == 143
+    assert said.splitlines()[-1] == "maxprune: stopped"
+    assert not list(tmp_path.glob("maxprune-*"))
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize(
@@ -173,13 +303,20 @@ def test_an_onnx_file_knows_its_shape(
         ((f"{HERE}:plain", "--input", "1024", "--batch", "0"), "--batch must be at least 1, not 0"),
         ((f"{HERE}:plain", "--input", "1024", "--engine", "tensorrt"), "--engine must be"),
         ((f"{HERE}:plain", "--input", "1024", "--threads", "0"), "--threads must be at least 1"),
+        ((f"{HERE}:plain", "--input", "1024", "--threads", "100000"), "must be at most 1024"),
         ((f"{HERE}:plain", "--input", "1024", "--seconds", "0"), "--seconds must be above 0"),
         ((f"{HERE}:plain", "--input", "1024", "--rounds", "0"), "--rounds must be at least 1"),
         ((f"{HERE}:plain", "--input", "1024", "--device", "tpu"), "--device must be"),
         ((f"{HERE}:plain", "--input", "1024", "--kind", "text"), "--kind is float or int"),
         ((f"{HERE}:plain", "--input", "77"), "does not take inputs of shape (77,)"),
         ((f"{HERE}:plain",), "say the shape of an input"),
-        (("nothing/there", "--input", "3"), "is no network"),
+        (("nothing/there", "--input", "3"), "does not exist: give my_net.py:build, package"),
+        ((f"{HERE}", "--input", "3"), "is no network: give my_net.py:build"),
+        (("", "--input", "3"), "'' names no network"),
+        (("x=", "--input", "3"), "'x=' names no network: give NETWORK or NAME=NETWORK"),
+        (("missing.onnx", "--weights", "w.pt"), "--weights is for networks that a function builds"),
+        (("missing.onnx", "--factory", "a.py:b"), "--factory is for saved models; there is none"),
+        ((f"{HERE}:plain", "--input", "1,99999999,99999999"), "there is no memory for inputs of"),
         (("missing.onnx",), "does not exist"),
         ((f"{HERE}:plain", f"{HERE}:plain", "--input", "1024"), "the same name"),
         ((f"{HERE}:small", "--input", "1024", "--engine", "sparse"), "nothing can be measured"),
@@ -224,19 +361,25 @@ def children(process: int) -> set[int]:
     return found
 
 
+SIGINT_BLOCKED = re.compile(r"^SigBlk:\s+[0-9a-f]+[2367abef]$", re.MULTILINE)  # see man 5 proc
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
-def test_nobody_is_left_when_it_is_killed() -> None:
+def test_nobody_is_left_when_it_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "maxprune", "bench", f"{HERE}:plain", "--input", "1024"]
     process = subprocess.Popen(
         [*command, "--engine", "torch", "--seconds", "1000"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while len(known := children(process.pid)) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)  # one is multiprocessing's own
+    deaf = [one for one in known if SIGINT_BLOCKED.search(Path(f"/proc/{one}/status").read_text())]
     process.kill()
     process.wait()
     assert known
+    assert len(deaf) >= len(known) - 1  # multiprocessing's own
     while any(Path(f"/proc/{one}").exists() for one in known) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [one for one in known if Path(f"/proc/{one}").exists()]

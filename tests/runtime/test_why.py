@@ -100,12 +100,14 @@ def test_of_an_onnx_file_nothing_is_known() -> None:
     assert said(Sized(name="file"), timing("file", 1.0, 1.0, engine="onnx")) == []
 
 
+class Process:
+    """In the place of a worker."""
+
+    loading = 7
+
+
 def test_ratios_are_taken_round_by_round() -> None:
     """A machine that is ten times as slow in one round does not change them."""
-
-    class Process:
-        loading = 7
-
     runs: Any = {
         (0, "torch"): Ready(Process(), {1: (100, 0.5)}, 30),  # type: ignore[arg-type]
         (1, "torch"): Ready(Process(), {1: (50, 0.5)}, 10),  # type: ignore[arg-type]
@@ -121,6 +123,38 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert second.beside == ("a", "torch")
     assert (second.milliseconds, second.passes) == (1.0, 9)
     assert (second.memory, second.file, second.loading) == (50, 10, 7)
+
+
+def test_of_two_rounds_the_lower_ratio_counts() -> None:
+    """One pass that was disturbed makes no network ten times as fast."""
+    runs: Any = {
+        (0, "torch"): Ready(Process(), {1: (1, 0.5)}, 1),  # type: ignore[arg-type]
+        (1, "torch"): Ready(Process(), {1: (1, 0.5)}, 1),  # type: ignore[arg-type]
+    }
+    rounds: Any = [
+        {((0, "torch"), 1): [1.0, 1.0], ((1, "torch"), 1): [1.0, 1.0]},
+        {((0, "torch"), 1): [20.0, 20.0], ((1, "torch"), 1): [1.0, 1.0]},
+    ]
+    _, second = timings(["a", "b"], runs, rounds)
+    assert (second.faster, second.faster_low, second.faster_high) == (1.0, 1.0, 20.0)
+
+
+def test_a_ratio_needs_both_to_have_run_that_batch() -> None:
+    runs: Any = {
+        (0, "torch"): Ready(Process(), {1: (1, 0.5)}, 1),  # type: ignore[arg-type]
+        (1, "torch"): Ready(Process(), {1: (1, 0.5), 8: (1, 0.5)}, 1),  # type: ignore[arg-type]
+    }
+    rounds: Any = [{((0, "torch"), 1): [1.0], ((1, "torch"), 1): [1.0], ((1, "torch"), 8): [4.0]}]
+    found = {(t.network, t.batch): t.beside for t in timings(["a", "b"], runs, rounds)}
+    assert found == {("a", 1): None, ("b", 1): ("a", "torch"), ("b", 8): None}
+
+
+def test_a_busy_machine_is_said() -> None:
+    busy = timing("small", 1.0, 1.9, faster_low=1.0, faster_high=2.1)
+    (line,) = said(network("small"), busy)
+    assert line.startswith("The machine was busy: in 1 of 1 ratio the rounds differ by more than")
+    assert line.endswith("measure again with more rounds or seconds.")
+    assert said(network("small"), timing("small", 1.0, 1.9, faster_low=1.0, faster_high=2.0)) == []
 
 
 def test_who_is_compared_with_whom() -> None:

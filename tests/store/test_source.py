@@ -162,7 +162,8 @@ def test_what_is_cut_from_a_model_opened_by_its_function_can_be_saved(
         ("{}", "is no network: give my_net.py:build"),
         ("no/such.py:build", "no/such.py does not exist"),
         ("no_such_module:build", "no_such_module cannot be imported: ModuleNotFoundError"),
-        ("no_such_folder", "is no network"),
+        ("no_such_folder", "does not exist: give my_net.py:build"),
+        ("", "'' does not exist"),
     ],
 )
 def test_what_is_no_network_says_why(file: Path, name: str, says: str) -> None:

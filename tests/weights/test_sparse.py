@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from maxprune import apply, sparse_rows, zero_plan
 from maxprune.errors import UsageError
 from maxprune.networks import lenet5
+from maxprune.store.graph import as_graph, from_graph
 from maxprune.weights.sparse import SparseConv2d, SparseLinear
 
 
@@ -107,7 +108,57 @@ def test_a_shared_layer_is_changed_in_both_places() -> None:
     assert found[0] is found[2]
 
 
+class _Odd(nn.Module):
+    """Weights that are used twice, turned and not, and a bias that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 6, bias=False), nn.Linear(6, 3)
+        self.shift = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(torch.relu(self.first(x))) @ self.first.weight
+        found: Tensor = torch.addmm(self.shift.bias * 2, x.flatten(0, -2), self.shift.weight.T)
+        return self.last(x).flatten(0, -2).sum(1) + found.sum(1)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "count"),
+    [
+        (lenet5(fc=32), (1, 28, 28), 4),
+        (nn.Sequential(nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 4, bias=False)), (3, 7), 2),
+        (nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2)), (4, 11, 12), 1),
+        (_Odd(), (5, 6), 2),
+    ],
+)  # fmt: skip
+def test_a_network_that_is_opened_by_its_graph(
+    net: nn.Module, shape: tuple[int, ...], count: int
+) -> None:
+    net, x = zeroed(net, 0.9).eval(), torch.rand(3, *shape)
+    graph = from_graph(as_graph(net, x), net.state_dict())
+    same(graph, x)
+    same(graph, x[:1])
+    found = sparse_rows(graph)
+    layers = [m for m in found.modules() if isinstance(m, SparseConv2d | SparseLinear)]
+    assert len(layers) == count
+    if not isinstance(net, _Odd):  # nothing dense is left
+        assert not any(p.ndim > 1 for p in found.parameters())
+    torch.testing.assert_close(found(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_other_operators_of_a_graph_stay_as_they_are() -> None:
+    grouped, turned = nn.Conv2d(4, 4, 3, groups=2), nn.ConvTranspose2d(4, 4, 2)
+    net, x = zeroed(nn.Sequential(grouped, turned, nn.Conv2d(4, 4, 1))), torch.rand(2, 4, 9, 9)
+    graph = from_graph(as_graph(net.eval(), x), net.state_dict())
+    same(graph, x)
+    kinds = [type(m) for m in sparse_rows(graph).children()]
+    assert kinds.count(SparseConv2d) == 1
+    assert kinds.count(nn.Conv2d) == 1
+
+
 def test_bad_input() -> None:
+    with pytest.raises(UsageError, match="a network is a torch module, not 'x'"):
+        sparse_rows("x")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="prune single weights first"):
         sparse_rows(nn.Linear(3, 3))
     with pytest.raises(UsageError, match="share of zeros"):

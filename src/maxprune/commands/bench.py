@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from maxprune.commands.shared import AsJson, Factory, names, shape, show, terminal
+from maxprune.commands.shared import AsJson, Factory, shape, show, takes, terminal
+from maxprune.commands.timing_options import Timed
 from maxprune.errors import UsageError
-from maxprune.naming import as_options
+
+if TYPE_CHECKING:
+    from maxprune.runtime.engines import Source
 
 
-def bench_command(
+@dataclass(frozen=True, kw_only=True)
+class Asked(Timed):
+    """The options of the command."""
+
     networks: Annotated[
         list[str],
         typer.Argument(
@@ -23,79 +30,69 @@ def bench_command(
             "one a name for the table.",
             show_default=False,
         ),
-    ],
+    ]
     input_shape: Annotated[
         str | None,
         typer.Option(
             "--input", help="Shape of one input without the batch: 3,32,32. ONNX files know theirs."
         ),
-    ] = None,
+    ] = None
     batch: Annotated[
         list[int] | None,
         typer.Option(
             help="Samples in a forward pass; give it again for more. Default: 1 and 64.",
             show_default=False,
         ),
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="torch, compiled (torch.compile), onnx (ONNX Runtime), sparse (compressed sparse "
-            "rows, for a network with zeros): give it again, or join them by commas. Default: all "
-            "that the networks have.",
-            show_default=False,
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of every engine.")] = 1,
-    seconds: Annotated[
-        float, typer.Option(help="For each network, engine and batch, at least 3 passes a round.")
-    ] = 2.0,
-    rounds: Annotated[int, typer.Option(help="In each of them all networks have a turn.")] = 5,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda (timed by events on the device), or auto.")
-    ] = "auto",
+    ] = None
     kind: Annotated[
         str, typer.Option(help="Numbers of the inputs: float, or int for embeddings.")
-    ] = "float",
+    ] = "float"
     weights: Annotated[
         Path | None,
         typer.Option(help="A file of weights to fill into those that a function builds."),
-    ] = None,
-    factory: Factory = None,
-    as_json: AsJson = False,
-) -> None:
+    ] = None
+    factory: Factory = None
+
+
+@takes(Asked)
+def bench_command(asked: Asked, as_json: AsJson = False) -> None:
     """Measure networks side by side while they run: latency, throughput, memory, file; ratios last.
 
-    Each network has a process of its own in every engine, and all take turns, so what disturbs the
-    machine disturbs all alike. Says in words where fewer MACs brought no speed, and why.
+    Each network has a process of its own in every engine that it can run in, or in those of
+    --engine, and all take turns, so what disturbs the machine disturbs all alike. Says in words
+    where fewer MACs brought no speed, and why.
 
     maxprune bench maxprune-out/steps/unpruned maxprune-out/model --input 3,32,32
     """
     from maxprune.report.progress import Steps
     from maxprune.report.runtime import benched_parts
-    from maxprune.runtime import Bench, bench
+    from maxprune.runtime import bench
+
+    sources = {name: _source(asked, name, place) for name, place in _named(asked.networks)}
+    if len(sources) < len(asked.networks):
+        raise UsageError("two networks have the same name; give one another: NAME=NETWORK")
+    if asked.weights and not any(source.weights for source in sources.values()):
+        raise UsageError("--weights is for networks that a function builds; there is none")
+    if asked.factory and not any(source.factory for source in sources.values()):
+        raise UsageError("--factory is for saved models; there is none")
+    settings = asked.settings(batches=tuple(asked.batch or (1, 64)))
+    size, numbers = shape(asked.input_shape) if asked.input_shape else None, _kind(asked.kind)
+    with Steps(terminal(stderr=True), None, "bench", "step") as steps:
+        found = bench(sources, size, settings, numbers, steps.report)
+    show(found, lambda: benched_parts(found), as_json)
+
+
+def _source(asked: Asked, name: str, place: str) -> Source:
+    """A network, with what of the options is for one of its kind."""
     from maxprune.runtime.engines import Source
     from maxprune.store.source import is_built
 
-    built = {place: is_built(place, None) for _, place in _named(networks)}
-    sources = {
-        name: Source(name, place, *((weights, None) if built[place] else (None, factory)))
-        for name, place in _named(networks)
-    }
-    if len(sources) < len(networks):
-        raise UsageError("two networks have the same name; give one another: NAME=NETWORK")
-    with as_options(batches="batch", engines="engine"):
-        settings = Bench(
-            batches=tuple(batch or (1, 64)), engines=names("engine", engine),  # type: ignore[arg-type]
-            threads=threads, seconds=seconds, rounds=rounds, device=device,  # type: ignore[arg-type]
-        )  # fmt: skip
-    numbers = _kind(kind)
-    with Steps(terminal(stderr=True), None, "bench", "step") as steps:
-        found = bench(
-            sources, shape(input_shape) if input_shape else None, settings, numbers,
-            lambda what, done, total: steps.report(what, done, total),
-        )  # fmt: skip
-    show(found, lambda: benched_parts(found), as_json)
+    source = Source(name, place)
+    if source.is_onnx():
+        return source
+    if is_built(place, None):
+        return replace(source, weights=asked.weights)
+    return replace(source, factory=asked.factory)
 
 
 def _kind(text: str) -> Literal["float", "int"]:
@@ -111,6 +108,9 @@ def _named(networks: list[str]) -> list[tuple[str, str]]:
         (name, place) if equals and not Path(given).exists() else ("", given)
         for given, (name, equals, place) in zip(networks, pairs, strict=True)
     ]
+    for (_, place), given in zip(places, networks, strict=True):
+        if not place.strip():
+            raise UsageError(f"{given!r} names no network: give NETWORK or NAME=NETWORK")
     parts = [re.split(r"[/:\\]", place.rstrip("/")) for _, place in places]
     for count in range(1, max(map(len, parts)) + 1):
         tails = ["/".join(part[-count:]) for part in parts]

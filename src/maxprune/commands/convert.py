@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.shared import Factory, Network, Weights, random_inputs, terminal
+from maxprune.commands.shared import Factory, Network, Weights, shape, terminal
 from maxprune.errors import UsageError
 from maxprune.plural import plural
 
@@ -77,9 +77,10 @@ def _inputs(input_shape: str | None, data: str | None, root: Path | None) -> Ten
     """Random or real ones; None where neither was asked for."""
     from maxprune.data.samples import first_inputs
     from maxprune.data.spec import DataOptions, open_data
+    from maxprune.inputs import random_inputs
 
     if input_shape is not None:
-        return random_inputs(input_shape, COUNT)
+        return random_inputs(shape(input_shape), COUNT)
     if data is None:
         return None
     splits = open_data(data, DataOptions(root=root))

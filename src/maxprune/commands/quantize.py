@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maxprune.commands.on_data import Tested
-from maxprune.commands.shared import AsJson, random_inputs, show, takes, terminal
+from maxprune.commands.shared import AsJson, shape, show, takes, terminal
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def quantize_command(asked: Asked, as_json: AsJson = False) -> None:
 def _quantized(asked: Asked) -> tuple[QuantizedNetwork, Quantizing]:
     from maxprune.compression.quantizing import check_asked, quantize_network
     from maxprune.data.samples import first_inputs
+    from maxprune.inputs import random_inputs
     from maxprune.store.source import open_network
 
     mode = check_asked(asked.mode, asked.samples, asked.data is not None)
@@ -90,7 +91,7 @@ def _quantized(asked: Asked) -> tuple[QuantizedNetwork, Quantizing]:
         if asked.input_shape is None:
             raise UsageError("the network has to run: give --input for random inputs, or --data")
         network = open_network(asked.network, asked.weights, asked.factory, graph=True)
-        inputs, data = random_inputs(asked.input_shape, CHECKED), None
+        inputs, data = random_inputs(shape(asked.input_shape), CHECKED), None
     elif asked.builds():
         raise UsageError(
             f"{asked.network} is built here with random weights; give --weights, or a saved model"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maxprune.commands.shared import AsJson, command_line, names, tell_if_new, terminal
+from maxprune.commands.shared import AsJson, command_line, names, takes, tell_if_new, terminal
+from maxprune.commands.timing_options import Timed
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
-from maxprune.naming import as_options
 
 
-def runtime_command(
+@dataclass(frozen=True, kw_only=True)
+class Asked(Timed):
+    """The options of the command."""
+
     network: Annotated[
         list[str] | None,
         typer.Option(
@@ -22,24 +26,13 @@ def runtime_command(
             "vgg16 needs 16 GiB of memory and 8 on disk.",
             show_default=False,
         ),
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="torch, compiled, onnx, sparse; may be repeated. Default: torch, onnx, sparse.",
-            show_default=False,
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of every engine.")] = 1,
-    seconds: Annotated[
-        float, typer.Option(help="For each network, engine and batch, at least 3 passes a round.")
-    ] = 2.0,
-    rounds: Annotated[int, typer.Option(help="In each of them all networks have a turn.")] = 5,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-runtime"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False,
-    as_json: AsJson = False,
-) -> None:
+    ] = None
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-runtime")
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
+
+
+@takes(Asked, engine=["torch", "onnx", "sparse"])
+def runtime_command(asked: Asked, as_json: AsJson = False) -> None:
     """Measure whether fewer neurons, or zeros, make a network faster (sections 1 and 6).
 
     LeNet-5 with F = 512 and VGG16 at full size, with random weights: without maxout, at k = 4 to
@@ -49,25 +42,20 @@ def runtime_command(
     from maxprune.report.claim import claim_parts, claim_plot
     from maxprune.report.plain import as_text
     from maxprune.report.progress import Steps
-    from maxprune.runtime import Bench
     from maxprune.studies.runtime import SUBJECTS, measure
 
-    chosen = names("network", network) or tuple(SUBJECTS)
+    chosen = names("network", asked.network) or tuple(SUBJECTS)
     unknown = [name for name in chosen if name not in SUBJECTS]
     if unknown:
         raise UsageError(f"--network is {', '.join(SUBJECTS)}, not {unknown[0]!r}")
-    with as_options(engines="engine"):
-        settings = Bench(
-            engines=names("engine", engine) or ("torch", "onnx", "sparse"),  # type: ignore[arg-type]
-            threads=threads, seconds=seconds, rounds=rounds, device=device,  # type: ignore[arg-type]
-        )  # fmt: skip
+    settings, out = asked.settings(), asked.out
     if "torch" not in settings.engines:
         raise UsageError("--engine has torch in it: the others are compared with it")
     identity = {"study": "runtime", "settings": settings.model_dump(mode="json")}
-    tell_if_new(out, resume)
+    tell_if_new(out, asked.resume)
     with Steps(terminal(stderr=True), None, "runtime", "step") as steps:
         found = measure(
-            chosen, settings, out, identity, resume,
+            chosen, settings, out, identity, asked.resume,
             lambda name, what, done, total: steps.report(f"{name}: {what}", done, total),
         )  # fmt: skip
     records = [one.model_dump(mode="json") for one in found]

@@ -9,16 +9,13 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 from rich.console import Console, RenderableType
 
 from maxprune.errors import UsageError
 from maxprune.records import Checked
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Network: TypeAlias = Annotated[
     str,
@@ -71,13 +68,6 @@ def shape(text: str) -> tuple[int, ...]:
     if min(sizes) < 1:
         raise UsageError(f"--input is a row of whole numbers from 1, such as 3,32,32, not {text!r}")
     return sizes
-
-
-def random_inputs(text: str, count: int) -> Tensor:
-    """So many inputs in [0, 1) of the shape "3,32,32", the same every time."""
-    import torch
-
-    return torch.rand(count, *shape(text), generator=torch.Generator().manual_seed(0))
 
 
 def names(option: str, given: list[str] | None) -> tuple[str, ...]:

@@ -149,11 +149,9 @@ def _engines(found: Benched) -> list[Engine]:
     return [engine for engine in ENGINES if any(t.engine == engine for t in found.timings)]
 
 
-def _times(found: Benched, name: str, engine: str, batch: int) -> tuple[Timing, Timing] | None:
+def _times(found: Benched, name: str, engine: Engine, batch: int) -> tuple[Timing, Timing] | None:
     """A timing, and that of the first network in the same engine, or in torch."""
-    own = next(
-        (t for t in found.timings if (t.network, t.engine, t.batch) == (name, engine, batch)), None
-    )
+    own = found.timing(name, engine, batch)
     if own is None:
         return None
     other = found.timing(*own.beside, batch) if own.beside else own

@@ -23,13 +23,19 @@ def benched_parts(found: Benched) -> Iterator[RenderableType]:
     if any(timing.beside for timing in found.timings):
         yield ""
         yield _ratios(found)
-    lines = [
-        f"{one.network} in {NAMES[one.engine]} is not measured: {one.reason}"
-        for one in found.missing
-    ]
-    for line in (*lines, *found.remarks):
+    for line in (*_missing(found), *found.remarks):
         yield ""
         yield Text(line)
+
+
+def _missing(found: Benched) -> Iterator[str]:
+    """A sentence for each reason, with all engines of a network that have it."""
+    engines: dict[tuple[str, int | None, str], list[str]] = {}
+    for one in found.missing:
+        engines.setdefault((one.network, one.batch, one.reason), []).append(NAMES[one.engine])
+    for (network, batch, reason), names in engines.items():
+        size = "" if batch is None else f", batch {batch:,},"
+        yield f"{network} in {', '.join(names)}{size} is not measured: {reason}"
 
 
 def _networks(found: Benched) -> Table:
@@ -41,10 +47,13 @@ def _networks(found: Benched) -> Table:
         if network.parameters is None or network.macs is None:
             table.add_row(network.name, "-", "-", "-", "-")
             continue
-        zero = 1 - (network.nonzero or 0) / max(network.parameters, 1)
         share = "" if not first else f"{100 * network.macs / first:.1f}"
         table.add_row(
-            network.name, count(network.parameters), f"{100 * zero:.1f}", count(network.macs), share
+            network.name,
+            count(network.parameters),
+            f"{100 * network.zeros():.1f}",
+            count(network.macs),
+            share,
         )
     return table
 

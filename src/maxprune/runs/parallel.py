@@ -19,6 +19,7 @@ import torch
 
 from maxprune.errors import MaxpruneError
 from maxprune.files import write_text
+from maxprune.interrupts import shielded
 
 LOG = ".error.log"
 
@@ -84,7 +85,8 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
                 waiting.remove(free)
                 work = (free, folder / free.name, messages)
                 process = context.Process(target=_process, args=work, name=free.name)
-                process.start()
+                with shielded():
+                    process.start()
                 running[free.name] = free, process
             _listen(messages, running, heard)
     finally:
@@ -135,8 +137,7 @@ def _cause(code: int) -> str:
 
 
 def _process(piece: Piece, folder: Path, messages: Any) -> None:
-    """One piece, in its own process; Ctrl-C is for the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """One piece, in its own process."""
     torch.set_num_threads(1)
     work(piece, folder, messages)
 

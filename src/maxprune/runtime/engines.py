@@ -1,9 +1,8 @@
-"""The programs that run a network, each opened from a file or a name, and timed alike."""
+"""The programs that run a network, each opened from a file or a name."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from maxprune.inspection import example_inputs
+from maxprune.inputs import example_inputs
 from maxprune.networks import lenet5
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.runtime.records import Engine
@@ -29,7 +28,6 @@ from maxprune.weights.sparse import sparse_rows
 ONNX = ".onnx"
 Kind: TypeAlias = Literal["float", "int"]
 Call: TypeAlias = Callable[[], object]
-LEAST = 3  # passes a round
 
 
 @dataclass(frozen=True)
@@ -160,30 +158,3 @@ def chain(length: int) -> bytes:
 def without_gradients(engine: Engine) -> AbstractContextManager[object]:
     """The mode that a network is run in."""
     return torch.no_grad() if engine == "compiled" else torch.inference_mode()
-
-
-def times(call: Call, seconds: float, device: str) -> list[float]:
-    """Milliseconds of each forward pass, for so many seconds, three of them at least.
-
-    On CUDA they are those between two events on the device.
-    """
-    found: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(found) < LEAST or time.perf_counter() < end:
-        found.append(_on_cuda(call) if device == "cuda" else _here(call))
-    return found
-
-
-def _here(call: Call) -> float:
-    started = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - started)
-
-
-def _on_cuda(call: Call) -> float:
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    first.record()
-    call()
-    last.record()
-    torch.cuda.synchronize()
-    return float(first.elapsed_time(last))

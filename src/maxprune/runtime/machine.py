@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -14,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from maxprune.measure.latency import times
 from maxprune.runtime.engines import chain, without_gradients
 from maxprune.runtime.records import Engine, Machine, Rate
 from maxprune.runtime.worker import Gone, apart
@@ -48,12 +47,12 @@ def probe(engines: Sequence[Engine], threads: int, device: str) -> Machine:
     except EOFError as error:
         raise Gone("the process that measures what this machine can do died") from error
     finally:
+        process.terminate()  # it has said all, or nobody listens any more
         process.join()
 
 
 def _probe(pipe: Connection, engines: Sequence[Engine], threads: int, device: str) -> None:
-    """In its own process; Ctrl-C is for the one that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In its own process."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(threads)
     with torch.inference_mode():
@@ -91,18 +90,4 @@ def _starting(engine: Engine, threads: int, device: str) -> float:
 
 def _seconds(call: Callable[[], object], device: str) -> float:
     """One call at its best: what disturbs the machine is no part of what it can do."""
-
-    def waited() -> None:
-        call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    found: list[float] = []
-    for _ in range(3):
-        waited()
-    end = time.perf_counter() + _SECONDS
-    while len(found) < 3 or time.perf_counter() < end:
-        started = time.perf_counter()
-        waited()
-        found.append(time.perf_counter() - started)
-    return min(found)
+    return min(times(call, _SECONDS, device, warm_up=3)) / 1000

@@ -38,7 +38,7 @@ class Bench(Settings):
 
     batches: tuple[Size, ...] = (1, 64)
     engines: tuple[Engine, ...] = ()
-    threads: Size = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     seconds: Positive = 2.0
     rounds: Annotated[int, Field(ge=1, le=1000)] = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -69,6 +69,10 @@ class Sized(Checked):
     operations: int | None = None
     activations: int | None = None
 
+    def zeros(self) -> float:
+        """The share of the parameters that are zero, in [0, 1]; 0 where they are not known."""
+        return 1 - (self.nonzero or 0) / self.parameters if self.parameters else 0.0
+
 
 class Timing(Checked):
     """One network in one engine, with one size of batch.
@@ -87,7 +91,8 @@ class Timing(Checked):
         file: bytes of the file that this engine opens.
         compiling: seconds until the first pass had ended.
         beside: the name of the network and the engine that it is compared with.
-        faster: so many times as fast as that, the median over the rounds.
+        faster: so many times as fast as that, the median over the rounds; of an even number of
+            them the lower one of the two in the middle.
         faster_low: the least of the rounds.
         faster_high: the most of them.
     """
@@ -136,10 +141,18 @@ class Machine(Checked):
 
 
 class Missing(Checked):
-    """What could not be measured, and why."""
+    """What could not be measured, and why.
+
+    Args:
+        network: its name.
+        engine: in which.
+        batch: of so many samples; None where no batch could be.
+        reason: why.
+    """
 
     network: str
     engine: Engine
+    batch: int | None = None
     reason: str
 
 
@@ -165,6 +178,13 @@ class Benched(Checked):
     rounds: int
     environment: dict[str, str]
     remarks: tuple[str, ...] = ()
+
+    def table(self) -> str:
+        """What the command prints, as text: the tables, what is missing and the remarks."""
+        from maxprune.report.plain import as_text  # the reports are above
+        from maxprune.report.runtime import benched_parts
+
+        return as_text(*benched_parts(self))
 
     def timing(self, network: str, engine: Engine, batch: int) -> Timing | None:
         """One of the timings, None where it is missing."""

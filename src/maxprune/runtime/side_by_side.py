@@ -7,34 +7,37 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import onnxruntime
 import torch
 from torch import nn
 
 from maxprune.errors import MaxpruneError, UsageError
-from maxprune.inspection import example_inputs
+from maxprune.inputs import example_inputs
+from maxprune.lineage import lineage
 from maxprune.modes import best_device
 from maxprune.runs.environment import environment, processor
 from maxprune.runtime.engines import Kind, Source
 from maxprune.runtime.machine import probe
-from maxprune.runtime.records import ENGINES, Bench, Benched, Missing, Sized
+from maxprune.runtime.records import ENGINES, Bench, Benched, Engine, Missing, Sized
 from maxprune.runtime.sized import sized
 from maxprune.runtime.timings import Key, Ready, Round, timings
 from maxprune.runtime.why import remarks
-from maxprune.runtime.worker import Gone, Job, Worker
+from maxprune.runtime.worker import Gone, Job, Refused, Worker
 from maxprune.sessions import has_device, open_session
 from maxprune.store.model import bytes_of, save
 from maxprune.store.onnx import export_onnx
+from maxprune.store.opening import check_factory
 from maxprune.store.parts import WEIGHTS
-from maxprune.weights.sparse import sparse_rows
+from maxprune.weights.sparse import LEAST, sparse_rows
 
-Told = Callable[[str, int, int], None]
+Told: TypeAlias = Callable[[str, int, int], None]
+Given: TypeAlias = str | Path | Source
 
 
 def bench(
-    networks: Sequence[str | Path | Source] | Mapping[str, str | Path | Source | nn.Module],
+    networks: Given | Sequence[Given] | Mapping[str, Given | nn.Module],
     input_shape: Sequence[int] | None = None,
     settings: Bench | None = None,
     kind: Kind = "float",
@@ -48,12 +51,12 @@ def bench(
 
     Args:
         networks: names as on the command line (saved models, coded files, ONNX files,
-            "my_net.py:build"), or by a name that is shown; there also torch networks whose
-            factory is known.
+            "my_net.py:build"; `runtime.Source` for one with weights or a factory of its own), or
+            by a name that is shown; there also torch networks whose factory is known.
         input_shape: of one input, without the batch; not needed for ONNX files alone.
         settings: how.
         kind: of the inputs' numbers; "int" gives zeros and ones, for embeddings.
-        tell: told ("opened" or "measured", steps done, steps in all).
+        tell: told ("opened", "machine measured" or "measured", steps done, steps in all).
         changes: single settings by name: `bench([...], (3, 32, 32), threads=2)`.
 
     Raises:
@@ -81,17 +84,28 @@ def sources_of(networks: Any, folder: Path) -> list[Source]:
         folder: for those that are saved.
 
     Raises:
-        UsageError: there is none, or the factory of one is not known.
+        UsageError: there is none, two have the same name, or a torch network has none or its
+            factory is not known.
     """
+    if isinstance(networks, str | Path | Source | nn.Module):
+        networks = [networks]
     if not isinstance(networks, Mapping):
-        networks = {n.name if isinstance(n, Source) else str(n): n for n in networks}
+        given = list(networks)
+        if any(isinstance(network, nn.Module) for network in given):
+            raise UsageError("a torch network needs a name here: bench({'name': network})")
+        networks = {n.name if isinstance(n, Source) else str(n): n for n in given}
+        if len(networks) < len(given):
+            raise UsageError("two networks have the same name; give each its own: {'name': ...}")
     if not networks:
         raise UsageError("there is no network to measure")
     found = []
     for number, (name, network) in enumerate(networks.items()):
         if isinstance(network, nn.Module):
-            place = save(network, folder / f"{number}")
-            found.append(Source(name, str(place)))
+            try:
+                check_factory(lineage(network))
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}, or give its name: 'my_net.py:build'") from None
+            found.append(Source(name, str(save(network, folder / f"{number}"))))
         elif isinstance(network, Source):
             found.append(replace(network, name=name))
         else:
@@ -125,6 +139,9 @@ class _Race:
             self.networks.append(Sized(name=source.name))
             if "onnx" in wanted:
                 self._add((number, "onnx"), source, Path(source.place).stat().st_size)
+            for engine in self.settings.engines:
+                if engine != "onnx":
+                    self._leave_out(source.name, engine, "an ONNX file runs in ONNX Runtime alone")
             return
         if not self.shape:
             raise UsageError(f"say the shape of an input of {source.name} with --input")
@@ -153,8 +170,7 @@ class _Race:
             elif engine == "sparse":
                 sparse_rows(model, source.least)
         except MaxpruneError as error:
-            if engine in self.settings.engines:
-                self.missing.append(Missing(network=source.name, engine=engine, reason=str(error)))
+            self._leave_out(source.name, engine, error)
             return
         self._add(key, source, size)
 
@@ -168,10 +184,11 @@ class _Race:
         if not self.jobs:
             self._refuse()
         engines = [e for e in ENGINES if any(engine == e for _, engine in self.jobs)]
-        self.steps = 1 + len(self.jobs) * (1 + settings.rounds)
-        self._step()
+        self.steps = len(self.jobs) * (1 + settings.rounds)
         there = [engine for engine in engines if engine != "onnx" or has_device(self.device)]
+        self.tell("machine measured", 0, 1)
         machine = probe(there, settings.threads, self.device)
+        self.tell("machine measured", 1, 1)
         with contextlib.ExitStack() as stack:
             runs = self._opened(stack)
             rounds = [self._round(runs) for _ in range(settings.rounds)]
@@ -186,26 +203,42 @@ class _Race:
         return found.model_copy(update={"remarks": tuple(remarks(found))})
 
     def _opened(self, stack: contextlib.ExitStack) -> dict[Key, Ready]:
-        """Everyone in a process, warmed up; who cannot is left out, and it is said why."""
+        """Everyone in a process, warmed up."""
         found = {}
         for key, job in self.jobs.items():
             self._step()
-            try:
-                worker = stack.enter_context(Worker(job))
-                first = {batch: worker.prepared(batch) for batch in self.batches()}
-                found[key] = Ready(worker, first, self.files[key])
-            except Gone as error:
-                self._leave_out(key, job.source.name, error)
+            ready = self._ready(stack, key, job, self.batches())
+            if ready is not None:
+                found[key] = ready
         return found
 
+    def _ready(
+        self, stack: contextlib.ExitStack, key: Key, job: Job, batches: Sequence[int]
+    ) -> Ready | None:
+        """One of them; what cannot be run is left out, and it is said why."""
+        first, batch = {}, None
+        try:
+            worker = stack.enter_context(Worker(job))
+            for batch in batches:
+                try:
+                    first[batch] = worker.prepared(batch)
+                except Refused as error:
+                    self._leave_out(job.source.name, key[1], error, batch)
+        except Gone as error:
+            self._leave_out(job.source.name, key[1], error, batch)
+            left = [one for one in batches if batch and (one in first or one > batch)]
+            return self._ready(stack, key, job, left) if left else None
+        return Ready(worker, first, self.files[key]) if first else None
+
     def _round(self, runs: dict[Key, Ready]) -> Round:
-        """Everyone has a turn with each batch: milliseconds of each pass."""
+        """Everyone has a turn with each batch that it can run: milliseconds of each pass."""
         seconds = self.settings.seconds / self.settings.rounds
         found = {}
         for batch in self.batches():
             for key, run in runs.items():
-                found[key, batch] = run.worker.timed(batch, seconds)
-                self._step(1 / len(self.batches()))
+                if batch in run.first:
+                    found[key, batch] = run.worker.timed(batch, seconds)
+                    self._step(1 / len(run.first))
         return found
 
     def batches(self) -> list[int]:
@@ -213,20 +246,19 @@ class _Race:
         return sorted(set(self.settings.batches))
 
     def _missing(self, runs: Collection[Key]) -> list[Missing]:
-        """What is worth saying: of sparse rows nothing, if some networks have them."""
-        sparse = any(engine == "sparse" for _, engine in runs)
-        known = {self.networks[number].name for number, engine in self.jobs if engine == "sparse"}
-        return [
-            one for one in self.missing
-            if one.engine != "sparse" or one.network in known or not sparse
-        ]  # fmt: skip
+        """What is worth saying: that a network with few zeros has no sparse rows mostly is not."""
+        asked = "sparse" in self.settings.engines
+        silent = not asked or any(engine == "sparse" for _, engine in runs)
+        tried = {self.networks[number].name for number, engine in self.jobs if engine == "sparse"}
+        few = {n.name for n in self.networks if n.zeros() < LEAST} - tried if silent else set()
+        return [one for one in self.missing if one.engine != "sparse" or one.network not in few]
 
     def _refuse(self) -> NoReturn:
-        why = "; ".join(f"{one.network}: {one.reason}" for one in self.missing[:1])
-        raise UsageError(f"nothing can be measured: {why or 'an ONNX file runs in onnx alone'}")
+        first = self.missing[0]
+        raise UsageError(f"nothing can be measured: {first.network}: {first.reason}")
 
-    def _leave_out(self, key: Key, name: str, error: MaxpruneError) -> None:
-        self.missing.append(Missing(network=name, engine=key[1], reason=str(error)))
+    def _leave_out(self, name: str, engine: Engine, why: object, batch: int | None = None) -> None:
+        self.missing.append(Missing(network=name, engine=engine, batch=batch, reason=str(why)))
 
     def _step(self, part: float = 1.0) -> None:
         self.done += part

@@ -23,7 +23,8 @@ class Ready:
 
     Args:
         worker: the process that it is in.
-        first: bytes of memory, and seconds of the first pass, by the batch.
+        first: bytes of memory, and seconds of the first pass, by the batch; of those that it can
+            run.
         file: bytes of the file that was opened.
     """
 
@@ -45,8 +46,8 @@ def timings(
     """
     found = []
     for key, run in runs.items():
-        beside = compared_with(key, runs)
         for batch, (memory, compiling) in run.first.items():
+            beside = compared_with(key, [other for other in runs if batch in runs[other].first])
             every = sorted(t for turn in rounds for t in turn[key, batch])
             ratios = [
                 statistics.median(turn[beside, batch]) / statistics.median(turn[key, batch])
@@ -61,7 +62,7 @@ def timings(
                     high=every[-1 - len(every) // 10], throughput=1000 * batch / middle,
                     memory=memory, loading=run.worker.loading, file=run.file, compiling=compiling,
                     beside=None if beside is None else (names[beside[0]], beside[1]),
-                    faster=statistics.median(ratios) if ratios else None,
+                    faster=statistics.median_low(ratios) if ratios else None,
                     faster_low=min(ratios, default=None), faster_high=max(ratios, default=None),
                 )
             )  # fmt: skip

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from maxprune.naming import called
+from maxprune.plural import plural
 from maxprune.runtime.records import NAMES, Benched, Machine, Sized, Timing
 
 FEWER = 0.95  # of the multiply-adds of the first network: above, nothing was promised
 HALF = 0.5  # of the promised gain: what brings more is no surprise
 NEAR = 0.4  # of the measured time: a floor that is lower does not explain it
+BUSY = 2.0  # times the least ratio of the rounds: with a largest above that, one was disturbed
 _SPARSE_BYTES = 8  # of a weight in compressed sparse rows: the number, and where it stands
 _BYTES = 4
 
@@ -54,8 +57,8 @@ def floors(network: Sized, timing: Timing, machine: Machine) -> Floors:
 
 
 def remarks(found: Benched) -> list[str]:
-    """A sentence for each timing that fell short of its promise, and one for all zeros in vain."""
-    return [*_short(found), *_zeros(found)]
+    """A sentence for each timing that fell short of its promise; one for zeros, one for noise."""
+    return [*_short(found), *_zeros(found), *_busy(found)]
 
 
 def _short(found: Benched) -> Iterator[str]:
@@ -109,7 +112,7 @@ def _zeros(found: Benched) -> Iterator[str]:
     """Zeros that a dense engine multiplies like other numbers."""
     names = []
     for network in found.networks:
-        share = 1 - (network.nonzero or 0) / network.parameters if network.parameters else 0.0
+        share = network.zeros()
         dense = any(t.network == network.name and t.engine != "sparse" for t in found.timings)
         if share >= HALF and dense:
             names.append(f"{network.name} ({share:.0%})")
@@ -117,6 +120,20 @@ def _zeros(found: Benched) -> Iterator[str]:
         yield (
             f"Zeros among the parameters of {', '.join(names)}: all engines but sparse multiply "
             "them like other numbers."
+        )
+
+
+def _busy(found: Benched) -> Iterator[str]:
+    """Rounds that do not agree."""
+    ratios = [(t.faster_low, t.faster_high) for t in found.timings if t.beside is not None]
+    apart = [
+        low for low, high in ratios if low is not None and high is not None and high > BUSY * low
+    ]
+    if apart:
+        yield (
+            f"The machine was busy: in {len(apart)} of {plural(len(ratios), 'ratio')} the rounds "
+            f"differ by more than {BUSY:g}x; measure again with more {called('rounds')} or "
+            f"{called('seconds')}."
         )
 
 

@@ -11,7 +11,6 @@ import multiprocessing
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,10 @@ from typing import Any
 
 import torch
 
-from maxprune.errors import MaxpruneError, UsageError, first_line
+from maxprune.errors import MaxpruneError, first_line
+from maxprune.inputs import fitting
+from maxprune.interrupts import shielded
+from maxprune.measure.latency import times
 from maxprune.runtime import memory
 from maxprune.runtime.engines import (
     Call,
@@ -29,7 +31,6 @@ from maxprune.runtime.engines import (
     Opened,
     Source,
     open_engine,
-    times,
     warmed_up,
     without_gradients,
 )
@@ -61,13 +62,21 @@ class Gone(MaxpruneError):  # noqa: N818  (what happened, not what to call it)
     """A process could not do its work; the message says why."""
 
 
+class Refused(MaxpruneError):  # noqa: N818
+    """A process could not do what it was asked, and waits for the next; the message says why."""
+
+
 @contextlib.contextmanager
 def apart() -> Iterator[None]:
-    """Processes that are started here do not run the user's script again, guarded or not."""
+    """Processes that are started here do not run the user's script again, guarded or not.
+
+    Nor do they hear Ctrl-C.
+    """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
-        yield
+        with shielded():
+            yield
     finally:
         sys.modules["__main__"] = main
 
@@ -102,7 +111,12 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
         self.pipe.close()
 
     def prepared(self, batch: int) -> tuple[int, float]:
-        """Run a batch for the first time: bytes of memory above the engine alone, and seconds."""
+        """Run a batch for the first time: bytes of memory above the engine alone, and seconds.
+
+        Raises:
+            Refused: it cannot run this one.
+            Gone: it died of it.
+        """
         found: tuple[int, float] = self._asked("prepare", batch)
         return found
 
@@ -124,6 +138,8 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
                 kind, content = self.pipe.recv()
                 if kind == "done":
                     return content
+                if kind == "refused":
+                    raise Refused(content)
                 self.close()
                 raise Gone(content)
         except (EOFError, OSError):
@@ -136,7 +152,6 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
 
 def _serve(job: Job, pipe: Connection) -> None:
     """The process: open the network, and do as asked until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     torch.set_num_threads(job.threads)
     try:
@@ -150,14 +165,14 @@ def _serve(job: Job, pipe: Connection) -> None:
         _answer(job, opened, before, pipe)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
-    except MaxpruneError as error:
-        pipe.send(("error", str(error)))
-    except Exception as error:  # the engine's own: one line of it
-        pipe.send(("error", f"{type(error).__name__}: {_in_a_line(error)}"))
+    except Exception as error:
+        pipe.send(("error", _said(error)))
 
 
-def _in_a_line(error: Exception) -> str:
-    return first_line(error) or first_line(RuntimeError(traceback.format_exc()))
+def _said(error: Exception) -> str:
+    """One line; what is an engine's or the network's own begins with its kind."""
+    line, kind = first_line(error), type(error).__name__
+    return line if isinstance(error, MaxpruneError) or line == kind else f"{kind}: {line}"
 
 
 def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
@@ -166,21 +181,23 @@ def _answer(job: Job, opened: Opened, before: int, pipe: Connection) -> None:
         what, batch, *rest = pipe.recv()
         with without_gradients(job.engine):
             if what == "prepare":
-                calls[batch], found = _prepared(job, opened, batch, before)
-                pipe.send(("done", found))
+                try:
+                    calls[batch], found = _prepared(job, opened, batch, before)
+                    answer: tuple[str, Any] = "done", found
+                except Exception as error:
+                    answer = "refused", _said(error)
+                pipe.send(answer)
             else:
-                calls[batch]()  # its caches are another's
                 pipe.send(("done", times(calls[batch], rest[0], job.device)))
 
 
 def _prepared(job: Job, opened: Opened, batch: int, before: int) -> tuple[Call, tuple[int, float]]:
     """One forward pass, ready; the memory of the second one, the seconds of the first."""
     started = time.perf_counter()
-    try:
-        call = opened.prepare(opened.inputs(batch))
-        call()
-    except (RuntimeError, MemoryError) as error:
-        raise UsageError(f"a batch of {batch} could not be run: {first_line(error)}") from error
+    with fitting(f"a batch of {batch:,}"):
+        x = opened.inputs(batch)
+    call = opened.prepare(x)
+    call()
     seconds = time.perf_counter() - started
     memory.give_back()
     if job.device == "cuda":

@@ -52,10 +52,11 @@ def open_network(
     """
     source, _, path = name.rpartition(":")
     if not source:
-        if not _is_kept(name):
+        if not name or not _is_kept(name):
+            is_what = "is no network" if name and Path(name).exists() else "does not exist"
             raise UsageError(
-                f"{name!r} is no network: give my_net.py:build, package.module:build, the folder "
-                "of a saved model or a coded file"
+                f"{name!r} {is_what}: give my_net.py:build, package.module:build, a saved model "
+                "(folder or .maxprune file), a coded file (.mxp) or, to bench, an ONNX file"
             )
         model = open_saved(name, factory, graph)
     else:

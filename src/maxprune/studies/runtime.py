@@ -133,7 +133,7 @@ def measure(
         folder: for what was measured.
         identity: what makes this run this run.
         resume: go on where an earlier run in the folder was.
-        tell: told (subject, "opened" or "measured", steps done, steps in all).
+        tell: told (subject, "opened", "machine measured" or "measured", steps done, steps in all).
 
     Raises:
         OutputError: the folder holds something else, or cannot be written.

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from maxprune.errors import UsageError
 from maxprune.modes import copied
 from maxprune.networks.weighted import Weighted, weighted_layers
+from maxprune.weights.graph_layers import put_layers
 
 LEAST = 0.5  # share of zeros from which on the rows take less memory than the dense weights
 
@@ -133,11 +134,15 @@ def sparse_rows(model: nn.Module, least: float = LEAST) -> nn.Module:
         The network in evaluation mode, with the same outputs but for rounding.
 
     Raises:
-        UsageError: the share is not in [0, 1], or no layer has so many zeros.
+        UsageError: it is no network, the share is not in [0, 1], or no layer has so many zeros.
     """
     if not 0 <= least <= 1:
         raise UsageError(f"least is a share of zeros in [0, 1], not {least:g}")
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"a network is a torch module, not {model!r:.60}")
     found = copied(model).eval()
+    if isinstance(found, fx.GraphModule):
+        put_layers(found)
     names = [name for name, layer in weighted_layers(found).items() if _zeros(layer) >= least]
     others = {name: other for name in names if (other := _sparse(found.get_submodule(name)))}
     if not others:
