@@ -14,8 +14,6 @@ from maxprune.plural import plural
 if TYPE_CHECKING:
     from torch import Tensor
 
-COUNT = 16  # inputs that a file is checked on
-
 
 def convert_command(
     network: Network,
@@ -77,10 +75,11 @@ def _inputs(input_shape: str | None, data: str | None, root: Path | None) -> Ten
     """Random or real ones; None where neither was asked for."""
     from maxprune.data.samples import first_inputs
     from maxprune.data.spec import DataOptions, open_data
+    from maxprune.store.same import CHECKED
 
     if input_shape is not None:
-        return random_inputs(input_shape, COUNT)
+        return random_inputs(input_shape, CHECKED)
     if data is None:
         return None
     splits = open_data(data, DataOptions(root=root))
-    return first_inputs(splits.tested, COUNT)
+    return first_inputs(splits.tested, CHECKED)

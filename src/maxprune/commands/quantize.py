@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from maxprune.compression.quantizing import Quantizing
     from maxprune.store import QuantizedNetwork
 
-CHECKED = 16  # inputs that the file is checked on
-
 
 @dataclass(frozen=True, kw_only=True)
 class Asked(Tested):
@@ -83,6 +81,7 @@ def quantize_command(asked: Asked, as_json: AsJson = False) -> None:
 def _quantized(asked: Asked) -> tuple[QuantizedNetwork, Quantizing]:
     from maxprune.compression.quantizing import check_asked, quantize_network
     from maxprune.data.samples import first_inputs
+    from maxprune.store.same import CHECKED
     from maxprune.store.source import open_network
 
     mode = check_asked(asked.mode, asked.samples, asked.data is not None)

@@ -26,6 +26,7 @@ from maxprune.networks import descriptor_network
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, place_of, timed
 from maxprune.store import load
+from maxprune.store.same import CHECKED
 from maxprune.store.verifier import save_verifier
 from maxprune.studies.faces.people import FoldData, fold_data
 from maxprune.studies.faces.steps import BASELINE, Steps, Told, Way
@@ -41,8 +42,6 @@ RESULT = "result.json"
 MARGIN = 128 / 115
 """Of 250 pixels a face is cut out of 128 (`data.lfw`); the box that the Viola-Jones cascade finds
 around it has 115, the median of 400 pictures."""
-
-SHOWN = 16  # faces by which an ONNX file is checked
 
 
 def augmented(images: Images) -> Pictures:
@@ -212,7 +211,7 @@ def write_verifier(
     data = prepared(study, fold, piece.root)
     model = piece.network(folder / piece.name, cell.step)
     return save_verifier(
-        descriptor_network(model), out, data.train.pixels[:SHOWN],
+        descriptor_network(model), out, data.train.pixels[:CHECKED],
         (torch.tensor(step.tested), data.tested.same), (torch.tensor(step.held), data.held.same),
         MARGIN, f"the {len(data.tested)} pairs of fold {fold + 1} of LFW",
         {"network": cell.network, "step": cell.step, "study": "faces"},
