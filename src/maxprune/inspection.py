@@ -131,10 +131,7 @@ def inspect(
     shape = tuple(input_shape)
     if not shape or any(type(size) is not int or size < 1 for size in shape):
         raise UsageError(f"an input shape is a row of numbers from 1, such as 3,32,32, not {shape}")
-    try:
-        x = example_inputs(model, shape, kind)
-    except RuntimeError as error:
-        raise UsageError(f"an input of shape {shape} does not fit into memory") from error
+    x = example_inputs(model, shape, kind)
     try:
         groups = channel_groups(model, x, skip, heads)
     except ShapeError as error:
@@ -153,17 +150,36 @@ def inspect(
 
 
 def example_inputs(
-    model: nn.Module, shape: tuple[int, ...], kind: Literal["float", "int"] = "float"
+    model: nn.Module,
+    shape: tuple[int, ...],
+    kind: Literal["float", "int"] = "float",
+    count: int = 2,
 ) -> Tensor:
-    """Two inputs of a network, the same ones at every call."""
+    """Random inputs of a network, the same ones at every call.
+
+    Args:
+        model: they have the type of its weights, and are where it is.
+        shape: of one.
+        kind: "float", around 0; "int", zeros and ones.
+        count: how many.
+
+    Returns:
+        (count, *shape)
+
+    Raises:
+        UsageError: they do not fit into memory.
+    """
     generator = torch.Generator().manual_seed(0)
     first = next((p for p in model.parameters() if p.is_floating_point()), None)
-    if kind == "int":
-        x = torch.randint(0, 2, (2, *shape), generator=generator)
-    else:
-        x = torch.randn(2, *shape, generator=generator)
-        x = x if first is None else x.to(first.dtype)
-    return x.to(device_of(model))
+    try:
+        if kind == "int":
+            x = torch.randint(0, 2, (count, *shape), generator=generator)
+        else:
+            x = torch.randn(count, *shape, generator=generator)
+            x = x if first is None else x.to(first.dtype)
+        return x.to(device_of(model))
+    except RuntimeError as error:
+        raise UsageError(f"an input of shape {shape} does not fit into memory") from error
 
 
 def _layer(cost: LayerCost, groups: Sequence[ChannelGroup], total: int) -> Layer:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from maxprune.commands.shared import AsJson, Factory, names, shape, show, terminal
+from maxprune.commands.shared import AsJson, Factory, Kind, names, numbers_of, shape, show, terminal
 from maxprune.errors import UsageError
 from maxprune.naming import as_options
 
@@ -54,9 +54,7 @@ def bench_command(
     device: Annotated[
         str, typer.Option(help="cpu, cuda (timed by events on the device), or auto.")
     ] = "auto",
-    kind: Annotated[
-        str, typer.Option(help="Numbers of the inputs: float, or int for embeddings.")
-    ] = "float",
+    kind: Kind = "float",
     weights: Annotated[
         Path | None,
         typer.Option(help="A file of weights to fill into those that a function builds."),
@@ -89,19 +87,13 @@ def bench_command(
             batches=tuple(batch or (1, 64)), engines=names("engine", engine),  # type: ignore[arg-type]
             threads=threads, seconds=seconds, rounds=rounds, device=device,  # type: ignore[arg-type]
         )  # fmt: skip
-    numbers = _kind(kind)
+    numbers = numbers_of(kind)
     with Steps(terminal(stderr=True), None, "bench", "step") as steps:
         found = bench(
             sources, shape(input_shape) if input_shape else None, settings, numbers,
             lambda what, done, total: steps.report(what, done, total),
         )  # fmt: skip
     show(found, lambda: benched_parts(found), as_json)
-
-
-def _kind(text: str) -> Literal["float", "int"]:
-    if text not in ("float", "int"):
-        raise UsageError(f"--kind is float or int, not {text!r}")
-    return "int" if text == "int" else "float"
 
 
 def _named(networks: list[str]) -> list[tuple[str, str]]:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maxprune.commands.on_data import Tested
-from maxprune.commands.shared import AsJson, random_inputs, show, takes, terminal
+from maxprune.commands.shared import (
+    AsJson,
+    Kind,
+    numbers_of,
+    random_inputs,
+    show,
+    takes,
+    terminal,
+)
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +57,7 @@ class Asked(Tested):
     samples: Annotated[
         int, typer.Option(help="Training pictures to calibrate with, spread over all.")
     ] = 512
+    kind: Kind = "float"
     opset: Annotated[
         int | None, typer.Option(help="Of ONNX's operators, 18 or newer.", show_default=False)
     ] = None
@@ -85,11 +94,12 @@ def _quantized(asked: Asked) -> tuple[QuantizedNetwork, Quantizing]:
     from maxprune.store.source import open_network
 
     mode = check_asked(asked.mode, asked.samples, asked.data is not None)
+    numbers = numbers_of(asked.kind, random=asked.data is None)
     if asked.data is None:
         if asked.input_shape is None:
             raise UsageError("the network has to run: give --input for random inputs, or --data")
         network = open_network(asked.network, asked.weights, asked.factory, graph=True)
-        inputs, data = random_inputs(asked.input_shape, CHECKED), None
+        inputs, data = random_inputs(network, asked.input_shape, numbers), None
     elif asked.builds():
         raise UsageError(
             f"{asked.network} is built here with random weights; give --weights, or a saved model"

@@ -18,7 +18,7 @@ from maxprune.errors import UsageError
 from maxprune.records import Checked
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Network: TypeAlias = Annotated[
     str,
@@ -55,6 +55,9 @@ Heads: TypeAlias = Annotated[
         help="Attention modules whose heads may be cut as wholes (by a score, not by a maxout)."
     ),
 ]
+Kind: TypeAlias = Annotated[
+    str, typer.Option(help="Numbers of the random inputs: float, or int for embeddings.")
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -73,11 +76,29 @@ def shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def random_inputs(text: str, count: int) -> Tensor:
-    """So many inputs in [0, 1) of the shape "3,32,32", the same every time."""
-    import torch
+def numbers_of(kind: str, random: bool = True) -> Literal["float", "int"]:
+    """The numbers that --kind names.
 
-    return torch.rand(count, *shape(text), generator=torch.Generator().manual_seed(0))
+    Args:
+        kind: as it was given.
+        random: whether there are random inputs, which alone it is for.
+
+    Raises:
+        UsageError: it names others, or there are none.
+    """
+    if kind not in ("float", "int"):
+        raise UsageError(f"--kind is float or int, not {kind!r}")
+    if kind == "int" and not random:
+        raise UsageError("--kind int is for the random inputs of --input, without --data")
+    return "int" if kind == "int" else "float"
+
+
+def random_inputs(model: nn.Module, text: str, kind: Literal["float", "int"]) -> Tensor:
+    """Random inputs of the shape "3,32,32", as many as a file is checked on."""
+    from maxprune.inspection import example_inputs
+    from maxprune.store.same import CHECKED
+
+    return example_inputs(model, shape(text), kind, CHECKED)
 
 
 def names(option: str, given: list[str] | None) -> tuple[str, ...]:
