@@ -22,7 +22,7 @@ from maxprune.networks import Maxout, lenet5
 from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan
 from maxprune.report.trials import conclusion, trial_cells, trial_headers
 from maxprune.results import Results
-from maxprune.store.model import METADATA
+from maxprune.store.weights import METADATA
 from maxprune.train import Fitting
 
 

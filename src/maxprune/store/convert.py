@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from maxprune.errors import UsageError
@@ -16,11 +15,11 @@ from maxprune.modes import copied
 from maxprune.store.coded import SUFFIX as CODED
 from maxprune.store.coded import save_coded
 from maxprune.store.graph import exporting, program_of
-from maxprune.store.model import METADATA, save
+from maxprune.store.model import save
 from maxprune.store.onnx import check_takes, export_onnx
-from maxprune.store.opening import tensors_of
 from maxprune.store.parts import SUFFIX
 from maxprune.store.same import check_same
+from maxprune.store.weights import as_safetensors, tensors_of
 
 ONNX, EXPORTED, TENSORS = ".onnx", ".pt2", ".safetensors"
 KINDS = {
@@ -72,7 +71,7 @@ def convert(
         assert inputs is not None  # noqa: S101  (for the type checker)
         write_bytes(path, _exported(model, inputs))
     elif kind == TENSORS:
-        write_bytes(path, serialise(tensors_of(model), METADATA))
+        write_bytes(path, as_safetensors(tensors_of(model)))
     elif kind == CODED:
         save_coded(model, path)
     else:
