@@ -64,7 +64,8 @@ def convert_command(
     maxprune convert maxprune-out/model net.onnx --data pictures
     """
     from maxprune.store.convert import KINDS, convert
-    from maxprune.store.parts import GRAPH, SUFFIX, has_part
+    from maxprune.store.description import describe
+    from maxprune.store.parts import SUFFIX
     from maxprune.store.source import open_network
 
     if input_shape is not None and data is not None:
@@ -75,7 +76,7 @@ def convert_command(
     if input_shape is not None:
         inputs = random_inputs(model, input_shape, numbers)
     convert(model, out, inputs, opset)
-    graph = out.suffix == SUFFIX and has_part(out, GRAPH)
+    graph = out.suffix == SUFFIX and describe(out).graph
     checked = inputs is not None and (out.suffix in (".onnx", ".pt2") or graph)
     on = f", checked on {len(inputs)} inputs" if inputs is not None and checked else ""
     size = plural(out.stat().st_size, "byte")

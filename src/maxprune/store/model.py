@@ -129,15 +129,15 @@ def load(
         return load_coded(folder, factory)
     description = describe(folder)
     content = _checked(folder, WEIGHTS, description.sha256)
+    operators = _checked(folder, GRAPH, description.graph) if description.graph else b""
     try:
         tensors = from_safetensors(content)
         try:
             return build(description, tensors, factory)
         except UnknownFactoryError as error:
-            if factory is not None or not graph or not description.graph:
+            if factory is not None or not graph or not operators:
                 raise
-            content = _checked(folder, GRAPH, description.graph)
-            network = from_graph(parse_json(content, folder / GRAPH), tensors)
+            network = from_graph(parse_json(operators, folder / GRAPH), tensors)
             warnings.warn(f"{folder} was opened as a graph: {error}", Remark, stacklevel=2)
             return network
     except (StoreError, SafetensorError) as error:

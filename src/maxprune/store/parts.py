@@ -52,16 +52,21 @@ def is_model_file(path: str | Path) -> bool:
         return False
 
 
-def has_part(place: Path, name: str) -> bool:
-    """Whether a saved model has a part.
+def find_part(place: Path, name: str) -> bytes | None:
+    """The bytes of a part; None where a saved model has none of that name.
 
     Raises:
-        StoreError: the file is damaged.
+        StoreError: the file is damaged or has something else in it.
     """
     if not place.is_file():
-        return (place / name).exists()
+        return read_bytes(place / name) if (place / name).exists() else None
     with _archive(place) as archive:
-        return name in archive.namelist()
+        if name not in archive.namelist():
+            return None
+        try:
+            return archive.read(name)
+        except UNREADABLE as error:
+            raise StoreError(f"{place} is damaged: {name} cannot be read ({error})") from error
 
 
 def read_part(place: Path, name: str) -> bytes:
@@ -70,13 +75,10 @@ def read_part(place: Path, name: str) -> bytes:
     Raises:
         StoreError: it is missing, or the file is damaged or has something else in it.
     """
-    if not place.is_file():
-        return read_bytes(place / name)
-    with _archive(place) as archive:
-        try:
-            return archive.read(name)
-        except (*UNREADABLE, KeyError) as error:
-            raise StoreError(f"{place} is damaged: {name} cannot be read ({error})") from error
+    content = find_part(place, name)
+    if content is None:
+        raise StoreError(f"{place / name} does not exist")
+    return content
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
