@@ -247,7 +247,9 @@ def test_the_command(
         (("nothing", ), "'nothing' is no network"),
         (("maxprune.networks:lenet5", "--data", "digits"), "built here with random weights"),
         (("MODEL", "--bits", 13), "bits from 1 to 12, not 13"),
-        (("MODEL", "--out", "."), ". is a folder; --out is a file"),
+        (("maxprune.networks:lenet5",), "built here with random weights; give --weights"),
+        (("MODEL", "--out", "."), ". is a folder; --out is a file, such as model.mxp"),
+        (("MODEL", "--out", "c.foo"), "--out ends in .mxp, such as model.mxp, not c.foo"),
         (("MODEL", "--data", "digits", "--epochs", 0), "must be a finite number above 0"),
         (("FILE",), "'FILE' is no network: give my_net.py:build"),
         (("DAMAGED",), "DAMAGED cannot be opened: it ends early"),
@@ -264,4 +266,4 @@ def test_wrong_input_is_one_line(
     code_, _, error = call(monkeypatch, capsys, "code", *arguments)
     assert code_ == 2
     assert says in " ".join(error.split())
-    assert not (tmp_path / "model.mxp").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["DAMAGED", "FILE", "MODEL"]

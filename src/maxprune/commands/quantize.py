@@ -12,6 +12,7 @@ from maxprune.commands.on_data import Tested
 from maxprune.commands.shared import (
     AsJson,
     Kind,
+    check_file,
     numbers_of,
     random_inputs,
     show,
@@ -76,10 +77,7 @@ def quantize_command(asked: Asked, as_json: AsJson = False) -> None:
     """
     from maxprune.report.quantized import quantizing_table, remarks
 
-    if asked.out.is_dir():
-        raise UsageError(f"{asked.out} is a folder; --out is a file, such as model-int8.onnx")
-    if asked.out.suffix != ".onnx":
-        raise UsageError(f"--out is an ONNX file, such as model-int8.onnx, not {asked.out}")
+    check_file(asked.out, Asked.out)
     found, told = _quantized(asked)
     found.write(asked.out)
     show(told, lambda: [quantizing_table(told), *remarks(told)], as_json)
@@ -95,15 +93,12 @@ def _quantized(asked: Asked) -> tuple[QuantizedNetwork, Quantizing]:
 
     mode = check_asked(asked.mode, asked.samples, asked.data is not None)
     numbers = numbers_of(asked.kind, random=asked.data is None)
+    asked.check_trained()
     if asked.data is None:
         if asked.input_shape is None:
             raise UsageError("the network has to run: give --input for random inputs, or --data")
         network = open_network(asked.network, asked.weights, asked.factory, graph=True)
         inputs, data = random_inputs(network, asked.input_shape, numbers), None
-    elif asked.builds():
-        raise UsageError(
-            f"{asked.network} is built here with random weights; give --weights, or a saved model"
-        )
     else:
         network, data = asked.opened_on(asked.data, asked.seed, graph=True)
         inputs = first_inputs(data.train, CHECKED)

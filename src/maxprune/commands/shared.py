@@ -101,6 +101,18 @@ def random_inputs(model: nn.Module, text: str, kind: Literal["float", "int"]) ->
     return example_inputs(model, shape(text), kind, CHECKED)
 
 
+def check_file(out: Path, example: Path) -> None:
+    """Refuse an --out that is a folder, or ends otherwise than the example.
+
+    Raises:
+        UsageError: it does.
+    """
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; --out is a file, such as {example}")
+    if out.suffix != example.suffix:
+        raise UsageError(f"--out ends in {example.suffix}, such as {example}, not {out}")
+
+
 def names(option: str, given: list[str] | None) -> tuple[str, ...]:
     """The names of an option that may be repeated, or joined by commas.
 
