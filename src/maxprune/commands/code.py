@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maxprune.commands.on_data import Trained
-from maxprune.commands.shared import AsJson, check_file, show, takes, terminal
+from maxprune.commands.shared import AsJson, check_file, loading, show, takes, terminal
 
 if TYPE_CHECKING:
     from maxprune.compression.coding import CodedNetwork, Coding
@@ -48,7 +48,6 @@ def code_command(asked: Asked, as_json: AsJson = False) -> None:
 
     maxprune code maxprune-out/model --data pictures --bits 5 --out model.mxp
     """
-    from maxprune.lineage import is_marked, lineage
     from maxprune.report.coded import coding_table
 
     check_file(asked.out, Asked.out)
@@ -56,9 +55,7 @@ def code_command(asked: Asked, as_json: AsJson = False) -> None:
     found.write(asked.out)
     show(found.told, lambda: [coding_table(found.told)], as_json)
     if not as_json:
-        build = lineage(found.model).factory.rpartition(":")[2]
-        given = "" if is_marked(found.model) else f", factory={build}"
-        terminal().print(f"The network: maxprune.load({str(asked.out)!r}{given})", soft_wrap=True)
+        terminal().print(f"The network: {loading(asked.out, found.model)}", soft_wrap=True)
 
 
 def _coded(asked: Asked) -> CodedNetwork[Coding]:

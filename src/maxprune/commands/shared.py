@@ -175,6 +175,15 @@ def show(found: Checked, parts: Callable[[], Iterable[RenderableType]], as_json:
         console.print(part)
 
 
+def loading(path: Path, model: nn.Module) -> str:
+    """How a network that was written is opened in Python."""
+    from maxprune.lineage import is_marked, lineage
+
+    build = lineage(model).factory.rpartition(":")[2]
+    given = "" if is_marked(model) else f", factory={build}"
+    return f"maxprune.load({str(path)!r}{given})"
+
+
 def tell_if_new(out: Path, resume: bool) -> None:
     """Say that a run begins anew, where the user wants one to go on and there is none."""
     from maxprune.runs.alone import is_empty

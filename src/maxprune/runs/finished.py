@@ -17,6 +17,7 @@ from maxprune.store import export_onnx, save
 from maxprune.store.coded import SUFFIX, is_coded, save_coded
 from maxprune.store.same import CHECKED
 
+CODED = f"model{SUFFIX}"
 INT8 = "model-int8.onnx"
 
 
@@ -81,7 +82,7 @@ class Finished:
             warnings.simplefilter("always", Remark)
             self.save(folder / "model", factory)
         notes = [_sentence(str(one.message)) for one in said if one.category is Remark]
-        coded = folder / f"model{SUFFIX}"
+        coded = folder / CODED
         if is_coded(self.model):
             save_coded(self.model, coded, factory=factory)
         else:
