@@ -227,16 +227,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_decoder_needs_nothing_but_numpy(tmp_path: Path) -> None:
-    (tmp_path / "net.mxp").write_bytes(encode(coded(weight=sparse())))
+    """By the lines of the README, in a process that can import nothing else."""
+    (tmp_path / "model.mxp").write_bytes(encode(coded(weight=sparse())))
+    lines = 'from maxprune.coding import decode\n\nweights = decode("model.mxp").tensors\n'
+    assert lines in (Path(__file__).parents[2] / "README.md").read_text()
     script = (
         "import sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('torch', 'pydantic', 'jaxtyping', 'scipy'):\n"
+        "        if name.split('.')[0] not in {*sys.stdlib_module_names, 'numpy', 'maxprune'}:\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "from maxprune.coding import decode\n"
-        "print(decode('net.mxp').tensors['weight'].shape)\n"
+        f"{lines}"
+        "print(weights['weight'].shape)\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
