@@ -179,7 +179,7 @@ def example_inputs(
             x = x if first is None else x.to(first.dtype)
         return x.to(device_of(model))
     except RuntimeError as error:
-        raise UsageError(f"an input of shape {shape} does not fit into memory") from error
+        raise UsageError(f"{count} inputs of shape {shape} do not fit into memory") from error
 
 
 def _layer(cost: LayerCost, groups: Sequence[ChannelGroup], total: int) -> Layer:

@@ -87,9 +87,10 @@ def test_two_tensors_for_one_are_refused(tmp_path: Path) -> None:
         open_network("store_factories:words", tmp_path / "w.safetensors")
 
 
-def test_a_file_with_both_of_them_opens_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left_out", ["", KEPT, OTHER])
+def test_a_file_with_either_or_both_of_them_opens_too(left_out: str, tmp_path: Path) -> None:
     model = store_factories.words()
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = {n: tensor.clone() for n, tensor in model.state_dict().items() if n != left_out}
     save_file(state, tmp_path / "w.safetensors")
     again = open_network("store_factories:words", tmp_path / "w.safetensors")
     assert is_one(again)

@@ -231,9 +231,10 @@ def _fill(model: nn.Module, path: Path) -> None:
     if tensors and all(key.startswith(prefix) for key in tensors):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     own = model.state_dict()
-    for name, kept in shared_names(own).items():
-        if kept in tensors:
-            tensors.setdefault(name, tensors[kept])
+    for pair in shared_names(own).items():  # a file that has one of them has both
+        for name, other in (pair, pair[::-1]):
+            if other in tensors:
+                tensors.setdefault(name, tensors[other])
     for what, keys in (
         ("lacks", own.keys() - tensors.keys()),
         ("has", tensors.keys() - own.keys()),

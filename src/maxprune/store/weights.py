@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from safetensors.torch import load as parse
@@ -38,8 +39,10 @@ def tensors_of(model: nn.Module) -> Tensors:
     return found
 
 
-def shared_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+def shared_names(tensors: Mapping[str, Any]) -> dict[str, str]:
     """The first name of each tensor that has stood under another name before, by the later one.
+
+    What is no dense tensor, or an empty one, counts as not shared.
 
     Example:
         >>> one = torch.ones(2)
@@ -49,7 +52,7 @@ def shared_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     first: dict[tuple[object, ...], str] = {}
     found = {}
     for name, tensor in tensors.items():
-        if tensor.numel():
+        if isinstance(tensor, Tensor) and tensor.layout is torch.strided and tensor.numel():
             place = tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
             kept = first.setdefault(place, name)
             if kept != name:
