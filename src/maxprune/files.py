@@ -101,5 +101,15 @@ def parse_json(content: bytes, path: Path) -> Any:
         raise StoreError(f"{path} is damaged: not JSON ({error})") from error
 
 
+def safetensors_header(content: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where the numbers begin.
+
+    Raises:
+        ValueError: it is none.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    return dict(json.loads(content[8:start])), start
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number of JSON")

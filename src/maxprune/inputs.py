@@ -27,29 +27,31 @@ def fitting(what: str) -> Iterator[None]:
 
 
 def example_inputs(
-    model: nn.Module, shape: tuple[int, ...], kind: Literal["float", "int"] = "float"
+    model: nn.Module,
+    shape: tuple[int, ...],
+    kind: Literal["float", "int"] = "float",
+    count: int = 2,
 ) -> Tensor:
-    """Two inputs of a network: normal numbers in its precision, or zeros and ones.
+    """Random inputs of a network, the same ones at every call.
+
+    Args:
+        model: they have the type of its weights, and are where it is.
+        shape: of one.
+        kind: "float", normal numbers; "int", zeros and ones.
+        count: how many.
+
+    Returns:
+        (count, *shape)
 
     Raises:
         UsageError: there is no memory for them.
     """
     generator = torch.Generator().manual_seed(0)
     first = next((p for p in model.parameters() if p.is_floating_point()), None)
-    with fitting(f"inputs of shape {shape}"):
+    with fitting(f"{count} inputs of shape {shape}"):
         if kind == "int":
-            x = torch.randint(0, 2, (2, *shape), generator=generator)
+            x = torch.randint(0, 2, (count, *shape), generator=generator)
         else:
-            x = torch.randn(2, *shape, generator=generator)
+            x = torch.randn(count, *shape, generator=generator)
             x = x if first is None else x.to(first.dtype)
         return x.to(device_of(model))
-
-
-def random_inputs(shape: tuple[int, ...], count: int) -> Tensor:
-    """So many inputs in [0, 1).
-
-    Raises:
-        UsageError: there is no memory for them.
-    """
-    with fitting(f"{count} inputs of shape {shape}"):
-        return torch.rand(count, *shape, generator=torch.Generator().manual_seed(0))

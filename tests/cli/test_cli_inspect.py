@@ -36,7 +36,7 @@ def test_inspect_prints_tables_and_json(
         (("maxprune.networks:lenet5", "--input", "1,28,28", "--skip", "x"), "no layer 'x' to skip"),
         (
             ("maxprune.networks:lenet5", "--input", "1,99999999,99999999"),
-            "there is no memory for inputs of shape (1, 99999999, 99999999)",
+            "there is no memory for 2 inputs of shape (1, 99999999, 99999999)",
         ),
         (("maxprune.networks:lenet6", "--input", "1,28,28"), "has no 'lenet6'"),
         (("nowhere", "--input", "1,28,28"), "'nowhere' does not exist"),

@@ -207,6 +207,10 @@ def test_mutations_are_refused_by_the_checksum_before_anything_is_read() -> None
         (resealed(described(["w", [2**39, 2**39], "s4"])), "claims"),
         (resealed(described(["w", [1], "b1"], ["w", [1], "b1"]), b"\1\1"), "left over"),
         (resealed(described(), b"more"), "left over"),
+        (resealed(described(["w", [0], "f4"], s={"v": "u"})), "damaged: 'v' is 'u'"),
+        (resealed(described(["w", [0], "f4"], s={"v": ["w"]})), r"damaged: 'v' is \['w'\]"),
+        (resealed(described(["w", [0], "f4"], s={"w": "w"})), "damaged: 'w' is 'w'"),
+        (resealed(described(["w", [0], "f4"], s=["w"])), "damaged: 's' is"),
         (resealed(b"", packed=b"\xff\xff"), "its description is damaged"),
         (resealed(b"", packed=b""), "it has no end"),
         (resealed(b" " * (2**24 + 1)), "is too long"),
@@ -223,16 +227,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_decoder_needs_nothing_but_numpy(tmp_path: Path) -> None:
-    (tmp_path / "net.mxp").write_bytes(encode(coded(weight=sparse())))
+    """By the lines of the README, in a process that can import nothing else."""
+    (tmp_path / "model.mxp").write_bytes(encode(coded(weight=sparse())))
+    lines = 'from maxprune.coding import decode\n\nweights = decode("model.mxp").tensors\n'
+    assert lines in (Path(__file__).parents[2] / "README.md").read_text()
     script = (
         "import sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('torch', 'pydantic', 'jaxtyping', 'scipy'):\n"
+        "        if name.split('.')[0] not in {*sys.stdlib_module_names, 'numpy', 'maxprune'}:\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "from maxprune.coding import decode\n"
-        "print(decode('net.mxp').tensors['weight'].shape)\n"
+        f"{lines}"
+        "print(weights['weight'].shape)\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False

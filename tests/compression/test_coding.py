@@ -14,6 +14,8 @@ from quick import QUICK
 from torch import nn
 
 import maxprune
+from maxprune.commands.compress import _show
+from maxprune.commands.shared import terminal
 from maxprune.compression.coding import AS_IT_WAS, code, code_network, coded_name
 from maxprune.data import Dataset, digits
 from maxprune.data.images import Dataset as Pictures
@@ -116,7 +118,9 @@ def test_a_network_of_unknown_origin_is_refused_at_once() -> None:
         code_network(nn.Linear(3, 2))
 
 
-def test_a_search_ends_with_a_coded_network(data: Pictures, tmp_path: Path) -> None:
+def test_a_search_ends_with_a_coded_network(
+    data: Pictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     found = maxprune.compress(
         lenet5(fc=32, conv=(4, 8)), data, folder=tmp_path / "run", bits=3, zero=0.5, iterations=1,
@@ -133,6 +137,10 @@ def test_a_search_ends_with_a_coded_network(data: Pictures, tmp_path: Path) -> N
     assert found.trials[-1].bytes == last.bytes
     steps = [step.bytes for step in found.steps]
     assert steps == sorted(steps, reverse=True)
+    _show(terminal(), found, tmp_path / "out")  # what `compress` says at the end
+    path = tmp_path / "out" / "model.mxp"
+    says = f"Coded: maxprune.load('{path}'), {last.bytes:,} bytes; it opens only with what builds"
+    assert says in capsys.readouterr().out
 
 
 def test_bits_need_a_network_that_can_be_built_again(data: Pictures) -> None:
@@ -247,7 +255,9 @@ def test_the_command(
         (("nothing", ), "'nothing' does not exist"),
         (("maxprune.networks:lenet5", "--data", "digits"), "built here with random weights"),
         (("MODEL", "--bits", 13), "bits from 1 to 12, not 13"),
-        (("MODEL", "--out", "."), ". is a folder; --out is a file"),
+        (("maxprune.networks:lenet5",), "built here with random weights; give --weights"),
+        (("MODEL", "--out", "."), ". is a folder; --out is a file, such as model.mxp"),
+        (("MODEL", "--out", "c.foo"), "--out ends in .mxp, such as model.mxp, not c.foo"),
         (("MODEL", "--data", "digits", "--epochs", 0), "must be a finite number above 0"),
         (("FILE",), "'FILE' is no network: give my_net.py:build"),
         (("DAMAGED",), "DAMAGED cannot be opened: it ends early"),
@@ -264,4 +274,4 @@ def test_wrong_input_is_one_line(
     code_, _, error = call(monkeypatch, capsys, "code", *arguments)
     assert code_ == 2
     assert says in " ".join(error.split())
-    assert not (tmp_path / "model.mxp").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["DAMAGED", "FILE", "MODEL"]

@@ -20,9 +20,9 @@ from maxprune.errors import OutputError
 from maxprune.measure import accuracy, correct, loss_bound, macs, parameters
 from maxprune.networks import Maxout, lenet5
 from maxprune.plan import KeepPlan, MaxoutPlan, ZeroPlan
-from maxprune.report.trials import conclusion, trial_cells, trial_headers
+from maxprune.report.trials import conclusion, trial_cells, trial_headers, trial_line
 from maxprune.results import Results
-from maxprune.store.model import METADATA
+from maxprune.store.weights import METADATA
 from maxprune.train import Fitting
 
 
@@ -403,6 +403,8 @@ def test_a_gain_is_called_a_gain(found: Compressed) -> None:
         says[0]
         == "On the test set, looked at once, it gains at least 1.50 points with 95% confidence."
     )
+    trial = search.trials[-1].model_copy(update={"loss_bound": -4.2})
+    assert "% right, gains at least 4.20: " in trial_line(trial)
 
 
 def test_a_budget_takes_the_place_of_the_default_rule_and_both_may_stand() -> None:

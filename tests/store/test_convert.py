@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from store_helpers import cut, rewrite, same, zeroed
 from torch import nn
 
 import maxprune
-from maxprune.errors import StructureError, UsageError
+from maxprune.errors import AuditError, StructureError, UsageError
 from maxprune.store import convert, describe
+from maxprune.store.weights import from_safetensors
 
 X = torch.rand(4, 1, 28, 28)
 
@@ -40,6 +42,31 @@ def test_each_kind_of_file(tmp_path: Path) -> None:
     assert same(zeroed(), maxprune.load(tmp_path / "net.mxp"))
 
 
+def test_weights_of_all_types_are_compared_also_nan(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2).half())
+    model[1].weight.data.fill_(float("nan"))
+    model.register_buffer("mask", torch.tensor([True, False]))
+    model.register_buffer("none", torch.zeros(0, 3))
+    convert(model, tmp_path / "net.safetensors")
+    found = load_file(tmp_path / "net.safetensors")
+    assert {n: t.dtype for n, t in found.items()} == {
+        n: t.dtype for n, t in model.state_dict().items()
+    }
+
+
+def test_what_is_read_differently_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = from_safetensors
+    monkeypatch.setattr(
+        sys.modules["maxprune.store.convert"], "from_safetensors",
+        lambda content: {name: tensor + 1 for name, tensor in read(content).items()},
+    )  # fmt: skip
+    with pytest.raises(AuditError, match=r"conv1\.weight is not the same when it is read"):
+        convert(cut(), tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("opset", [18, 20])
 def test_the_opset_is_the_one_that_was_asked_for(opset: int, tmp_path: Path) -> None:
     convert(cut(), tmp_path / "net.onnx", X, opset)
@@ -57,6 +84,8 @@ def test_the_opset_is_the_one_that_was_asked_for(opset: int, tmp_path: Path) -> 
         ("net.onnx", X, 9, "an ONNX opset is 18 to 23 here, not 9"),
         ("net.onnx", X, 99, "an ONNX opset is 18 to 23 here, not 99"),
         ("net.pt2", X, 20, "an opset is ONNX's"),
+        ("net.mxp", X, None, r"leave out the inputs \(--input, --data\)"),
+        ("net.safetensors", X, None, r"nothing is run, every number is compared: leave out"),
         ("net.onnx", X[:1], None, "at least two inputs"),
         ("net.onnx", X[..., :5], None, "does not take inputs of shape"),
     ],

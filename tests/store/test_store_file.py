@@ -17,8 +17,9 @@ from store_helpers import cut, same, small
 import maxprune
 from maxprune.errors import OutputError, StoreError
 from maxprune.lineage import lineage
-from maxprune.store import describe, load, save
+from maxprune.store import convert, describe, load, save
 from maxprune.store.parts import as_file
+from maxprune.store.source import open_network
 
 
 def zipped(parts: list[tuple[str, bytes]], compressed: bool = False) -> bytes:
@@ -51,6 +52,23 @@ def test_the_file_has_what_the_folder_has(tmp_path: Path) -> None:
     before = (tmp_path / "net.maxprune").read_bytes()
     save(model, tmp_path / "net.maxprune", {"accuracy": 97.5})
     assert (tmp_path / "net.maxprune").read_bytes() == before
+
+
+def test_files_of_torch_are_not_called_damaged(tmp_path: Path) -> None:
+    model = cut()
+    convert(model, tmp_path / "net.pt2", torch.rand(2, 1, 28, 28))
+    torch.save(model.state_dict(), tmp_path / "net.pt")
+    for name, says in (
+        ("net.pt2", r"is torch\.export's file, which is unpickled when it is opened, so maxprune"),
+        ("net.pt", r"is torch\.save's file, a pickle, so .* and its state dict with --weights"),
+    ):
+        for opened in (load, describe, open_network):
+            with pytest.raises(StoreError, match=says):
+                opened(str(tmp_path / name))
+    whole = (tmp_path / "net.pt2").read_bytes()
+    (tmp_path / "cut.pt2").write_bytes(whole[:999])
+    with pytest.raises(StoreError, match="is damaged: its checksum does not fit"):
+        load(tmp_path / "cut.pt2")
 
 
 def test_only_a_saved_model_is_replaced(tmp_path: Path) -> None:
@@ -92,7 +110,7 @@ def test_archives_that_lie_are_refused(tmp_path: Path) -> None:
         (zipped([*own, ("/etc/passwd", b"x")]), "has '/etc/passwd' in it"),
         (zipped([*own, ("sub/model.json", b"x")]), "has 'sub/model.json' in it"),
         (zipped(own, compressed=True), "is not stored as it is"),
-        (zipped(own[:1]), "cannot be read"),
+        (zipped(own[:1]), r"model\.safetensors does not exist"),
         (zipped([]), "is no saved model"),
         (b"PK\x03\x04", "checksum does not fit"),
         (b"\x93NUMPY", "is no zip archive"),

@@ -88,11 +88,6 @@ def test_what_was_saved_is_opened_to_the_bit(make: Any, tmp_path: Path) -> None:
     assert weights[0] == weights[1]
 
 
-def test_a_tied_weight_stays_tied(tmp_path: Path) -> None:
-    model = load(save(store_factories.tied(), tmp_path / "m"))
-    assert model[0].weight is model[1].weight
-
-
 def test_weights_in_another_memory_order_are_the_same_weights(tmp_path: Path) -> None:
     model = small().to(memory_format=torch.channels_last)
     assert not model.conv2.weight.is_contiguous()

@@ -39,7 +39,8 @@ class Coded:
         factory: "package.module:function" that builds the network.
         arguments: its keyword arguments.
         plans: what is applied to it then, with `[left, parts]` in the place of indices.
-        tensors: the weights and buffers by name.
+        tensors: the weights and buffers by name; what is one array under several names is there
+            once in the file.
         about: what the writer wanted to keep beside it.
     """
 
@@ -60,12 +61,21 @@ def encode(content: Coded) -> bytes:
         UsageError: a tensor is of a type that the format does not have, or there are more than
             1,000 numbers to a byte.
     """
+    tensors = dict(content.tensors)
     kinds, bodies = [], []
-    for name, tensor in content.tensors.items():
+    first: dict[int, str] = {}
+    shared_names: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        kept = first.setdefault(id(tensor), name)
+        if kept != name:
+            shared_names[name] = kept
+            continue
         kind, body = _coded(name, tensor)
         kinds.append((name, list(tensor.shape), kind))
         bodies.append(body)
     about = {"f": content.factory, "a": content.arguments, "p": content.plans, "t": kinds}
+    if shared_names:
+        about["s"] = shared_names
     if content.about:
         about["o"] = content.about
     text = json.dumps(about, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
@@ -74,7 +84,7 @@ def encode(content: Coded) -> bytes:
     rest = varint(len(description)) + description + b"".join(bodies)
     head = MAGIC + bytes([FORMAT])
     found = head + _digest(head, rest) + rest
-    numbers = sum(tensor.size for tensor in content.tensors.values())
+    numbers = sum(tensor.size for tensor in tensors.values())
     if numbers > _most(len(found)):
         raise UsageError(
             f"{numbers:,} numbers in {len(found):,} bytes: nearly all of them are zero, and a "
@@ -160,11 +170,15 @@ def _decoded(content: bytes) -> Coded:
             raise StoreError(f"{name} is damaged: {error}") from error
     if reader.left() or len(tensors) < len(about["t"]):
         raise StoreError("it is damaged: something is left over")
+    for name, kept in about.get("s", {}).items():
+        if name in tensors or not isinstance(kept, str) or kept not in tensors:
+            raise StoreError(f"its description is damaged: {name!r:.50} is {kept!r:.50}")
+        tensors[name] = tensors[kept]
     return Coded(about["f"], about["a"], about["p"], tensors, about.get("o", {}))
 
 
-FIELDS = {"f": str, "a": dict, "p": list, "t": list, "o": dict}
-"""Of the description, and what each of them is; all but the last have to be there."""
+FIELDS = {"f": str, "a": dict, "p": list, "t": list, "s": dict, "o": dict}
+"""Of the description, and what each of them is; all but the last two have to be there."""
 
 
 def _described(packed: memoryview) -> dict[str, Any]:
@@ -177,7 +191,7 @@ def _described(packed: memoryview) -> dict[str, Any]:
     if not opener.eof or opener.unused_data:
         raise StoreError("its description is damaged: it has no end, or is too long")
     found = parse_json(text, Path("its description"))
-    if not isinstance(found, dict) or not {*FIELDS} - {"o"} <= found.keys() <= {*FIELDS}:
+    if not isinstance(found, dict) or not {*FIELDS} - {"s", "o"} <= found.keys() <= {*FIELDS}:
         raise StoreError("its description is damaged: a field is missing, or one too many")
     for name, content in found.items():
         if not isinstance(content, FIELDS[name]):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.shared import AsJson, Factory, shape, show, takes, terminal
+from maxprune.commands.shared import AsJson, Factory, Kind, numbers_of, shape, show, takes, terminal
 from maxprune.commands.timing_options import Timed
 from maxprune.errors import UsageError
 
@@ -44,9 +44,7 @@ class Asked(Timed):
             show_default=False,
         ),
     ] = None
-    kind: Annotated[
-        str, typer.Option(help="Numbers of the inputs: float, or int for embeddings.")
-    ] = "float"
+    kind: Kind = "float"
     weights: Annotated[
         Path | None,
         typer.Option(help="A file of weights to fill into those that a function builds."),
@@ -76,7 +74,7 @@ def bench_command(asked: Asked, as_json: AsJson = False) -> None:
     if asked.factory and not any(source.factory for source in sources.values()):
         raise UsageError("--factory is for saved models; there is none")
     settings = asked.settings(batches=tuple(asked.batch or (1, 64)))
-    size, numbers = shape(asked.input_shape) if asked.input_shape else None, _kind(asked.kind)
+    size, numbers = shape(asked.input_shape) if asked.input_shape else None, numbers_of(asked.kind)
     with Steps(terminal(stderr=True), None, "bench", "step") as steps:
         found = bench(sources, size, settings, numbers, steps.report)
     show(found, lambda: benched_parts(found), as_json)
@@ -93,12 +91,6 @@ def _source(asked: Asked, name: str, place: str) -> Source:
     if is_built(place, None):
         return replace(source, weights=asked.weights)
     return replace(source, factory=asked.factory)
-
-
-def _kind(text: str) -> Literal["float", "int"]:
-    if text not in ("float", "int"):
-        raise UsageError(f"--kind is float or int, not {text!r}")
-    return "int" if text == "int" else "float"
 
 
 def _named(networks: list[str]) -> list[tuple[str, str]]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maxprune.commands.on_data import Trained
-from maxprune.commands.shared import AsJson, show, takes, terminal
-from maxprune.errors import UsageError
+from maxprune.commands.shared import AsJson, check_file, loading, show, takes, terminal
 
 if TYPE_CHECKING:
     from maxprune.compression.coding import CodedNetwork, Coding
@@ -49,18 +48,14 @@ def code_command(asked: Asked, as_json: AsJson = False) -> None:
 
     maxprune code maxprune-out/model --data pictures --bits 5 --out model.mxp
     """
-    from maxprune.lineage import is_marked, lineage
     from maxprune.report.coded import coding_table
 
-    if asked.out.is_dir():
-        raise UsageError(f"{asked.out} is a folder; --out is a file, such as model.mxp")
+    check_file(asked.out, Asked.out)
     found = _coded(asked)
     found.write(asked.out)
     show(found.told, lambda: [coding_table(found.told)], as_json)
     if not as_json:
-        build = lineage(found.model).factory.rpartition(":")[2]
-        given = "" if is_marked(found.model) else f", factory={build}"
-        terminal().print(f"The network: maxprune.load({str(asked.out)!r}{given})", soft_wrap=True)
+        terminal().print(f"The network: {loading(asked.out, found.model)}", soft_wrap=True)
 
 
 def _coded(asked: Asked) -> CodedNetwork[Coding]:
@@ -69,12 +64,9 @@ def _coded(asked: Asked) -> CodedNetwork[Coding]:
     from maxprune.store.source import open_network
     from maxprune.train.adam import Adam
 
+    asked.check_trained()
     if asked.data is None:
         return code_network(open_network(asked.network, asked.weights, asked.factory), asked.bits)
-    if asked.builds():
-        raise UsageError(
-            f"{asked.network} is built here with random weights; give --weights, or a saved model"
-        )
     network, own, data = asked.read(asked.data, asked.seed)
     fitting = Adam.of_passes(asked.epochs, data.train, batch=asked.batch, rate=asked.rate)
     part = asked.out.with_name(f".{asked.out.name}.part")

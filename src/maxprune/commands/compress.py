@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from maxprune.commands.on_data import OnData
-from maxprune.commands.shared import AsJson, command_line, percentage, takes, tell_if_new, terminal
+from maxprune.commands.shared import (
+    AsJson,
+    command_line,
+    loading,
+    percentage,
+    takes,
+    tell_if_new,
+    terminal,
+)
 from maxprune.errors import UsageError
 from maxprune.naming import as_options
 from maxprune.plural import plural
@@ -220,20 +228,22 @@ def _show_plan(
 
 def _show(console: Console, found: Compressed, out: Path) -> None:
     """The tables, what was found, and where it lies."""
-    from maxprune.lineage import is_marked, lineage
     from maxprune.report.trials import summary
-    from maxprune.runs.finished import INT8
+    from maxprune.runs.finished import CODED, INT8
 
     for part in summary(found.results):
         console.print(part)
     console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
-    build = lineage(found.model).factory.rpartition(":")[2]
-    given = "" if is_marked(found.model) else f", factory={build}"
     console.print(
-        f"The network: maxprune.load({str(out / 'model')!r}{given})"
+        f"The network: {loading(out / 'model', found.model)}"
         + (f", or {out / 'model.onnx'} anywhere" if (out / "model.onnx").exists() else ""),
         soft_wrap=True,
     )
+    coded = out / CODED
+    if coded.exists():
+        size = plural(coded.stat().st_size, "byte")
+        says = f"{loading(coded, found.model)}, {size}; it opens only with what builds the network"
+        console.print(f"Coded: {says}", soft_wrap=True)
     if found.int8 is not None:
         size = plural(len(found.int8), "byte")
         console.print(f"In 8 bits: {out / INT8} for ONNX Runtime, {size}", soft_wrap=True)

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.shared import Factory, Network, Weights, shape, terminal
+from maxprune.commands.shared import (
+    Factory,
+    Kind,
+    Network,
+    Weights,
+    numbers_of,
+    random_inputs,
+    terminal,
+)
 from maxprune.errors import UsageError
 from maxprune.plural import plural
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-COUNT = 16  # inputs that a file is checked on
 
 
 def convert_command(
@@ -43,6 +49,7 @@ def convert_command(
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
     ] = None,
+    kind: Kind = "float",
     opset: Annotated[
         int | None, typer.Option(help="Of ONNX's operators, 18 or newer.", show_default=False)
     ] = None,
@@ -57,15 +64,19 @@ def convert_command(
     maxprune convert maxprune-out/model net.onnx --data pictures
     """
     from maxprune.store.convert import KINDS, convert
-    from maxprune.store.parts import GRAPH, SUFFIX, has_part
+    from maxprune.store.description import describe
+    from maxprune.store.parts import SUFFIX
     from maxprune.store.source import open_network
 
     if input_shape is not None and data is not None:
         raise UsageError("give --input for random inputs or --data for real ones, not both")
+    numbers = numbers_of(kind, random=input_shape is not None)
     model = open_network(network, weights, factory, graph=True)
-    inputs = _inputs(input_shape, data, data_root)
+    inputs = None if data is None else _real_inputs(data, data_root)
+    if input_shape is not None:
+        inputs = random_inputs(model, input_shape, numbers)
     convert(model, out, inputs, opset)
-    graph = out.suffix == SUFFIX and has_part(out, GRAPH)
+    graph = out.suffix == SUFFIX and describe(out).graph
     checked = inputs is not None and (out.suffix in (".onnx", ".pt2") or graph)
     on = f", checked on {len(inputs)} inputs" if inputs is not None and checked else ""
     size = plural(out.stat().st_size, "byte")
@@ -73,15 +84,11 @@ def convert_command(
     terminal().print(f"{out}: {what}; {size}{on}", soft_wrap=True)
 
 
-def _inputs(input_shape: str | None, data: str | None, root: Path | None) -> Tensor | None:
-    """Random or real ones; None where neither was asked for."""
+def _real_inputs(data: str, root: Path | None) -> Tensor:
+    """The first of those that are looked at last."""
     from maxprune.data.samples import first_inputs
     from maxprune.data.spec import DataOptions, open_data
-    from maxprune.inputs import random_inputs
+    from maxprune.store.same import CHECKED
 
-    if input_shape is not None:
-        return random_inputs(shape(input_shape), COUNT)
-    if data is None:
-        return None
     splits = open_data(data, DataOptions(root=root))
-    return first_inputs(splits.tested, COUNT)
+    return first_inputs(splits.tested, CHECKED)

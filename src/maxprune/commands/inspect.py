@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,15 +11,15 @@ from maxprune.commands.shared import (
     Factory,
     Heads,
     Input,
+    Kind,
     Network,
     Skip,
     Weights,
     names,
+    numbers_of,
     shape,
     show,
 )
-
-KINDS: tuple[Literal["float"], Literal["int"]] = ("float", "int")
 
 
 def inspect_command(
@@ -29,9 +29,7 @@ def inspect_command(
     factory: Factory = None,
     skip: Skip = None,
     heads: Heads = None,
-    integers: Annotated[
-        bool, typer.Option("--integers", help="The network takes whole numbers (an embedding).")
-    ] = False,
+    kind: Kind = "float",
     every: Annotated[
         bool,
         typer.Option("--all", help="Show every place for a maxout, and why the others are none."),
@@ -55,6 +53,6 @@ def inspect_command(
         size,
         names("skip", skip),
         names("heads", heads),
-        KINDS[integers],
+        numbers_of(kind),
     )
     show(found, lambda: inspection_tables(found, every), as_json)

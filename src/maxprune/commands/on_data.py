@@ -90,6 +90,18 @@ class Tested:
 
         return is_built(self.network, self.weights)
 
+    def check_trained(self) -> None:
+        """Refuse what is of no use with random weights.
+
+        Raises:
+            UsageError: the network is built here.
+        """
+        if self.builds():
+            raise UsageError(
+                f"{self.network} is built here with random weights; give --weights, or a saved "
+                "model"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained(Tested):

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maxprune.commands.on_data import Tested
-from maxprune.commands.shared import AsJson, shape, show, takes, terminal
+from maxprune.commands.shared import (
+    AsJson,
+    Kind,
+    check_file,
+    numbers_of,
+    random_inputs,
+    show,
+    takes,
+    terminal,
+)
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
     from maxprune.compression.quantizing import Quantizing
     from maxprune.store import QuantizedNetwork
-
-CHECKED = 16  # inputs that the file is checked on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,7 @@ class Asked(Tested):
     samples: Annotated[
         int, typer.Option(help="Training pictures to calibrate with, spread over all.")
     ] = 512
+    kind: Kind = "float"
     opset: Annotated[
         int | None, typer.Option(help="Of ONNX's operators, 18 or newer.", show_default=False)
     ] = None
@@ -69,10 +77,7 @@ def quantize_command(asked: Asked, as_json: AsJson = False) -> None:
     """
     from maxprune.report.quantized import quantizing_table, remarks
 
-    if asked.out.is_dir():
-        raise UsageError(f"{asked.out} is a folder; --out is a file, such as model-int8.onnx")
-    if asked.out.suffix != ".onnx":
-        raise UsageError(f"--out is an ONNX file, such as model-int8.onnx, not {asked.out}")
+    check_file(asked.out, Asked.out)
     found, told = _quantized(asked)
     found.write(asked.out)
     show(told, lambda: [quantizing_table(told), *remarks(told)], as_json)
@@ -83,19 +88,17 @@ def quantize_command(asked: Asked, as_json: AsJson = False) -> None:
 def _quantized(asked: Asked) -> tuple[QuantizedNetwork, Quantizing]:
     from maxprune.compression.quantizing import check_asked, quantize_network
     from maxprune.data.samples import first_inputs
-    from maxprune.inputs import random_inputs
+    from maxprune.store.same import CHECKED
     from maxprune.store.source import open_network
 
     mode = check_asked(asked.mode, asked.samples, asked.data is not None)
+    numbers = numbers_of(asked.kind, random=asked.data is None)
+    asked.check_trained()
     if asked.data is None:
         if asked.input_shape is None:
             raise UsageError("the network has to run: give --input for random inputs, or --data")
         network = open_network(asked.network, asked.weights, asked.factory, graph=True)
-        inputs, data = random_inputs(shape(asked.input_shape), CHECKED), None
-    elif asked.builds():
-        raise UsageError(
-            f"{asked.network} is built here with random weights; give --weights, or a saved model"
-        )
+        inputs, data = random_inputs(network, asked.input_shape, numbers), None
     else:
         network, data = asked.opened_on(asked.data, asked.seed, graph=True)
         inputs = first_inputs(data.train, CHECKED)

@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 from rich.console import Console, RenderableType
 
 from maxprune.errors import UsageError
 from maxprune.records import Checked
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Network: TypeAlias = Annotated[
     str,
@@ -52,6 +55,9 @@ Heads: TypeAlias = Annotated[
         help="Attention modules whose heads may be cut as wholes (by a score, not by a maxout)."
     ),
 ]
+Kind: TypeAlias = Annotated[
+    str, typer.Option(help="Numbers of the random inputs: float, or int for embeddings.")
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -68,6 +74,43 @@ def shape(text: str) -> tuple[int, ...]:
     if min(sizes) < 1:
         raise UsageError(f"--input is a row of whole numbers from 1, such as 3,32,32, not {text!r}")
     return sizes
+
+
+def numbers_of(kind: str, random: bool = True) -> Literal["float", "int"]:
+    """The numbers that --kind names.
+
+    Args:
+        kind: as it was given.
+        random: whether there are random inputs, which alone it is for.
+
+    Raises:
+        UsageError: it names others, or there are none.
+    """
+    if kind not in ("float", "int"):
+        raise UsageError(f"--kind is float or int, not {kind!r}")
+    if kind == "int" and not random:
+        raise UsageError("--kind int is for the random inputs of --input, without --data")
+    return "int" if kind == "int" else "float"
+
+
+def random_inputs(model: nn.Module, text: str, kind: Literal["float", "int"]) -> Tensor:
+    """Random inputs of the shape "3,32,32", as many as a file is checked on."""
+    from maxprune.inputs import example_inputs
+    from maxprune.store.same import CHECKED
+
+    return example_inputs(model, shape(text), kind, CHECKED)
+
+
+def check_file(out: Path, example: Path) -> None:
+    """Refuse an --out that is a folder, or ends otherwise than the example.
+
+    Raises:
+        UsageError: it does.
+    """
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; --out is a file, such as {example}")
+    if out.suffix != example.suffix:
+        raise UsageError(f"--out ends in {example.suffix}, such as {example}, not {out}")
 
 
 def names(option: str, given: list[str] | None) -> tuple[str, ...]:
@@ -130,6 +173,15 @@ def show(found: Checked, parts: Callable[[], Iterable[RenderableType]], as_json:
     console = terminal()
     for part in parts():
         console.print(part)
+
+
+def loading(path: Path, model: nn.Module) -> str:
+    """How a network that was written is opened in Python."""
+    from maxprune.lineage import is_marked, lineage
+
+    build = lineage(model).factory.rpartition(":")[2]
+    given = "" if is_marked(model) else f", factory={build}"
+    return f"maxprune.load({str(path)!r}{given})"
 
 
 def tell_if_new(out: Path, resume: bool) -> None:

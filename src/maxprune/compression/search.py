@@ -27,6 +27,7 @@ from maxprune.runs.measured import Measured, measure_step, step_name
 from maxprune.runs.workspace import Space, timed
 from maxprune.store.onnx import exported
 from maxprune.store.quantized import Mode, quantized
+from maxprune.store.same import CHECKED
 from maxprune.store.session import OnnxNetwork
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, derive
@@ -34,7 +35,6 @@ from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
 
 UNPRUNED = "unpruned"
-CHECKED = 16  # inputs that an 8-bit file is checked on
 
 Report: TypeAlias = Callable[[str, int, int], None]
 Told: TypeAlias = Callable[[Trial], None]

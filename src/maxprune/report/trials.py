@@ -29,7 +29,7 @@ def trial_line(trial: Trial) -> str:
         return f"{trial.step:<28}broke off: {trial.reason}"
     return (
         f"{trial.step:<28}{count(trial.parameters):>12} parameters"
-        f"{percent(trial.accuracy):>8}% right, loses at most {points(trial.loss_bound)}: {verdict}"
+        f"{percent(trial.accuracy):>8}% right, {at_most(trial.loss_bound)}: {verdict}"
     )
 
 
@@ -80,6 +80,15 @@ def points(value: float) -> str:
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
+def at_most(bound: float) -> str:
+    """What a bound of the loss says, in points: a negative one is a gain.
+
+    >>> at_most(0.456), at_most(-4.2)
+    ('loses at most 0.46', 'gains at least 4.20')
+    """
+    return f"gains at least {-bound:.2f}" if bound < 0 else f"loses at most {bound:.2f}"
+
+
 def summary(results: Results) -> list[RenderableType]:
     """Everything in tables and sentences: the trials, the steps, the conclusion, the notes."""
     search = results.details.search
@@ -121,22 +130,19 @@ def _ending(results: Results, found: Search, samples: int) -> list[str]:
     bound = found.test_loss_bound
     if bound is None:
         return []
-    says = f"On the test set, looked at once, it loses at most {points(bound)} points with 95% "
-    if bound < 0:
-        gains = f"it gains at least {-bound:.2f} points with 95% confidence"
-        return [f"On the test set, looked at once, {gains}."]
-    if found.keep_accuracy is None:
-        return [f"{says}confidence."]
+    says = f"On the test set, looked at once, it {at_most(bound)} points with 95% confidence"
+    if bound < 0 or found.keep_accuracy is None:
+        return [f"{says}."]
     if bound < found.keep_accuracy:
-        return [f"{says}confidence, below the {found.keep_accuracy:g} that may be lost."]
+        return [f"{says}, below the {found.keep_accuracy:g} that may be lost."]
     same = torch.ones(samples, dtype=torch.bool)
     least = loss_bound(same, same)
     if least >= found.keep_accuracy:
         return [
-            f"{says}confidence; a test set of {plural(samples, 'sample')} is too small to show "
+            f"{says}; a test set of {plural(samples, 'sample')} is too small to show "
             f"less than {points(least)}, and so not the {found.keep_accuracy:g} that may be lost."
         ]
-    return [f"{says}confidence, ABOVE the {found.keep_accuracy:g} that may be lost."]
+    return [f"{says}, ABOVE the {found.keep_accuracy:g} that may be lost."]
 
 
 def _additional(results: Results, found: Search) -> list[str]:

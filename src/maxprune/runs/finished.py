@@ -15,9 +15,10 @@ from maxprune.files import write_bytes
 from maxprune.results import Results
 from maxprune.store import export_onnx, save
 from maxprune.store.coded import SUFFIX, is_coded, save_coded
+from maxprune.store.same import CHECKED
 
+CODED = f"model{SUFFIX}"
 INT8 = "model-int8.onnx"
-EXPORTED = 16  # inputs that an ONNX file is checked on
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ class Finished:
         """
         steps = self.results.steps
         about = {"step": steps[-1].model_dump(mode="json")} if steps else {}
-        return save(self.model, folder, about, factory, first_inputs(self.samples, EXPORTED))
+        return save(self.model, folder, about, factory, first_inputs(self.samples, CHECKED))
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the final network as one ONNX file, checked on real inputs."""
-        return export_onnx(self.model, path, first_inputs(self.samples, EXPORTED))
+        return export_onnx(self.model, path, first_inputs(self.samples, CHECKED))
 
     def write_report(self, path: str | Path) -> None:
         """Write the page with tables and plots: one file that opens offline."""
@@ -81,7 +82,7 @@ class Finished:
             warnings.simplefilter("always", Remark)
             self.save(folder / "model", factory)
         notes = [_sentence(str(one.message)) for one in said if one.category is Remark]
-        coded = folder / f"model{SUFFIX}"
+        coded = folder / CODED
         if is_coded(self.model):
             save_coded(self.model, coded, factory=factory)
         else:

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from maxprune.errors import MaxpruneError, StoreError, first_line
 from maxprune.lineage import Lineage, is_factory, lineage, remember
 from maxprune.plan import SharePlan, ZeroPlan, read_plan
 from maxprune.store.description import Description
+from maxprune.store.weights import Tensors, check_shared, shared_names
 from maxprune.surgery.apply import apply
-
-Tensors = dict[str, Tensor]
 
 
 class UnknownFactoryError(StoreError):
@@ -96,6 +95,17 @@ def _fill(model: nn.Module, tensors: Tensors) -> None:
             if name in tensors:
                 own.data = own.data.to(tensors[name].dtype)
         model.load_state_dict(tensors)
+        check_shared(model.state_dict(), tensors)
+        _share(model, tensors)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split("\n\t")[-1].split())
         raise StoreError(f"the weights do not fit the network: {reason}") from error
+
+
+def _share(model: nn.Module, tensors: Tensors) -> None:
+    """Let the network share what its file shares, also where its factory does not."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name, kept in shared_names(tensors).items():
+        if name in parameters and kept in parameters:
+            owner, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, parameters[kept])

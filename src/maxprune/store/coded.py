@@ -18,7 +18,8 @@ from maxprune.lineage import Lineage, lineage
 from maxprune.plan import KeepPlan, MaxoutPlan, Plan, SharePlan, read_plan
 from maxprune.store.build import build
 from maxprune.store.description import Description
-from maxprune.store.opening import check_json, check_opens, origin_of, tensors_of
+from maxprune.store.opening import check_json, check_opens, origin_of
+from maxprune.store.weights import shared_names, tensors_of
 
 SUFFIX = ".mxp"
 METHOD = "coded"
@@ -73,7 +74,9 @@ def as_coded(
     check_json("about", about or {})
     tensors = tensors_of(model)
     plans = _briefest(model, origin, tensors, factory)
-    arrays = {name: _array(name, tensor) for name, tensor in tensors.items()}
+    shared = shared_names(tensors)
+    arrays = {name: _array(name, t) for name, t in tensors.items() if name not in shared}
+    arrays |= {name: arrays[kept] for name, kept in shared.items()}
     content = encode(Coded(origin.factory, origin.arguments, plans, arrays, about or {}))
     again = decode(content).tensors
     changed = [name for name, array in arrays.items() if not _is_same(array, again[name])]
@@ -101,7 +104,8 @@ def open_coded(content: bytes, factory: Factory | None = None) -> nn.Module:
 
 
 def _opened(content: Coded, name: str, factory: Factory | None) -> nn.Module:
-    tensors = {name: torch.from_numpy(np.array(a)) for name, a in content.tensors.items()}
+    copies = {id(a): torch.from_numpy(np.array(a)) for a in content.tensors.values()}
+    tensors = {name: copies[id(a)] for name, a in content.tensors.items()}
     try:
         description = _description(content.factory, content.arguments, content.plans)
         return build(description, tensors, factory)

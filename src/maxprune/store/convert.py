@@ -7,20 +7,19 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from maxprune.errors import UsageError
+from maxprune.errors import AuditError, UsageError
 from maxprune.files import write_bytes
 from maxprune.modes import copied
 from maxprune.store.coded import SUFFIX as CODED
 from maxprune.store.coded import save_coded
 from maxprune.store.graph import exporting, program_of
-from maxprune.store.model import METADATA, save
+from maxprune.store.model import save
 from maxprune.store.onnx import check_takes, export_onnx
-from maxprune.store.opening import tensors_of
 from maxprune.store.parts import SUFFIX
 from maxprune.store.same import check_same
+from maxprune.store.weights import as_safetensors, from_safetensors, tensors_of
 
 ONNX, EXPORTED, TENSORS = ".onnx", ".pt2", ".safetensors"
 KINDS = {
@@ -41,15 +40,15 @@ def convert(
     Args:
         model: the network; it is not changed.
         path: ends in .onnx, .pt2 (torch.export), .safetensors, .maxprune or .mxp.
-        inputs: two or more real inputs; for .onnx, .pt2 and, to keep a graph, .maxprune.
+        inputs: two or more real inputs; for .onnx, .pt2 and, to keep a graph, .maxprune alone.
         opset: version of ONNX's operators; None for the exporter's own.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: another ending; inputs that are missing or do not fit; an opset for something
-            else, or one that is too old.
+        UsageError: another ending; inputs that are missing, do not fit, or are of no use; an
+            opset for something else, or one that is too old.
         StructureError: torch cannot export the network.
         AuditError: what was exported does not give what the network gives.
         OutputError: the file cannot be written.
@@ -63,6 +62,11 @@ def convert(
         raise UsageError(f"an opset is ONNX's; {path} is another kind of file")
     if kind in (ONNX, EXPORTED) and inputs is None:
         raise UsageError(f"for {path} the network has to run: give inputs (--input or --data)")
+    if kind in (TENSORS, CODED) and inputs is not None:
+        raise UsageError(
+            f"for {path} nothing is run, every number is compared: leave out the inputs (--input, "
+            "--data)"
+        )
     if kind == SUFFIX and inputs is not None:
         check_takes(model, inputs)
     if kind == ONNX:
@@ -72,12 +76,24 @@ def convert(
         assert inputs is not None  # noqa: S101  (for the type checker)
         write_bytes(path, _exported(model, inputs))
     elif kind == TENSORS:
-        write_bytes(path, serialise(tensors_of(model), METADATA))
+        write_bytes(path, _tensors(model))
     elif kind == CODED:
         save_coded(model, path)
     else:
         save(model, path, example=inputs)
     return path
+
+
+def _tensors(model: nn.Module) -> bytes:
+    """The weights as a safetensors file, read again and compared."""
+    tensors = tensors_of(model)
+    content = as_safetensors(tensors)
+    again = from_safetensors(content)
+    for name, tensor in tensors.items():
+        one, other = (t.flatten().view(torch.uint8) for t in (tensor, again[name]))  # with its NaNs
+        if not torch.equal(one, other):
+            raise AuditError(f"{name} is not the same when it is read; nothing was written")
+    return content
 
 
 def _exported(model: nn.Module, inputs: Tensor) -> bytes:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from maxprune.errors import StoreError
 from maxprune.files import parse_json
 from maxprune.records import first_wrong
-from maxprune.store.parts import DESCRIPTION, has_part, read_part
+from maxprune.store.parts import DESCRIPTION, find_part
 
 FORMAT = 2
 _FIELD = b'"checksum": "'
@@ -68,9 +68,9 @@ def describe(folder: str | Path) -> Description:
     """
     place = Path(folder)
     path = place / DESCRIPTION
-    if not has_part(place, DESCRIPTION):
+    content = find_part(place, DESCRIPTION)
+    if content is None:
         raise StoreError(f"{folder} is not a saved model: {DESCRIPTION} does not exist")
-    content = read_part(place, DESCRIPTION)
     found = parse_json(content, path)
     version = found.get("format") if isinstance(found, dict) else None
     if isinstance(version, int) and version > FORMAT:

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load as parse
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from maxprune._version import __version__
@@ -29,7 +27,7 @@ from maxprune.store.build import UnknownFactoryError, build
 from maxprune.store.coded import load_coded
 from maxprune.store.description import Description, describe, sealed
 from maxprune.store.graph import as_graph, check_graph, from_graph, write_graph
-from maxprune.store.opening import check_json, check_opens, origin_of, tensors_of
+from maxprune.store.opening import check_json, check_opens, origin_of
 from maxprune.store.parts import (
     DESCRIPTION,
     GRAPH,
@@ -40,10 +38,9 @@ from maxprune.store.parts import (
     is_model_file,
     read_part,
 )
+from maxprune.store.weights import as_safetensors, bytes_of, from_safetensors, tensors_of
 
-__all__ = ["DESCRIPTION", "METADATA", "WEIGHTS", "Description", "describe", "load", "save"]
-
-METADATA = {"format": "pt"}
+__all__ = ["DESCRIPTION", "WEIGHTS", "Description", "bytes_of", "describe", "load", "save"]
 
 
 def save(
@@ -80,7 +77,7 @@ def save(
     folder, origin = Path(folder), origin_of(model, factory)
     check_json("about", about or {})
     tensors = tensors_of(model)
-    content = serialise(tensors, METADATA)
+    content = as_safetensors(tensors)
     graph = None if example is None else _graph(model, example)
     description = Description(
         format=1 if graph is None else 2,
@@ -132,15 +129,15 @@ def load(
         return load_coded(folder, factory)
     description = describe(folder)
     content = _checked(folder, WEIGHTS, description.sha256)
+    operators = _checked(folder, GRAPH, description.graph) if description.graph else b""
     try:
-        tensors = parse(content)
+        tensors = from_safetensors(content)
         try:
             return build(description, tensors, factory)
         except UnknownFactoryError as error:
-            if factory is not None or not graph or not description.graph:
+            if factory is not None or not graph or not operators:
                 raise
-            content = _checked(folder, GRAPH, description.graph)
-            network = from_graph(parse_json(content, folder / GRAPH), tensors)
+            network = from_graph(parse_json(operators, folder / GRAPH), tensors)
             warnings.warn(f"{folder} was opened as a graph: {error}", Remark, stacklevel=2)
             return network
     except (StoreError, SafetensorError) as error:
@@ -166,12 +163,6 @@ def _graph(model: nn.Module, example: Tensor) -> bytes | None:
     except (StructureError, AuditError, StoreError) as error:
         warnings.warn(f"the model is saved without a graph: {error}", Remark, stacklevel=3)
         return None
-
-
-def bytes_of(model: nn.Module) -> int:
-    """How many bytes the network's weights have as a safetensors file."""
-    tensors = {n: t.detach().cpu().clone().contiguous() for n, t in model.state_dict().items()}
-    return len(serialise(tensors, METADATA))
 
 
 def _write_file(path: Path, parts: dict[str, bytes]) -> None:

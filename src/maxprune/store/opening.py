@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from maxprune.errors import StoreError, UsageError
@@ -65,20 +64,6 @@ def check_json(what: str, content: dict[str, Any]) -> None:
         json.dumps(content, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{what} cannot be saved: {error}") from error
-
-
-def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """The network's weights and buffers, each in memory of its own.
-
-    Raises:
-        UsageError: one is no dense tensor.
-    """
-    found = {}
-    for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
-            raise UsageError(f"{name} is not a dense tensor and cannot be saved")
-        found[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-    return found
 
 
 def check_opens(

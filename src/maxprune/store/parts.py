@@ -28,6 +28,18 @@ UNREADABLE = (
 )  # fmt: skip
 """What Python's zipfile raises where an archive is damaged."""
 
+OTHERS = {
+    "archive_format": (
+        "is torch.export's file, which is unpickled when it is opened, so maxprune does not open "
+        "it: give what it was exported from, my_net.py:build, a saved model or a coded file"
+    ),
+    "data.pkl": (
+        "is torch.save's file, a pickle, so maxprune does not open it as a network: give what "
+        "builds the network, my_net.py:build, and its state dict with --weights"
+    ),
+}
+"""Archives of torch, by the name of a file in them."""
+
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest of a zip archive, so that equal models are equal files
 
 
@@ -40,16 +52,21 @@ def is_model_file(path: str | Path) -> bool:
         return False
 
 
-def has_part(place: Path, name: str) -> bool:
-    """Whether a saved model has a part.
+def find_part(place: Path, name: str) -> bytes | None:
+    """The bytes of a part; None where a saved model has none of that name.
 
     Raises:
-        StoreError: the file is damaged.
+        StoreError: the file is damaged or has something else in it.
     """
     if not place.is_file():
-        return (place / name).exists()
+        return read_bytes(place / name) if (place / name).exists() else None
     with _archive(place) as archive:
-        return name in archive.namelist()
+        if name not in archive.namelist():
+            return None
+        try:
+            return archive.read(name)
+        except UNREADABLE as error:
+            raise StoreError(f"{place} is damaged: {name} cannot be read ({error})") from error
 
 
 def read_part(place: Path, name: str) -> bytes:
@@ -58,13 +75,10 @@ def read_part(place: Path, name: str) -> bytes:
     Raises:
         StoreError: it is missing, or the file is damaged or has something else in it.
     """
-    if not place.is_file():
-        return read_bytes(place / name)
-    with _archive(place) as archive:
-        try:
-            return archive.read(name)
-        except (*UNREADABLE, KeyError) as error:
-            raise StoreError(f"{place} is damaged: {name} cannot be read ({error})") from error
+    content = find_part(place, name)
+    if content is None:
+        raise StoreError(f"{place / name} does not exist")
+    return content
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -73,7 +87,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     if content[: len(BEGIN)] != BEGIN:
         raise StoreError(f"{path} is no saved model: it is no zip archive")
     if content[-DIGITS:] != _digest(content[:-DIGITS]):
-        raise StoreError(f"{path} is damaged: its checksum does not fit")
+        raise StoreError(f"{path} {_of_others(content)}")
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except UNREADABLE as error:
@@ -88,6 +102,19 @@ def _archive(path: Path) -> zipfile.ZipFile:
         if not plain or member.file_size != member.compress_size:
             raise StoreError(f"{path} is damaged: {member.filename} is not stored as it is")
     return archive
+
+
+def _of_others(content: bytes) -> str:
+    """What a zip archive is that has not our checksum."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+    except UNREADABLE:
+        names = set()
+    for name, says in OTHERS.items():
+        if name in names:
+            return says
+    return "is damaged: its checksum does not fit"
 
 
 def as_file(parts: Mapping[str, bytes]) -> bytes:

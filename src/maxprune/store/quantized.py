@@ -143,6 +143,7 @@ def _by_tools(content: bytes, batches: Iterator[Tensor] | None) -> onnx.ModelPro
     """
     proto = onnx.load_from_string(content)
     del proto.graph.value_info[:]  # the tools transpose weights, and then stumble over old shapes
+    _unshare(proto.graph)
     with tempfile.TemporaryDirectory() as folder:
         start, ready, done = (Path(folder) / f"{name}.onnx" for name in ("start", "ready", "done"))
         onnx.save(proto, start)
@@ -156,6 +157,19 @@ def _by_tools(content: bytes, batches: Iterator[Tensor] | None) -> onnx.ModelPro
                 f"ONNX Runtime cannot bring the network to 8 bits: {first_line(error)}"
             ) from error
         return onnx.load(done)
+
+
+def _unshare(graph: onnx.GraphProto) -> None:
+    """Give every operator weights of its own: the tools transpose them for one and the others."""
+    weights = {w.name: w for w in graph.initializer if len(w.dims) > 1}
+    read: set[str] = set()
+    for number, node in enumerate(graph.node):
+        for place, name in enumerate(node.input):
+            if name in weights and name in read:
+                own = graph.initializer.add()
+                own.CopyFrom(weights[name])
+                own.name = node.input[place] = f"{name}_{number}_{place}"
+            read.add(name)
 
 
 def _quantize(start: Path, ready: Path, done: Path, batches: Iterator[Tensor] | None) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from maxprune.errors import AuditError, StructureError
 
 TOLERANCE = 1e-4
+CHECKED = 16  # inputs that a file is checked on, where the caller does not choose
 
 Network: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as parse
 from torch import Tensor, nn
 
 from maxprune.coding.file import is_coded_file
@@ -26,6 +25,7 @@ from maxprune.files import read_bytes
 from maxprune.lineage import adopt, lineage, trust
 from maxprune.store.model import load
 from maxprune.store.parts import is_model_file
+from maxprune.store.weights import check_shared, from_safetensors, shared_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 
@@ -232,6 +232,10 @@ def _fill(model: nn.Module, path: Path) -> None:
     if tensors and all(key.startswith(prefix) for key in tensors):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     own = model.state_dict()
+    for pair in shared_names(own).items():  # a file that has one of them has both
+        for name, other in (pair, pair[::-1]):
+            if other in tensors:
+                tensors.setdefault(name, tensors[other])
     for what, keys in (
         ("lacks", own.keys() - tensors.keys()),
         ("has", tensors.keys() - own.keys()),
@@ -249,8 +253,9 @@ def _fill(model: nn.Module, path: Path) -> None:
                 f"{tuple(value.shape)} in the network"
             )
     try:
+        check_shared(own, tensors)
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (StoreError, RuntimeError) as error:
         raise UsageError(f"{path} does not fit: {first_line(error)}") from error
 
 
@@ -261,7 +266,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         )
     if path.suffix == ".safetensors":
         try:
-            return parse(read_bytes(path))
+            return from_safetensors(read_bytes(path))
         except SafetensorError as error:
             raise StoreError(f"{path} is damaged: {first_line(error)}") from error
     try:

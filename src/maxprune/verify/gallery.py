@@ -17,12 +17,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from maxprune.errors import StoreError, UsageError
-from maxprune.files import read_bytes, write_bytes
+from maxprune.files import read_bytes, safetensors_header, write_bytes
 from maxprune.verify.verifier import Described, Verifier
 
 FORMAT = "1"
 _CHECKSUM = re.compile("[0-9a-f]{64}")
-_HEADER = 8  # bytes that say how long the header of a safetensors file is
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,7 @@ class Gallery:
         content = read_bytes(path)
         try:
             rows = load(content)["descriptors"]
-            length = int.from_bytes(content[:_HEADER], "little")
-            about = json.loads(content[_HEADER : _HEADER + length])["__metadata__"]
+            about = safetensors_header(content)[0]["__metadata__"]
             people = json.loads(about["people"])
             model = about["model"]
         except (SafetensorError, KeyError, ValueError, TypeError) as error:

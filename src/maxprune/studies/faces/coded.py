@@ -17,6 +17,7 @@ from maxprune.files import write_json
 from maxprune.networks import descriptor_network
 from maxprune.runs.workspace import place_of
 from maxprune.store import load
+from maxprune.store.same import CHECKED
 from maxprune.store.verifier import save_verifier
 from maxprune.studies.faces.work import RESULT, FacePiece, read_run
 from maxprune.verification_results import FaceCell
@@ -24,8 +25,6 @@ from maxprune.verification_results import FaceCell
 MARGIN = 128 / 115
 """Of 250 pixels a face is cut out of 128 (`data.lfw`); the box that the Viola-Jones cascade finds
 around it has 115, the median of 400 pictures."""
-
-SHOWN = 16  # faces by which an ONNX file is checked
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class CodingPiece:
         tested = torch.tensor(step.tested), data.tested.same
         held = torch.tensor(step.held), data.held.same
         return save_verifier(
-            network, out, data.train.pixels[:SHOWN], tested, held, MARGIN,
+            network, out, data.train.pixels[:CHECKED], tested, held, MARGIN,
             f"the {len(data.tested)} pairs of fold {self.fold + 1} of LFW",
             {"network": self.cut.way, "step": step.name, "study": "faces"}, study.distance,
         )  # fmt: skip
