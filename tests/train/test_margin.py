@@ -11,7 +11,7 @@ from torch import nn
 from train_helpers import pictures, weights
 
 from maxprune.errors import UsageError
-from maxprune.networks import Cosine
+from maxprune.networks import Cosine, TaughtCosine
 from maxprune.train import Checkpoints, Fitting, MarginFitting, Watch, train
 
 
@@ -92,3 +92,56 @@ def test_a_killed_training_goes_on_with_its_margin(tmp_path: Path) -> None:
     progress = train(again, pictures(), training, checkpoints=checkpoints)
     assert progress.iterations[0] == 10
     assert weights(again) == weights(whole)
+
+
+def test_the_second_outputs_are_cosines_with_what_the_teacher_says() -> None:
+    layer, x = TaughtCosine(6, 5, taught=3, scale=7), torch.rand(9, 6)
+    torch.nn.init.normal_(layer.directions)
+    found = layer(x)
+    plain = Cosine(6, 5, scale=7)
+    plain.load_state_dict({"weight": layer.weight})
+    assert torch.equal(found[:, :5], plain(x))
+    pointed = F.linear(x.sqrt(), layer.map, layer.offset)
+    expected = F.cosine_similarity(pointed[:, None], layer.directions[None], dim=2)
+    assert torch.allclose(found[:, 5:], expected, atol=1e-2)  # the root begins above zero
+    assert repr(layer) == "TaughtCosine(features=6, classes=5, scale=7, taught=3)"
+    with pytest.raises(UsageError, match="at least one dimension"):
+        TaughtCosine(6, 5, taught=0)
+
+
+def test_a_descriptor_of_zeros_can_be_taught() -> None:
+    layer = TaughtCosine(6, 5, taught=3)
+    x = torch.zeros(2, 6, requires_grad=True)
+    MarginFitting(taught=1.0).loss(layer(x), torch.tensor([0, 4]), 0).backward()
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())
+
+
+def test_what_is_taught_of_the_right_class_counts_alone() -> None:
+    training = MarginFitting(iterations=100)
+    taught = training.model_copy(update={"taught": 3.0})
+    outputs, near, y = torch.randn(4, 3), torch.rand(4, 3), torch.tensor([0, 1, 2, 0])
+    found = taught.loss(torch.cat([outputs, near], 1), y, 40) - training.loss(outputs, y, 40)
+    expected = 3 * (1 - (near[0, 0] + near[1, 1] + near[2, 2] + near[3, 0]) / 4)
+    assert float(found) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_descriptors_come_to_lie_as_the_teacher_says() -> None:
+    """Classes 0 and 1 are alike to the teacher, and 2 is not."""
+    alike = []
+    for weight in (0.0, 20.0):
+        torch.manual_seed(0)
+        pixels = pictures().pixels[0].numel()
+        output = TaughtCosine(16, 3, taught=2, scale=10)
+        output.directions.copy_(torch.tensor([[1.0, 0], [1, 0], [0, 1]]))
+        body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 16), nn.ReLU())
+        model = nn.Sequential(body, output)
+        settings = {"iterations": 200, "batch": 8, "rate": 0.05, "clip": 5.0}
+        training = MarginFitting(**settings, taught=weight or 1e-9)
+        train(model, pictures(), training)
+        x, y = pictures().batch(torch.arange(len(pictures())))
+        with torch.no_grad():
+            middles = torch.stack([F.normalize(body(x)[y == k]).mean(0) for k in range(3)])
+        cosines = F.normalize(middles) @ F.normalize(middles).T
+        alike.append(float(2 * cosines[0, 1] - cosines[0, 2] - cosines[1, 2]))
+    assert alike[1] > alike[0] + 0.1

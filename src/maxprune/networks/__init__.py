@@ -1,6 +1,6 @@
 """The networks of the studies, with and without maxout."""
 
-from maxprune.networks.cosine import Cosine
+from maxprune.networks.cosine import Cosine, TaughtCosine
 from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
@@ -10,6 +10,7 @@ from maxprune.networks.vgg import descriptor_network, vgg, vgg_face, vgg_face_sm
 __all__ = [
     "Cosine",
     "Maxout",
+    "TaughtCosine",
     "descriptor_network",
     "he_normal",
     "lenet5",

@@ -1,4 +1,4 @@
-"""The output layer of networks that tell faces apart: cosines in place of products."""
+"""The output layers of networks that tell faces apart: cosines in place of products."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maxprune.errors import UsageError
+
+_ABOVE = 1e-4  # zero, so that the slope of the root is finite
 
 
 class Cosine(nn.Module):
@@ -45,3 +47,51 @@ class Cosine(nn.Module):
         """Show the sizes when the network is printed."""
         classes, features = self.weight.shape
         return f"features={features}, classes={classes}, scale={self.scale:g}"
+
+
+class TaughtCosine(Cosine):
+    """The same, and beside each class how near the descriptor comes to what a teacher says of it.
+
+    The teacher says where each class lies in a space of its own; a linear map of the roots of the
+    descriptor, which are what Hellinger's distance compares, is to point there (`MarginFitting`,
+    `taught`). Classes that the teacher finds alike so have descriptors that are alike.
+
+    Args:
+        features: of a descriptor, none of them negative.
+        classes: outputs of either kind.
+        taught: dimensions of the teacher's space.
+        scale: by which the first cosines are multiplied.
+
+    Attributes:
+        directions: (classes, taught), to be filled by whoever has a teacher; zero at first.
+
+    Raises:
+        UsageError: a size below 1, or a scale that is not above 0.
+
+    Example:
+        >>> layer = TaughtCosine(8, 3, taught=2)
+        >>> layer.directions.copy_(torch.eye(3, 2)).shape, layer(torch.rand(5, 8)).shape
+        (torch.Size([3, 2]), torch.Size([5, 6]))
+    """
+
+    directions: Tensor
+
+    def __init__(self, features: int, classes: int, taught: int, scale: float = 24.0) -> None:
+        super().__init__(features, classes, scale)
+        if taught < 1:
+            raise UsageError("a teacher's space has at least one dimension")
+        self.map = nn.Parameter(torch.randn(taught, features) / features**0.5)
+        self.offset = nn.Parameter(torch.zeros(taught))
+        self.register_buffer("directions", torch.zeros(classes, taught))
+
+    def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch twice_classes"]:
+        """The scaled cosines of `Cosine`, then the teacher's, in [-1, 1]."""
+        cosines = super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            pointed = F.linear((x.float() + _ABOVE).sqrt(), self.map, self.offset)
+            near = F.linear(F.normalize(pointed), F.normalize(self.directions.float()))
+        return torch.cat([cosines, near], 1)
+
+    def extra_repr(self) -> str:
+        """Show the sizes when the network is printed."""
+        return f"{super().extra_repr()}, taught={len(self.map)}"

@@ -12,7 +12,7 @@ from torch import nn
 from maxprune.errors import UsageError
 from maxprune.lineage import factory, lineage, remember
 from maxprune.modes import copied
-from maxprune.networks.cosine import Cosine
+from maxprune.networks.cosine import Cosine, TaughtCosine
 from maxprune.networks.initial import he_normal
 from maxprune.networks.subtract import Subtract
 from maxprune.plural import plural
@@ -120,6 +120,7 @@ def vgg_face_small(
     identities: int = 1500,
     dropout: float = 0.0,
     scale: float = 24.0,
+    taught: int = 0,
 ) -> nn.Sequential:
     """A VGG-like network that tells faces apart and trains on a CPU.
 
@@ -136,6 +137,7 @@ def vgg_face_small(
         dropout: share of the numbers in front of the first hidden layer that is dropped in
             training.
         scale: by which the cosines are multiplied.
+        taught: dimensions of a teacher's space (`TaughtCosine`); 0 where there is no teacher.
 
     Raises:
         UsageError: a size below 1, or more blocks than the picture can be halved.
@@ -153,7 +155,8 @@ def vgg_face_small(
         layers[f"fc{i}_relu"] = nn.ReLU()
         before = width
     if identities:
-        layers["output"] = Cosine(before, identities, scale)
+        output = TaughtCosine(before, identities, taught, scale) if taught else None
+        layers["output"] = output or Cosine(before, identities, scale)
     return nn.Sequential(layers).apply(he_normal)
 
 

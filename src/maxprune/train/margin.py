@@ -24,16 +24,26 @@ class MarginFitting(Fitting):
             `networks.Cosine` a cosine times its scale.
         margin_rise: share of the iterations over which the margin rises.
         smoothing: share of the target that goes to all classes alike.
+        taught: how much the distance counts from what a teacher says of the right class; 0 where
+            there is no teacher. Where there is one the network ends in a `networks.TaughtCosine`.
     """
 
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 6.0
     margin_rise: Annotated[float, Field(ge=0, le=1)] = 0.5
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    taught: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
     def loss(
         self, outputs: Float[Tensor, "b classes"], y: Int[Tensor, " b"], iteration: int
     ) -> Float[Tensor, ""]:
-        """The cross entropy with as much of the margin as is in force by now."""
+        """The cross entropy with as much of the margin as is in force by now, and the teacher."""
+        if self.taught:
+            outputs, near = outputs.chunk(2, 1)
+            away = (1 - near.gather(1, y[:, None])).mean()
+            return self._margin_loss(outputs, y, iteration) + self.taught * away
+        return self._margin_loss(outputs, y, iteration)
+
+    def _margin_loss(self, outputs: Tensor, y: Tensor, iteration: int) -> Tensor:
         risen = self.margin_rise * self.iterations
         margin = self.margin * min(1.0, iteration / risen) if risen else self.margin
         right = F.one_hot(y, outputs.shape[1])

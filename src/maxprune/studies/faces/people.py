@@ -34,12 +34,14 @@ class FoldData:
         train: the pictures that are trained on, and whose they are, counted from 0.
         tested: the pairs of the fold.
         held: pairs of the people who are held out.
+        places: of the pictures that are trained on, among all; None where they are others.
     """
 
     pixels: UInt8[Tensor, "n c s s"]
     train: Images
     tested: Pairs
     held: Pairs
+    places: Int64[Tensor, " n"] | None = None
 
     @cached_property
     def checksum(self) -> str:
@@ -87,7 +89,8 @@ def fold_data(
     train = torch.nonzero((may & (pictures >= least))[faces.person]).flatten()
     check_no_leak(faces, train, pairs, fold)
     held_pairs = pairs_of(faces.person, out, generator)
-    return FoldData(faces.pixels, _labelled(faces, train), pairs.fold_pairs(fold), held_pairs)
+    labelled = _labelled(faces, train)
+    return FoldData(faces.pixels, labelled, pairs.fold_pairs(fold), held_pairs, train)
 
 
 def _labelled(faces: Faces, places: Int64[Tensor, " n"]) -> Images:

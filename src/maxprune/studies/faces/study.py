@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from maxprune.train.config import Precision
 
 K = 4
 BATCH = 64
+DIRECTIONS = 100  # of the teacher's space
 BLOCKS = ((16, 16), (32, 32), (64, 64), (128, 128))
 WAYS = {"mfc": False, "mc": False, "mfc-pls": True, "mc-pls": True}
 """The ways of cutting, and whether neurons go by PLS-VIP in the place of wins."""
@@ -41,6 +43,8 @@ class FaceStudy:
         blocks: the filters of the network's convolutions, block by block.
         hidden: neurons of its hidden layers.
         dropout: share of the last maps that is dropped in the first training.
+        taught: how much the distance counts from what the teacher says (`studies.faces.teacher`,
+            `MarginFitting.taught`); 0 for no teacher.
         distance: of two descriptors; the paper takes Bray-Curtis.
         bits: of the values that weights share in the network to take away.
         seed: of weights, order, augmentation, people held out.
@@ -58,6 +62,7 @@ class FaceStudy:
     blocks: tuple[tuple[int, ...], ...] = BLOCKS
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.5
+    taught: float = 10.0
     distance: Literal["bray-curtis", "hellinger"] = "hellinger"
     bits: int = 5
     seed: int = 0
@@ -93,6 +98,8 @@ class FaceStudy:
             raise UsageError(f"shares of weights lie between 0 and 1, not {self.shares}")
         if list(self.shares) != sorted(set(self.shares)):
             raise UsageError(f"shares of weights must grow, not {self.shares}")
+        if not 0 <= self.taught < math.inf:
+            raise UsageError(f"taught is a finite number from 0, not {self.taught}")
         if min(self.epochs, self.retrain_epochs, self.weight_epochs) <= 0:
             raise UsageError("every training takes more than 0 epochs")
 
@@ -113,7 +120,9 @@ class FaceStudy:
     def coding(self, images: Images) -> MarginAdam:
         """The training of values that weights share; nothing rises, all is trained already."""
         return self._to_the_end(
-            MarginAdam.of_epochs(self.weight_epochs, len(images), batch=BATCH, margin_rise=0.0)
+            MarginAdam.of_epochs(
+                self.weight_epochs, len(images), batch=BATCH, margin_rise=0.0, taught=self.taught
+            )
         )
 
     def _place(self, name: str) -> tuple[str, tuple[str, ...]]:
@@ -135,13 +144,19 @@ class FaceStudy:
         """The network before its first training, with random weights."""
         return vgg_face_small(
             blocks=[list(block) for block in self.blocks], hidden=list(self.hidden),
-            identities=identities, dropout=self.dropout,
+            identities=identities, dropout=self.dropout, taught=self.directions(identities),
         )  # fmt: skip
+
+    def directions(self, identities: int) -> int:
+        """Dimensions of the teacher's space; 0 where there is none."""
+        return min(DIRECTIONS, identities - 1) if self.taught else 0
 
     def _fitting(self, images: Images, epochs: float, rate: float) -> MarginFitting:
         """So many epochs, to their end."""
         return self._to_the_end(
-            MarginFitting.of_epochs(epochs, len(images), rate=rate, batch=BATCH, clip=5.0)
+            MarginFitting.of_epochs(
+                epochs, len(images), rate=rate, batch=BATCH, clip=5.0, taught=self.taught
+            )
         )
 
     def _to_the_end(self, fitting: F) -> F:

@@ -22,6 +22,7 @@ from maxprune.data.pairs import view2
 from maxprune.data.samples import Pictures
 from maxprune.files import read_json, write_json
 from maxprune.modes import best_device
+from maxprune.networks import TaughtCosine
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, place_of, timed
 from maxprune.store import load
@@ -29,6 +30,7 @@ from maxprune.studies.faces.people import FoldData, fold_data
 from maxprune.studies.faces.steps import BASELINE, Steps, Told, Way
 from maxprune.studies.faces.study import FaceStudy
 from maxprune.studies.faces.table import face_table
+from maxprune.studies.faces.teacher import directions
 from maxprune.train import Checkpoints
 from maxprune.train.config import Precision
 from maxprune.train.precision import measured_precision
@@ -36,6 +38,7 @@ from maxprune.verification_results import FaceCell, FaceRun, Pictured
 
 FIRST = "first"
 RESULT = "result.json"
+DETAILED = 128  # pixels of a side, where the teacher looks
 
 
 def augmented(images: Images) -> Pictures:
@@ -134,6 +137,16 @@ class FacePiece:
         identity |= {"data": self.data().checksum, **self.study.identity()}
         return Workspace(folder, identity, resume=True, wait=True, record=Pictured)
 
+    def _network(self) -> nn.Module:
+        """With random weights, and what the teacher says."""
+        study, data = self.study, self.data()
+        model = study.network(data.train.classes)
+        output, count = getattr(model, "output", None), study.directions(data.train.classes)
+        if isinstance(output, TaughtCosine):
+            pixels = lfw(self.root, DETAILED).pixels[data.places]
+            output.directions.copy_(directions(pixels, data.train.labels, count, study.seed))
+        return model
+
     def _first(self, folder: Path, told: Told) -> tuple[nn.Module, Pictured, int]:
         """The network without maxout, trained or as it was kept."""
         data = self.data()
@@ -144,7 +157,7 @@ class FacePiece:
         def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(self.study.seed, "initial", self.fold))
-                model = self.study.network(data.train.classes)
+                model = self._network()
             return steps.trained(model, way.retraining, BASELINE, place)
 
         with first.space(folder) as space:

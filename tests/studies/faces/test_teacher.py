@@ -1,0 +1,40 @@
+"""What the teacher says of people who look alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from faces_helpers import portrait
+
+from maxprune.studies.faces.teacher import directions
+
+EACH = 5
+
+
+def faces(people: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels = [portrait(p, n)[::4, ::4][:60, :60] for p in people for n in range(EACH)]
+    labels = torch.arange(len(people)).repeat_interleave(EACH)
+    return torch.from_numpy(np.stack(pixels))[:, None].contiguous(), labels
+
+
+def test_everybody_has_a_direction() -> None:
+    pixels, labels = faces(list(range(6)))
+    found = directions(pixels, labels, 5)
+    assert found.shape == (6, 5)
+    assert torch.allclose(found.norm(dim=1), torch.ones(6))
+    apart = found @ found.T - torch.eye(6)
+    assert float(apart.max()) < 0.5
+    assert torch.equal(found, directions(pixels, labels, 5))
+
+
+def test_who_looks_alike_lies_near() -> None:
+    """The same person under two names."""
+    pixels, labels = faces([0, 1, 2, 3, 4, 5])
+    twin = torch.from_numpy(
+        np.stack([portrait(5, 50 + n)[::4, ::4][:60, :60] for n in range(EACH)])
+    )
+    pixels = torch.cat([pixels, twin[:, None]])
+    labels = torch.cat([labels, torch.full((EACH,), 6)])
+    near = directions(pixels, labels, 4) @ directions(pixels, labels, 4).T
+    assert float(near[5, 6]) > 0.8
+    assert float(near[5, :5].max()) < 0.5
