@@ -10,8 +10,9 @@ from torch import nn
 
 from maxprune import load, save
 from maxprune.errors import UsageError
+from maxprune.lineage import lineage
 from maxprune.measure import parameters
-from maxprune.networks import descriptor_network, lenet5, vgg_face, vgg_face_small
+from maxprune.networks import Mirrored, descriptor_network, lenet5, vgg_face, vgg_face_small
 from maxprune.plan import least_winning, maxout_plan
 from maxprune.surgery import apply
 
@@ -70,3 +71,14 @@ def test_sizes_that_cannot_be() -> None:
         vgg_face_small(size=8)
     with pytest.raises(UsageError, match="at least 1"):
         vgg_face_small(identities=-1)
+
+
+def test_a_face_and_its_mirror_image() -> None:
+    torch.manual_seed(0)
+    body = descriptor_network(vgg_face_small(**SMALL, identities=5)).eval()  # type: ignore[arg-type]
+    both, x = Mirrored(body), torch.rand(3, 1, 16, 16)
+    assert torch.allclose(both(x), (body(x) + body(x.flip(3))) / 2, atol=1e-6)
+    assert torch.allclose(both(x), both(x.flip(3)), atol=1e-6)
+    assert not torch.allclose(body(x), body(x.flip(3)), atol=1e-3)
+    assert (both.training, parameters(both)) == (False, parameters(body))
+    assert lineage(both) == lineage(body)

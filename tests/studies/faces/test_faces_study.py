@@ -121,6 +121,7 @@ def test_the_network_to_take_away_is_coded(
     assert cell.zeroed == pytest.approx(taken.zeroed, abs=1e-3)
     assert cell.bytes < 0.5 * taken.bytes
     place = coding[-1].write_verifier(folder / coding[-1].name, tmp_path / "verifier")
+    assert (place / "verifier.mxp").exists()
     verifier = Verifier(place, "none")
     assert verifier.about.distance == "hellinger"
     picture = work[0].root / "lfw" / "lfw-deepfunneled" / "Person_04" / "Person_04_0001.jpg"

@@ -23,7 +23,7 @@ from maxprune.data.order import derive
 from maxprune.data.samples import Pictures
 from maxprune.measure import macs, nonzero, parameters, roc, verification_distances
 from maxprune.modes import best_device
-from maxprune.networks import descriptor_network
+from maxprune.networks import Mirrored, descriptor_network
 from maxprune.plan import KeepPlan, maxout_plan
 from maxprune.planner import cut_plan
 from maxprune.results import NO_CURVE, Curve
@@ -62,6 +62,7 @@ class Way:
         by_pls: neurons go by PLS-VIP, and there is no maxout.
         whole: count the output layer too, in the bytes of the files as well.
         distance: of two descriptors.
+        mirrored: the descriptor is the mean over a face and its mirror image.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Way:
     by_pls: bool = False
     whole: bool = False
     distance: str = "bray-curtis"
+    mirrored: bool = False
 
     def neuron_steps(self) -> dict[str, int]:
         """The steps that remove neurons by name, each with k or how many of k are left."""
@@ -219,7 +221,7 @@ class Steps:
         self, model: nn.Module, name: str, k: int = 1, curve: Curve = NO_CURVE
     ) -> Pictured:
         """Measure the network of a step."""
-        body, counted = descriptor_network(model), self._counted(model)
+        body, counted = self._describer(model), self._counted(model)
         tested, held = (self._distances(body, places) for places in self._places())
         shape = tuple(self.data.pixels.shape[1:])
         return Pictured(
@@ -230,7 +232,12 @@ class Steps:
 
     def _counted(self, model: nn.Module) -> nn.Module:
         """The network whose size is told."""
-        return model if self.way.whole else descriptor_network(model)
+        return model if self.way.whole else self._describer(model)
+
+    def _describer(self, model: nn.Module) -> nn.Module:
+        """The network that gives descriptors."""
+        body = descriptor_network(model)
+        return Mirrored(body) if self.way.mirrored else body
 
     def _places(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.data.tested.places, self.data.held.places
@@ -240,5 +247,5 @@ class Steps:
 
     def _held_eer(self, model: nn.Module) -> float:
         """The Equal Error Rate in percent of the pairs of people who were held out."""
-        body = descriptor_network(model.to(self.device))
+        body = self._describer(model.to(self.device))
         return 100 * roc(self._distances(body, self.data.held.places), self.data.held.same).eer

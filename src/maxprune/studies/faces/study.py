@@ -46,6 +46,7 @@ class FaceStudy:
         taught: how much the distance counts from what the teacher says (`studies.faces.teacher`,
             `MarginFitting.taught`); 0 for no teacher.
         distance: of two descriptors; the paper takes Bray-Curtis.
+        mirrored: the descriptor is the mean over a face and its mirror image.
         bits: of the values that weights share in the network to take away.
         seed: of weights, order, augmentation, people held out.
         precision: in which every training is computed.
@@ -64,6 +65,7 @@ class FaceStudy:
     dropout: float = 0.5
     taught: float = 10.0
     distance: Literal["bray-curtis", "hellinger"] = "hellinger"
+    mirrored: bool = True
     bits: int = 5
     seed: int = 0
     precision: Precision = "float32"
@@ -115,6 +117,7 @@ class FaceStudy:
             seed=self.seed, by_pls=WAYS[name],
             retraining=self._fitting(images, self.retrain_epochs, 0.03),
             sparse=self._fitting(images, self.weight_epochs, 0.03), distance=self.distance,
+            mirrored=self.mirrored,
         )  # fmt: skip
 
     def coding(self, images: Images) -> MarginAdam:

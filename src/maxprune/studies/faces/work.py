@@ -151,7 +151,10 @@ class FacePiece:
         """The network without maxout, trained or as it was kept."""
         data = self.data()
         training = self.study.first(data.train)
-        way = Way(FIRST, "", (), training, training, distance=self.study.distance)
+        way = Way(
+            FIRST, "", (), training, training, distance=self.study.distance,
+            mirrored=self.study.mirrored,
+        )  # fmt: skip
         first = replace(self, way=FIRST)
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
