@@ -13,6 +13,8 @@ from maxprune.data.images import Images
 from maxprune.data.pairs import Pairs
 from maxprune.errors import UsageError
 from maxprune.measure import choose_threshold, percent, roc, verified
+from maxprune.report.faces import faces_plot, faces_table
+from maxprune.report.plain import as_text
 from maxprune.studies.faces import face_table, largest_free_share
 from maxprune.studies.faces.people import FoldData
 from maxprune.verification_results import FaceCell, FaceRun, Pictured
@@ -142,3 +144,14 @@ def test_thresholds_are_chosen_on_as_many_pairs_of_each_sort() -> None:
     expected = percent(verified(distances(0, 1.0), pairs().same, threshold))
     assert cell.accuracies == [pytest.approx(expected)]
     assert choose_threshold(far, same) < threshold
+
+
+def test_a_coded_network_has_its_row_and_its_place_in_the_plot() -> None:
+    cells = face_table(runs(APART), DATA)
+    coded = cells[2].model_copy(update={"step": "10%, 5 bits", "bits": 5, "bytes": 12_345})
+    table = as_text(faces_table([*cells, coded], "faces"))
+    (row,) = [line for line in table.splitlines() if "10%, 5 bits" in line]
+    assert " 12 " in row
+    assert all(len(line) <= 100 for line in table.splitlines())
+    assert "coded, 12 KB" in faces_plot([*cells, coded])
+    assert "coded" not in faces_plot(cells)

@@ -24,6 +24,12 @@ BLOCKS = ((16, 16), (32, 32), (64, 64), (128, 128))
 WAYS = {"mfc": False, "mc": False, "mfc-pls": True, "mc-pls": True}
 """The ways of cutting, and whether neurons go by PLS-VIP in the place of wins."""
 
+DISTANCE = {"bray-curtis": "Bray-Curtis", "hellinger": "Hellinger"}
+TEACHER = (
+    "The networks are taught, beside who is who, the Fisher directions of local binary patterns of "
+    "the same training pictures."
+)
+
 F = TypeVar("F", bound=MarginFitting)
 
 
@@ -82,7 +88,10 @@ class FaceStudy:
             f"Fold{'s' if count != 1 else ''} {which} of 10; each network was trained for "
             f"{self.epochs:g} epochs, {self.retrain_epochs:g} after each cut of neurons, "
             f"{self.weight_epochs:g} after each share of weights, in {self.precision}; one seed "
-            f"({self.seed}). Parameters are those of the network that gives descriptors."
+            f"({self.seed}). Parameters are those of the network that gives descriptors.",
+            f"Descriptors are compared by the {DISTANCE[self.distance]} distance"
+            + (", each the mean over a face and its mirror image." if self.mirrored else "."),
+            *([TEACHER] if self.taught else []),
         ]
 
     def check(self) -> None:
