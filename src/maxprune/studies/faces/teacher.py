@@ -21,10 +21,8 @@ ROUNDS = 2  # of the randomized algorithm that finds them (Halko, Martinsson, Tr
 SHRINKAGE = 0.03  # of the scatter within people towards a sphere
 
 
-def directions(
-    pixels: UInt8[Tensor, "n 1 s s"], labels: Int[Tensor, " n"], count: int, seed: int = 0
-) -> Float[Tensor, "people count"]:
-    """Where each person lies in the space in which people are furthest apart.
+class Teacher:
+    """The space in which the people who are trained on are furthest apart.
 
     Args:
         pixels: of the pictures that are trained on, and of nobody else.
@@ -32,19 +30,33 @@ def directions(
         count: dimensions, fewer than people.
         seed: of the randomized principal components.
 
-    Returns:
-        Unit vectors.
+    Attributes:
+        directions: (people, count), unit vectors: where each person lies.
     """
-    plain, mirrored = describe(pixels), describe(pixels.flip(3))
-    mean = plain.mean(0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        components = min(COMPONENTS, *plain.shape)
-        _, _, basis = torch.svd_lowrank(plain - mean, q=components, niter=ROUNDS)
-    x = torch.cat([(part - mean) @ basis for part in (plain, mirrored)])
-    y = labels.repeat(2)
-    fisher = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE, n_components=count)
-    found = torch.from_numpy(fisher.fit_transform(x.double().numpy(), y.numpy())).float()
-    pictures = F.normalize(found[: len(labels)] + found[len(labels) :], dim=1)
-    sums = torch.zeros(int(labels.max()) + 1, count).index_add_(0, labels, pictures)
-    return F.normalize(sums, dim=1)
+
+    def __init__(
+        self, pixels: UInt8[Tensor, "n 1 s s"], labels: Int[Tensor, " n"], count: int, seed: int = 0
+    ) -> None:
+        parts = describe(pixels), describe(pixels.flip(3))
+        self.mean = parts[0].mean(0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            components = min(COMPONENTS, *parts[0].shape)
+            centred = parts[0] - self.mean
+            self.basis = torch.svd_lowrank(centred, q=components, niter=ROUNDS)[2]
+        x = torch.cat([(part - self.mean) @ self.basis for part in parts])
+        fisher = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE, n_components=count)
+        self.fisher = fisher.fit(x.double().numpy(), labels.repeat(2).numpy())
+        pictures = self._placed(x[: len(labels)]) + self._placed(x[len(labels) :])
+        sums = torch.zeros(int(labels.max()) + 1, count)
+        self.directions = F.normalize(
+            sums.index_add_(0, labels, F.normalize(pictures, dim=1)), dim=1
+        )
+
+    def __call__(self, pixels: UInt8[Tensor, "n 1 s s"]) -> Float[Tensor, "n count"]:
+        """Where faces lie, as unit vectors; a face and its mirror image lie in one place."""
+        parts = [(describe(x) - self.mean) @ self.basis for x in (pixels, pixels.flip(3))]
+        return F.normalize(self._placed(parts[0]) + self._placed(parts[1]), dim=1)
+
+    def _placed(self, x: Float[Tensor, "n components"]) -> Float[Tensor, "n count"]:
+        return torch.from_numpy(self.fisher.transform(x.double().numpy())).float()

@@ -30,7 +30,7 @@ from maxprune.studies.faces.people import FoldData, fold_data
 from maxprune.studies.faces.steps import BASELINE, Steps, Told, Way
 from maxprune.studies.faces.study import FaceStudy
 from maxprune.studies.faces.table import face_table
-from maxprune.studies.faces.teacher import directions
+from maxprune.studies.faces.teacher import Teacher
 from maxprune.train import Checkpoints
 from maxprune.train.config import Precision
 from maxprune.train.precision import measured_precision
@@ -137,14 +137,15 @@ class FacePiece:
         identity |= {"data": self.data().checksum, **self.study.identity()}
         return Workspace(folder, identity, resume=True, wait=True, record=Pictured)
 
-    def _network(self) -> nn.Module:
-        """With random weights, and what the teacher says."""
+    def initial(self) -> nn.Module:
+        """The network before its first training: random weights, and what the teacher says."""
         study, data = self.study, self.data()
         model = study.network(data.train.classes)
         output, count = getattr(model, "output", None), study.directions(data.train.classes)
         if isinstance(output, TaughtCosine):
             pixels = lfw(self.root, DETAILED).pixels[data.places]
-            output.directions.copy_(directions(pixels, data.train.labels, count, study.seed))
+            teacher = Teacher(pixels, data.train.labels, count, study.seed)
+            output.directions.copy_(teacher.directions)
         return model
 
     def _first(self, folder: Path, told: Told) -> tuple[nn.Module, Pictured, int]:
@@ -160,7 +161,7 @@ class FacePiece:
         def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(self.study.seed, "initial", self.fold))
-                model = self._network()
+                model = self.initial()
             return steps.trained(model, way.retraining, BASELINE, place)
 
         with first.space(folder) as space:
