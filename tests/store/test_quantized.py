@@ -183,8 +183,10 @@ def test_a_network_that_takes_whole_numbers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)).eval()
     x = torch.randint(0, 9, (8, 3))
-    for calibration in (None, x.split(4)):
-        assert quantize_onnx(net, tmp_path / "net.onnx", x, calibration).difference < 0.1
+    for calibration, integers in ((None, 12 * 3), (x.split(4), 12 * 3 + 9 * 4)):
+        found = quantize_onnx(net, tmp_path / "net.onnx", x, calibration)
+        assert found.difference < 0.1
+        assert found.integers == integers  # of the embedding in a static one alone
     with pytest.raises(UsageError, match=r"sample is torch.float32 of shape \(3,\), an input of"):
         quantize_onnx(net, tmp_path / "net.onnx", x, [x.float()])
 
@@ -276,3 +278,20 @@ def test_weights_that_two_layers_share_are_right_in_both(mode: str, tmp_path: Pa
         model, x = store_factories.words().eval(), torch.randint(0, 50, (16, 3))
     found = quantize_onnx(model, tmp_path / "net.onnx", x, [x] if mode == "static" else None)
     assert found.difference < 0.1
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_a_layer_that_is_used_often_is_in_the_file_once(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(64, 64)
+    model = nn.Sequential(nn.Linear(6, 64), layer, nn.ReLU(), layer, nn.ReLU(), layer).eval()
+    calibration = [X] if mode == "static" else None
+    found = quantize_onnx(model, tmp_path / "net.onnx", X, calibration)
+    assert found.integers == 6 * 64 + 64 * 64
+    assert len(found.content) < len(module.exported(model, X)) / 1.3
+    monkeypatch.setattr(module, "_merge", lambda graph: None)
+    apart = quantize_onnx(model, tmp_path / "net.onnx", X, calibration)
+    assert apart.integers == 6 * 64 + 3 * 64 * 64
+    assert torch.equal(found.opened()(X), apart.opened()(X))

@@ -9,22 +9,26 @@ from maxprune.measure.significance import SIGNIFICANT
 from maxprune.plural import plural
 from maxprune.report.coded import coding_rows
 from maxprune.report.plain import figures, plain_table
+from maxprune.report.words import count
 
 
 def quantizing_table(found: Quantizing) -> Table:
     """A row for the network as it was and for each of its 8-bit files."""
-    table = plain_table(f"{plural(found.parameters, 'parameter')} in 8 bits", _explained(found))
+    title = f"8-bit files of {plural(found.parameters, 'parameter')}"
+    table = plain_table(title, _explained(found))
     table.add_column("step", no_wrap=True)
     measured = ("accuracy\n%", "p") if found.tested else ()
-    figures(table, "bytes", "smaller", "off\n%", *measured)
+    figures(table, "bytes", "smaller", "in 8\nbits", "off\n%", *measured)
     off = ["" if s.difference is None else f"{100 * s.difference:.2f}" for s in found.steps]
-    for row, apart in zip(coding_rows(found.steps, bool(found.tested)), off, strict=True):
-        table.add_row(*row[:3], apart, *row[3:])
+    whole = ["" if s.integers is None else count(s.integers) for s in found.steps]
+    rows = coding_rows(found.steps, bool(found.tested))
+    for row, *own in zip(rows, whole, off, strict=True):
+        table.add_row(*row[:3], *own, *row[3:])
     return table
 
 
 def remarks(found: Quantizing) -> list[str]:
-    """What the reader must not overlook: which file is worse, and which there is not."""
+    """What the reader must not overlook: which file is worse or larger, or not there."""
     before = found.steps[0].accuracy
     worse = [
         step.name
@@ -33,14 +37,22 @@ def remarks(found: Quantizing) -> list[str]:
         and step.accuracy < before and step.p_value <= SIGNIFICANT
     ]  # fmt: skip
     says = [f"SIGNIFICANTLY WORSE than as it was: {'; '.join(worse)}."] if worse else []
+    first = found.steps[0].bytes
+    larger = [step.name for step in found.steps if step.bytes > first]
+    says += [f"LARGER than as it was, {plural(first, 'byte')}: {'; '.join(larger)}."] * bool(larger)
     return [*says, *found.notes]
 
 
 def _explained(found: Quantizing) -> str:
     """What the rows and the columns are."""
+    on = (
+        f"all {plural(found.samples, f'{found.tested} sample')}"
+        if found.tested
+        else "the inputs that the file was checked on"
+    )
     lines = [
-        "bytes: of the ONNX file",
-        "off: the largest difference of an output, in % of the largest output",
+        "bytes: of the ONNX file; in 8 bits: weights in it, each counted once",
+        f"off: the largest difference of an output on {on}, in % of the largest output",
     ]
     if found.tested:
         lines += [

@@ -35,7 +35,7 @@ def export_onnx(
         model: a network with one input and one output; it is not changed.
         path: the file.
         inputs: at least two real inputs of the network.
-        opset: version of the operators, 18 or newer; None for the exporter's own.
+        opset: version of the operators, 18 to 23; None for the exporter's own.
 
     Returns:
         The path.
@@ -122,15 +122,15 @@ def check_standard(proto: onnx.ModelProto) -> None:
     Raises:
         AuditError: an operator is not a standard one.
     """
-    custom = sorted({d for d in _domains(proto.graph) if d not in ("", "ai.onnx")})
+    custom = sorted({n.domain for n in nodes(proto.graph) if n.domain not in ("", "ai.onnx")})
     if custom or proto.functions:
         raise AuditError(f"the ONNX export needs operators that are not standard: {custom}")
 
 
-def _domains(graph: onnx.GraphProto) -> Iterator[str]:
-    """Where the operators of a graph come from, and those of the graphs inside it."""
+def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The operators of a graph, and those of the graphs inside it."""
     for node in graph.node:
-        yield node.domain
+        yield node
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
-                yield from _domains(inner)
+                yield from nodes(inner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from maxprune.errors import MaxpruneError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 from maxprune.modes import silent
-from maxprune.store.onnx import check_standard, exported
+from maxprune.store.onnx import check_standard, exported, nodes
 from maxprune.store.same import difference
 from maxprune.store.session import OnnxNetwork
 
@@ -40,6 +42,11 @@ class QuantizedNetwork:
         """What ONNX Runtime makes of the file: the network to be measured."""
         return OnnxNetwork(self.content, threads)
 
+    @property
+    def integers(self) -> int:
+        """How many weights are in 8 bits, each counted once, however many layers share it."""
+        return sum(math.prod(w.dims) for w in _integers(onnx.load_from_string(self.content)))
+
     def write(self, path: str | Path) -> None:
         """Write the file, by custom `*.onnx`, whole or not at all."""
         write_bytes(Path(path), self.content)
@@ -62,7 +69,7 @@ def quantize_onnx(
         inputs: at least two real inputs of the network.
         calibration: batches of other real inputs, from the training data; each is looked at once,
             and the range of every activation is what it reaches on them. None for "dynamic".
-        opset: version of the operators, 18 or newer; None for the exporter's own.
+        opset: version of the operators, 18 to 23; None for the exporter's own.
 
     Returns:
         What is in the file, and how far its outputs are from the network's.
@@ -99,7 +106,7 @@ def quantized(
     batches = None if calibration is None else _checked(calibration, x)
     proto = _tidied(_by_tools(content, batches))
     check_standard(proto)
-    if not any(t.data_type == onnx.TensorProto.INT8 for t in proto.graph.initializer):
+    if not any(_integers(proto)):
         dynamic = "" if batches else ": dynamic 8 bits are for linear layers, and it has none"
         raise StructureError(f"no layer of the network can be in 8 bits{dynamic}")
     found = proto.SerializeToString()
@@ -185,8 +192,33 @@ def _quantize(start: Path, ready: Path, done: Path, batches: Iterator[Tensor] | 
         quantize_static(ready, done, _Reader(batches), activation_type=QuantType.QUInt8, **how)
 
 
+def _integers(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """The weights of 8 bits; the tools call what belongs to a scale a zero point."""
+    for tensor in proto.graph.initializer:
+        whole = tensor.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+        if whole and not tensor.name.endswith("_zero_point"):
+            yield tensor
+
+
+def _merge(graph: onnx.GraphProto) -> None:
+    """Keep what is the same in type, shape and bytes once, under its first name."""
+    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    kept: dict[str, str] = {}
+    for tensor in graph.initializer:
+        digest = hashlib.sha256(onnx.numpy_helper.to_array(tensor).tobytes()).digest()
+        key = tensor.data_type, tuple(tensor.dims), digest
+        kept[tensor.name] = first.setdefault(key, tensor.name)
+    for number in reversed(range(len(graph.initializer))):
+        name = graph.initializer[number].name
+        if kept[name] != name:
+            del graph.initializer[number]
+    for node in nodes(graph):
+        node.input[:] = [kept.get(name, name) for name in node.input]
+
+
 def _tidied(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the tools' notes, and the names of operators that are not there."""
+    """Without the tools' notes, the names of operators that are not there, and copies."""
+    _merge(proto.graph)
     used = [opset for opset in proto.opset_import if opset.domain in ("", "ai.onnx")]
     del proto.opset_import[:], proto.graph.value_info[:], proto.metadata_props[:]
     proto.opset_import.extend(used)
