@@ -119,6 +119,13 @@ def test_the_command(
     code, said, _ = call(monkeypatch, capsys, "convert", tmp_path / "m", tmp_path / "w.safetensors")
     assert code == 0
     assert "checked" not in said
+    assert "random" not in said
+    built = ("convert", "maxprune.networks:lenet5", tmp_path / "r.safetensors")
+    code, said, _ = call(monkeypatch, capsys, *built)
+    assert code == 0
+    assert said.endswith("bytes; random weights, as --weights was not given\n")
+    _, said, _ = call(monkeypatch, capsys, *built, "--weights", tmp_path / "r.safetensors")
+    assert "random" not in said
     code, _, error = call(
         monkeypatch, capsys, "convert", tmp_path / "m", out, "--data", "digits", "--input", "1,2"
     )

@@ -213,6 +213,8 @@ def test_what_cannot_be_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     refused(UsageError, "not finite", plain(), [X, X / 0])
     refused(UsageError, "does not take inputs of shape", plain(), x=X[:, :3])
     refused(UsageError, "at least two inputs", plain(), x=X[:1])
+    with pytest.raises(UsageError, match=r"net\.txt does not end in \.onnx"):
+        quantize_onnx(plain(), tmp_path / "net.txt", X)
     refused(UsageError, "opset is 18 to 23 here, not 9", plain(), opset=9)
     refused(StructureError, "cannot be exported to ONNX", Deciding())
     refused(

@@ -24,7 +24,14 @@ from maxprune.surgery import apply
 from maxprune.train import Checkpoints, Fitting
 from maxprune.train.adam import Adam
 from maxprune.weights import scaled_dropout
-from maxprune.weights.sharing import BITS, hold_shared, round_to_halves, share_plan, share_values
+from maxprune.weights.sharing import (
+    BITS,
+    hold_shared,
+    round_to_halves,
+    share_plan,
+    share_values,
+    unshared,
+)
 
 AS_IT_WAS = "as it was"
 T = TypeVar("T")
@@ -116,6 +123,7 @@ class Coding(Checked):
         tested: what the accuracies are of.
         samples: how many of them.
         steps: the network as it was, with values from k-means, and with trained ones.
+        unshared: weights that keep their values, as they are of no linear or convolution layer.
     """
 
     bits: int
@@ -124,6 +132,7 @@ class Coding(Checked):
     tested: Literal["test", "validation", ""]
     samples: int
     steps: tuple[CodingStep, ...]
+    unshared: tuple[str, ...] = ()
 
 
 def code_network(
@@ -188,6 +197,6 @@ def _telling(
     """The same network and file, with what was measured."""
     told = Coding(
         bits=bits, parameters=parameters(found.model), nonzero=nonzero(found.model), tested=tested,
-        samples=samples, steps=tuple(steps),
+        samples=samples, steps=tuple(steps), unshared=unshared(found.model),
     )  # fmt: skip
     return CodedNetwork(found.model, found.content, told)

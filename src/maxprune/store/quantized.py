@@ -22,6 +22,7 @@ from maxprune.store.same import difference
 from maxprune.store.session import OnnxNetwork
 
 Mode: TypeAlias = Literal["dynamic", "static"]
+SUFFIX = ".onnx"
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -65,7 +66,7 @@ def quantize_onnx(
 
     Args:
         model: a network with one input and one output; it is not changed.
-        path: the file.
+        path: the file; it ends in .onnx.
         inputs: at least two real inputs of the network.
         calibration: batches of other real inputs, from the training data; each is looked at once,
             and the range of every activation is what it reaches on them. None for "dynamic".
@@ -75,7 +76,8 @@ def quantize_onnx(
         What is in the file, and how far its outputs are from the network's.
 
     Raises:
-        UsageError: inputs or calibration data that do not fit, or none; an opset out of range.
+        UsageError: inputs or calibration data that do not fit, or none; an opset out of range;
+            another ending than .onnx.
         StructureError: torch cannot export the network, or nothing of it can be in 8 bits.
         AuditError: the outputs have another shape or are not finite, or an operator is not a
             standard one.
@@ -86,6 +88,8 @@ def quantize_onnx(
         >>> quantize_onnx(net, "net-int8.onnx", x, batches).difference  # doctest: +SKIP
         0.021
     """
+    if Path(path).suffix != SUFFIX:
+        raise UsageError(f"{path} does not end in {SUFFIX}, as an ONNX file does")
     found = quantized(exported(model, inputs, opset), inputs, calibration)
     found.write(path)
     return found
