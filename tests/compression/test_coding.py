@@ -114,6 +114,14 @@ def test_dropout_is_less_while_values_are_trained(trained: nn.Module) -> None:
     assert trained.dropout.p == 0.5
 
 
+def test_weights_that_are_nan_are_named() -> None:
+    model = lenet5()
+    with torch.no_grad():
+        model.conv1.weight[0] = float("nan")
+    with pytest.raises(UsageError, match=r"^conv1\.weight of the network is not finite"):
+        code_network(model)
+
+
 def test_a_network_of_unknown_origin_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="factory is not known"):
         code_network(nn.Linear(3, 2))

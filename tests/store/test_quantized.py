@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import logging
 import subprocess
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 import maxprune
 from maxprune.data import Dataset
-from maxprune.errors import AuditError, StoreError, StructureError, UsageError
+from maxprune.errors import AuditError, OutputError, StoreError, StructureError, UsageError
 from maxprune.measure import accuracy
 from maxprune.store import OnnxNetwork, QuantizedNetwork, export_onnx, quantize_onnx
 from maxprune.store import quantized as module
@@ -250,6 +251,16 @@ def test_what_the_tools_stumble_over_is_one_line(
 
     monkeypatch.setattr(module, "_quantize", stumble)
     with pytest.raises(StructureError, match=r"cannot bring the network to 8 bits: first$"):
+        quantize_onnx(plain(), tmp_path / "net.onnx", X)
+
+
+def test_a_full_disk_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(module, "_quantize", full)
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OutputError, match=rf"^cannot write {tmp_path}/\w+: File too large$"):
         quantize_onnx(plain(), tmp_path / "net.onnx", X)
 
 

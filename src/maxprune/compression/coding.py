@@ -17,6 +17,7 @@ from maxprune.measure import accuracy, correct, nonzero, parameters, percent, ra
 from maxprune.modes import best_device, copied, device_of
 from maxprune.plural import plural
 from maxprune.records import Checked
+from maxprune.state import check_finite
 from maxprune.store.coded import as_coded, open_coded
 from maxprune.store.model import bytes_of
 from maxprune.store.opening import check_factory
@@ -154,10 +155,11 @@ def code_network(
         tick: told (iterations done, iterations in all).
 
     Raises:
-        UsageError: the bits, or the network's factory is not known.
+        UsageError: the bits; the network's factory is not known, or a number of it is NaN.
         TrainingDiverged: the loss is not finite.
     """
     check_factory(lineage(model))
+    check_finite(model.state_dict(), infinite=True)
     first = code(model, bits, lambda shared: (shared, None))
     sizes = bytes_of(model), len(first.content)
     if data is None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 from maxprune.modes import device_of, evaluating, silent
+from maxprune.state import check_finite
 from maxprune.store.same import check_same
 from maxprune.store.session import OnnxNetwork
 
@@ -41,8 +42,8 @@ def export_onnx(
         The path.
 
     Raises:
-        UsageError: there are fewer than two inputs, the network does not take them, or the opset
-            is too old, or newer than the exporter knows.
+        UsageError: there are fewer than two inputs, the network does not take them, a number of its
+            own is NaN, or the opset is too old, or newer than the exporter knows.
         StructureError: torch cannot export the network, or it has several outputs.
         AuditError: ONNX Runtime's outputs differ from torch's by more than 1e-4, relative to the
             largest output, or an operator is not a standard one.
@@ -63,6 +64,7 @@ def exported(
         )
     if opset is not None and not OLDEST <= opset <= NEWEST:
         raise UsageError(f"an ONNX opset is {OLDEST} to {NEWEST} here, not {opset}")
+    check_finite(model.state_dict(), infinite=True)
     x = inputs.detach().cpu()
     model = copy.deepcopy(model).cpu().eval()
     check_takes(model, x)

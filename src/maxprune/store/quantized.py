@@ -14,7 +14,7 @@ import onnx
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maxprune.errors import MaxpruneError, StructureError, UsageError, first_line
+from maxprune.errors import MaxpruneError, OutputError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 from maxprune.modes import silent
 from maxprune.store.onnx import check_standard, exported, nodes
@@ -81,7 +81,7 @@ def quantize_onnx(
         StructureError: torch cannot export the network, or nothing of it can be in 8 bits.
         AuditError: the outputs have another shape or are not finite, or an operator is not a
             standard one.
-        OutputError: the file cannot be written.
+        OutputError: the file, or one in the temporary directory, cannot be written.
 
     Example:
         >>> batches = (x for x, _ in data.train.batches(100))  # doctest: +SKIP
@@ -157,12 +157,15 @@ def _by_tools(content: bytes, batches: Iterator[Tensor] | None) -> onnx.ModelPro
     _unshare(proto.graph)
     with tempfile.TemporaryDirectory() as folder:
         start, ready, done = (Path(folder) / f"{name}.onnx" for name in ("start", "ready", "done"))
-        onnx.save(proto, start)
+        write_bytes(start, proto.SerializeToString())
         try:
             with silent():
                 _quantize(start, ready, done, batches)
-        except (MaxpruneError, OSError):
+        except MaxpruneError:
             raise
+        except OSError as error:
+            place = error.filename or folder
+            raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
         except Exception as error:
             raise StructureError(
                 f"ONNX Runtime cannot bring the network to 8 bits: {first_line(error)}"
