@@ -18,12 +18,10 @@ def quantizing_table(found: Quantizing) -> Table:
     table = plain_table(title, _explained(found))
     table.add_column("step", no_wrap=True)
     measured = ("accuracy\n%", "p") if found.tested else ()
-    figures(table, "bytes", "smaller", "in 8\nbits", "off\n%", *measured)
+    figures(table, "bytes", "smaller", "off\n%", *measured)
     off = ["" if s.difference is None else f"{100 * s.difference:.2f}" for s in found.steps]
-    whole = ["" if s.integers is None else count(s.integers) for s in found.steps]
-    rows = coding_rows(found.steps, bool(found.tested))
-    for row, *own in zip(rows, whole, off, strict=True):
-        table.add_row(*row[:3], *own, *row[3:])
+    for row, apart in zip(coding_rows(found.steps, bool(found.tested)), off, strict=True):
+        table.add_row(*row[:3], apart, *row[3:])
     return table
 
 
@@ -51,7 +49,12 @@ def _explained(found: Quantizing) -> str:
         else "the inputs that the file was checked on"
     )
     lines = [
-        "bytes: of the ONNX file; in 8 bits: weights in it, each counted once",
+        "bytes: of the ONNX file",
+        *(
+            f"{step.name}: {count(step.integers)} of the parameters are in 8 bits"
+            for step in found.steps
+            if step.integers is not None
+        ),
         f"off: the largest difference of an output on {on}, in % of the largest output",
     ]
     if found.tested:
