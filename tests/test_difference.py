@@ -89,3 +89,11 @@ def test_networks_that_do_not_come_from_each_other_are_refused(tmp_path: Path) -
         diff(folders[0], folders[2])
     with pytest.raises(StoreError, match="is not a saved model"):
         diff(folders[0], tmp_path / "none")
+
+
+def test_where_nothing_was_cut_it_says_so(tmp_path: Path) -> None:
+    folder = saved(lenet5(fc=8, conv=(2, 4)), tmp_path / "net")
+    said = shown(diff(folder, folder))
+    assert "no neuron was cut" in said
+    assert "before" not in said
+    assert "no neuron was cut" not in shown(diff(folder, folder), every=True)

@@ -16,7 +16,7 @@ from torch import nn
 import maxprune
 from maxprune.commands.compress import _show
 from maxprune.commands.shared import terminal
-from maxprune.compression.coding import AS_IT_WAS, code, code_network, coded_name
+from maxprune.compression.coding import AS_IT_WAS, Coding, code, code_network, coded_name
 from maxprune.data import Dataset, digits
 from maxprune.data.images import Dataset as Pictures
 from maxprune.data.spec import DataOptions, of_dataset
@@ -24,7 +24,7 @@ from maxprune.errors import UsageError
 from maxprune.measure import accuracy, correct, percent
 from maxprune.networks import lenet5
 from maxprune.plan import SharePlan
-from maxprune.report.coded import coded_plot, coded_table, coding_table
+from maxprune.report.coded import coded_plot, coded_table, coding_table, remarks
 from maxprune.results import Results
 from maxprune.runs.workspace import Memory, Workspace
 from maxprune.studies.grid import run_grid
@@ -36,6 +36,7 @@ from maxprune.surgery import apply
 from maxprune.train import Fitting, Training, train
 from maxprune.train.adam import Adam
 from maxprune.weights import prunable, zero_plan
+from maxprune.weights.sharing import unshared
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,14 @@ def test_dropout_is_less_while_values_are_trained(trained: nn.Module) -> None:
     left = maxprune.measure.nonzero(trained) / maxprune.measure.parameters(trained)
     assert seen == [pytest.approx(0.5 * left**0.5)]
     assert trained.dropout.p == 0.5
+
+
+def test_weights_that_are_nan_are_named() -> None:
+    model = lenet5()
+    with torch.no_grad():
+        model.conv1.weight[0] = float("nan")
+    with pytest.raises(UsageError, match=r"^conv1\.weight of the network is not finite"):
+        code_network(model)
 
 
 def test_a_network_of_unknown_origin_is_refused_at_once() -> None:
@@ -249,6 +258,33 @@ def test_the_command(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "net.mxp", "one.mxp"]
 
 
+def test_a_checkpoint_that_is_left_is_named(
+    trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    maxprune.save(trained, tmp_path / "model")
+    part = tmp_path / ".net.mxp.part"
+
+    def stop(*_: object) -> None:
+        part.write_bytes(b"")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maxprune.compression.coding.code_network", stop)
+    given = ("code", tmp_path / "model", "--data", "digits", "--out", tmp_path / "net.mxp")
+    code_, _, error = call(monkeypatch, capsys, *given)
+    assert code_ == 130
+    assert f"{part} is the training's checkpoint: the same command goes on with it" in error
+
+
+def test_weights_that_are_not_shared_are_named() -> None:
+    assert unshared(nn.Sequential(nn.Embedding(40, 3), nn.Linear(3, 30))) == ("0.weight",)
+    told = Coding(
+        bits=1, parameters=9, nonzero=9, tested="", samples=0, steps=(), unshared=("0.weight",)
+    )
+    assert remarks(told) == ["Not shared, as it is no linear or convolution layer's: 0.weight."]
+    assert remarks(told.model_copy(update={"unshared": ()})) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -258,6 +294,8 @@ def test_the_command(
         (("maxprune.networks:lenet5",), "built here with random weights; give --weights"),
         (("MODEL", "--out", "."), ". is a folder; --out is a file, such as model.mxp"),
         (("MODEL", "--out", "c.foo"), "--out ends in .mxp, such as model.mxp, not c.foo"),
+        (("MODEL", "--epochs", 3), "--epochs is for the training of the values: give --data, too"),
+        (("MODEL", "--rate", 0.001), "--rate is for the training of the values"),
         (("MODEL", "--data", "digits", "--epochs", 0), "must be a finite number above 0"),
         (("FILE",), "'FILE' is no network: give my_net.py:build"),
         (("DAMAGED",), "DAMAGED cannot be opened: it ends early"),

@@ -30,6 +30,7 @@ from maxprune.data.samples import Loaded, Splits
 from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import StructureError, UsageError
 from maxprune.measure import accuracy, correct, percent, randomization_test
+from maxprune.report.plain import as_text
 from maxprune.report.quantized import quantizing_table, remarks
 from maxprune.results import Results
 from maxprune.store import OnnxNetwork
@@ -59,7 +60,13 @@ def test_both_modes_are_measured_on_the_test_set(
     assert static.accuracy == percent(right)
     assert static.p_value == randomization_test(right, correct(trained, splits.test))
     assert static.bytes == len(found.content) < before.bytes / 1.5
-    assert static.difference == found.difference
+    assert static.integers == sum(p.numel() for p in trained.parameters() if p.dim() > 1)
+    ((x, _),) = splits.test.batches(len(splits.test))
+    with torch.no_grad():
+        expected = trained(x)
+    apart = (found.opened()(x) - expected).abs().max() / expected.abs().max()
+    assert static.difference == pytest.approx(float(apart), rel=1e-4)
+    assert "output on all 360 test samples" in " ".join(as_text(quantizing_table(told)).split())
     assert (told.tested, told.samples, told.calibrated) == ("test", len(splits.test), 512)
     _, told = quantize_network(trained, inputs, splits, "dynamic")
     assert [step.taken for step in told.steps] == [False, True, False]
@@ -72,6 +79,10 @@ def test_without_data_it_is_dynamic_and_only_bytes_are_known(
     before, dynamic = told.steps
     assert (before.accuracy, dynamic.accuracy, dynamic.p_value, told.tested) == (None,) * 3 + ("",)
     assert dynamic.bytes == len(found.content) < before.bytes
+    assert dynamic.difference == found.difference
+    assert "output on the inputs that the file was checked on" in " ".join(
+        as_text(quantizing_table(told)).split()
+    )
     for arguments, says in (
         ({}, "static 8 bits take ranges from training samples: give data"),
         ({"mode": "half"}, "mode is dynamic or static, not 'half'"),
@@ -159,7 +170,7 @@ def test_what_is_clearly_worse_is_called_so(value: float, p_value: float, worse:
         QuantizingStep(name=AS_IT_WAS, bytes=400, accuracy=95.0),
         QuantizingStep(
             name="int8, static", bytes=100, accuracy=value, p_value=p_value, difference=0.5,
-            taken=True,
+            integers=90, taken=True,
         ),
     )  # fmt: skip
     told = Quantizing(
@@ -169,6 +180,18 @@ def test_what_is_clearly_worse_is_called_so(value: float, p_value: float, worse:
     assert [list(c.cells)[1] for c in quantizing_table(told).columns][1:4] == [
         "100", "4.0x", "50.00",
     ]  # fmt: skip
+    assert "int8, static: 90 of the parameters are in 8 bits" in " ".join(
+        as_text(quantizing_table(told)).split()
+    )
+
+
+def test_a_larger_file_is_called_so() -> None:
+    steps = (
+        QuantizingStep(name=AS_IT_WAS, bytes=400),
+        QuantizingStep(name="int8, dynamic", bytes=401, integers=9, taken=True),
+    )
+    told = Quantizing(mode="dynamic", parameters=9, calibrated=0, tested="", samples=0, steps=steps)
+    assert remarks(told) == ["LARGER than as it was, 400 bytes: int8, dynamic."]
 
 
 SEARCH = {**QUICK, "keep_accuracy": 100.0, "method": "magnitude", "iterations": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from store_helpers import cut, rewrite, same, zeroed
 from torch import nn
 
 import maxprune
-from maxprune.errors import AuditError, StructureError, UsageError
+from maxprune.errors import AuditError, OutputError, StructureError, UsageError
 from maxprune.store import convert, describe
 from maxprune.store.weights import from_safetensors
 
@@ -52,6 +53,36 @@ def test_weights_of_all_types_are_compared_also_nan(tmp_path: Path) -> None:
     assert {n: t.dtype for n, t in found.items()} == {
         n: t.dtype for n, t in model.state_dict().items()
     }
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.pt2", "net.maxprune", "net.mxp"])
+def test_weights_that_are_nan_are_named(name: str, tmp_path: Path) -> None:
+    model = cut()
+    inputs = X if name in ("net.onnx", "net.pt2") else None
+    with torch.no_grad():
+        model.conv1.weight[0] = float("nan")
+    with pytest.raises(UsageError, match=r"^conv1\.weight of the network is not finite"):
+        convert(model, tmp_path / name, inputs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mask_may_be_infinite(tmp_path: Path) -> None:
+    class Masked(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (super().forward(x) + self.mask).softmax(1)
+
+    model = Masked(3, 2)
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    convert(model, tmp_path / "net.pt2", torch.rand(2, 3))
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"^cannot write .*network\.pt2: File too large$"):
+        convert(nn.Linear(3, 2), tmp_path / "net.pt2", torch.rand(2, 3))
 
 
 def test_what_is_read_differently_is_not_written(
@@ -119,6 +150,13 @@ def test_the_command(
     code, said, _ = call(monkeypatch, capsys, "convert", tmp_path / "m", tmp_path / "w.safetensors")
     assert code == 0
     assert "checked" not in said
+    assert "random" not in said
+    built = ("convert", "maxprune.networks:lenet5", tmp_path / "r.safetensors")
+    code, said, _ = call(monkeypatch, capsys, *built)
+    assert code == 0
+    assert said.endswith("bytes; random weights, as --weights was not given\n")
+    _, said, _ = call(monkeypatch, capsys, *built, "--weights", tmp_path / "r.safetensors")
+    assert "random" not in said
     code, _, error = call(
         monkeypatch, capsys, "convert", tmp_path / "m", out, "--data", "digits", "--input", "1,2"
     )

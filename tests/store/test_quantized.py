@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import logging
 import subprocess
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 import maxprune
 from maxprune.data import Dataset
-from maxprune.errors import AuditError, StoreError, StructureError, UsageError
+from maxprune.errors import AuditError, OutputError, StoreError, StructureError, UsageError
 from maxprune.measure import accuracy
 from maxprune.store import OnnxNetwork, QuantizedNetwork, export_onnx, quantize_onnx
 from maxprune.store import quantized as module
@@ -183,8 +184,10 @@ def test_a_network_that_takes_whole_numbers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 3)).eval()
     x = torch.randint(0, 9, (8, 3))
-    for calibration in (None, x.split(4)):
-        assert quantize_onnx(net, tmp_path / "net.onnx", x, calibration).difference < 0.1
+    for calibration, integers in ((None, 12 * 3), (x.split(4), 12 * 3 + 9 * 4)):
+        found = quantize_onnx(net, tmp_path / "net.onnx", x, calibration)
+        assert found.difference < 0.1
+        assert found.integers == integers  # of the embedding in a static one alone
     with pytest.raises(UsageError, match=r"sample is torch.float32 of shape \(3,\), an input of"):
         quantize_onnx(net, tmp_path / "net.onnx", x, [x.float()])
 
@@ -211,6 +214,8 @@ def test_what_cannot_be_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     refused(UsageError, "not finite", plain(), [X, X / 0])
     refused(UsageError, "does not take inputs of shape", plain(), x=X[:, :3])
     refused(UsageError, "at least two inputs", plain(), x=X[:1])
+    with pytest.raises(UsageError, match=r"net\.txt does not end in \.onnx"):
+        quantize_onnx(plain(), tmp_path / "net.txt", X)
     refused(UsageError, "opset is 18 to 23 here, not 9", plain(), opset=9)
     refused(StructureError, "cannot be exported to ONNX", Deciding())
     refused(
@@ -249,6 +254,16 @@ def test_what_the_tools_stumble_over_is_one_line(
         quantize_onnx(plain(), tmp_path / "net.onnx", X)
 
 
+def test_a_full_disk_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(module, "_quantize", full)
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OutputError, match=rf"^cannot write {tmp_path}/\w+: File too large$"):
+        quantize_onnx(plain(), tmp_path / "net.onnx", X)
+
+
 def test_an_onnx_file_as_a_network(files: dict[str, Path], tmp_path: Path) -> None:
     content = files["static"].read_bytes()
     assert isinstance(maxprune.OnnxNetwork(content, threads=1), nn.Module)
@@ -276,3 +291,20 @@ def test_weights_that_two_layers_share_are_right_in_both(mode: str, tmp_path: Pa
         model, x = store_factories.words().eval(), torch.randint(0, 50, (16, 3))
     found = quantize_onnx(model, tmp_path / "net.onnx", x, [x] if mode == "static" else None)
     assert found.difference < 0.1
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_a_layer_that_is_used_often_is_in_the_file_once(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(64, 64)
+    model = nn.Sequential(nn.Linear(6, 64), layer, nn.ReLU(), layer, nn.ReLU(), layer).eval()
+    calibration = [X] if mode == "static" else None
+    found = quantize_onnx(model, tmp_path / "net.onnx", X, calibration)
+    assert found.integers == 6 * 64 + 64 * 64
+    assert len(found.content) < len(module.exported(model, X)) / 1.3
+    monkeypatch.setattr(module, "_merge", lambda graph: None)
+    apart = quantize_onnx(model, tmp_path / "net.onnx", X, calibration)
+    assert apart.integers == 6 * 64 + 3 * 64 * 64
+    assert torch.equal(found.opened()(X), apart.opened()(X))

@@ -71,6 +71,19 @@ def test_files_of_torch_are_not_called_damaged(tmp_path: Path) -> None:
         load(tmp_path / "cut.pt2")
 
 
+@pytest.mark.parametrize("name", ["net.mxp", "net.maxprune"])
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "it is empty"), (b"XP" * 50, "its first bytes are not those")]
+)
+def test_a_file_without_its_beginning_is_called_damaged(
+    name: str, content: bytes, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    for opened in (maxprune.load, open_network):
+        with pytest.raises(StoreError, match=rf"{name} is damaged: {says}"):
+            opened(str(tmp_path / name))
+
+
 def test_only_a_saved_model_is_replaced(tmp_path: Path) -> None:
     for name, content in (("a.maxprune", b"mine"), ("b.maxprune", b"")):
         (tmp_path / name).write_bytes(content)
@@ -111,10 +124,10 @@ def test_archives_that_lie_are_refused(tmp_path: Path) -> None:
         (zipped([*own, ("sub/model.json", b"x")]), "has 'sub/model.json' in it"),
         (zipped(own, compressed=True), "is not stored as it is"),
         (zipped(own[:1]), r"model\.safetensors does not exist"),
-        (zipped([]), "is no saved model"),
+        (zipped([]), "its first bytes are not those"),
         (b"PK\x03\x04", "checksum does not fit"),
-        (b"\x93NUMPY", "is no zip archive"),
-        (b"", "is no zip archive"),
+        (b"\x93NUMPY", "its first bytes are not those"),
+        (b"", "is damaged: it is empty"),
     ):
         path.write_bytes(content)
         with pytest.raises(StoreError, match=says):

@@ -10,6 +10,7 @@ import typer
 
 from maxprune.commands.on_data import Trained
 from maxprune.commands.shared import AsJson, check_file, loading, show, takes, terminal
+from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
     from maxprune.compression.coding import CodedNetwork, Coding
@@ -37,25 +38,40 @@ class Asked(Trained):
     seed: Annotated[int, typer.Option(help="Seed of the split, order and augmentation.")] = 0
 
 
+FOR_TRAINING = ("epochs", "rate", "batch", "fit", "augment")
+
+
 @takes(Asked)
-def code_command(asked: Asked, as_json: AsJson = False) -> None:
+def code_command(asked: Asked, context: typer.Context, as_json: AsJson = False) -> None:
     """Put a network into one small file: shared values, gaps, entropy coding.
 
-    The weights of each layer get 2^bits values, found by k-means and trained (Han, Mao, Dally
-    2015, Deep Compression); zeros stay zero, so prune first (compress --zero). What is measured is
-    what the decoder makes of the file. Open it with maxprune.load, or with numpy alone by
-    maxprune.coding.decode.
+    The weights of each linear and convolution layer get 2^bits values, found by k-means and trained
+    (Han, Mao, Dally 2015, Deep Compression); zeros stay zero, so prune first (compress --zero).
+    What is measured is what the decoder makes of the file. Open it with maxprune.load, or with
+    numpy alone by maxprune.coding.decode.
+
+    After Ctrl-C the same command goes on with the training: until it ends its checkpoint is
+    .model.mxp.part, beside --out.
 
     maxprune code maxprune-out/model --data pictures --bits 5 --out model.mxp
     """
-    from maxprune.report.coded import coding_table
+    from maxprune.report.coded import coding_table, remarks
 
     check_file(asked.out, Asked.out)
+    given = [n for n in FOR_TRAINING if _is_typed(context, n)] if asked.data is None else []
+    if given:
+        raise UsageError(f"--{given[0]} is for the training of the values: give --data, too")
     found = _coded(asked)
     found.write(asked.out)
-    show(found.told, lambda: [coding_table(found.told)], as_json)
+    show(found.told, lambda: [coding_table(found.told), *remarks(found.told)], as_json)
     if not as_json:
         terminal().print(f"The network: {loading(asked.out, found.model)}", soft_wrap=True)
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was given."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _coded(asked: Asked) -> CodedNetwork[Coding]:
@@ -71,7 +87,13 @@ def _coded(asked: Asked) -> CodedNetwork[Coding]:
     fitting = Adam.of_passes(asked.epochs, data.train, batch=asked.batch, rate=asked.rate)
     part = asked.out.with_name(f".{asked.out.name}.part")
     with Steps(terminal(stderr=True), None, "coding") as steps:
-        return code_network(
-            network, asked.bits, data, own or fitting, asked.seed, part,
-            lambda done, total: steps.report("shared values", done, total),
-        )  # fmt: skip
+        try:
+            return code_network(
+                network, asked.bits, data, own or fitting, asked.seed, part,
+                lambda done, total: steps.report("shared values", done, total),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if part.exists():
+                says = f"{part} is the training's checkpoint: the same command goes on with it"
+                terminal(stderr=True).print(says, soft_wrap=True)
+            raise

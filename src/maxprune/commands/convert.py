@@ -51,7 +51,7 @@ def convert_command(
     ] = None,
     kind: Kind = "float",
     opset: Annotated[
-        int | None, typer.Option(help="Of ONNX's operators, 18 or newer.", show_default=False)
+        int | None, typer.Option(help="Of ONNX's operators, 18 to 23.", show_default=False)
     ] = None,
     weights: Weights = None,
     factory: Factory = None,
@@ -66,7 +66,7 @@ def convert_command(
     from maxprune.store.convert import KINDS, convert
     from maxprune.store.description import describe
     from maxprune.store.parts import SUFFIX
-    from maxprune.store.source import open_network
+    from maxprune.store.source import is_built, open_network
 
     if input_shape is not None and data is not None:
         raise UsageError("give --input for random inputs or --data for real ones, not both")
@@ -81,7 +81,8 @@ def convert_command(
     on = f", checked on {len(inputs)} inputs" if inputs is not None and checked else ""
     size = plural(out.stat().st_size, "byte")
     what = KINDS[out.suffix] + (", with its graph" if graph else "")
-    terminal().print(f"{out}: {what}; {size}{on}", soft_wrap=True)
+    random = "; random weights, as --weights was not given" if is_built(network, weights) else ""
+    terminal().print(f"{out}: {what}; {size}{on}{random}", soft_wrap=True)
 
 
 def _real_inputs(data: str, root: Path | None) -> Tensor:

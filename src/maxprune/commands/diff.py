@@ -9,7 +9,9 @@ import typer
 
 from maxprune.commands.shared import AsJson, Factory, show
 
-Folder = Annotated[Path, typer.Argument(help="Folder of a saved model.", show_default=False)]
+Folder = Annotated[
+    Path, typer.Argument(help="A saved model: folder or .maxprune file.", show_default=False)
+]
 
 
 def diff_command(

@@ -60,7 +60,7 @@ class Asked(Tested):
     ] = 512
     kind: Kind = "float"
     opset: Annotated[
-        int | None, typer.Option(help="Of ONNX's operators, 18 or newer.", show_default=False)
+        int | None, typer.Option(help="Of ONNX's operators, 18 to 23.", show_default=False)
     ] = None
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0
 

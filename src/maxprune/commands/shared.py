@@ -24,7 +24,7 @@ Network: TypeAlias = Annotated[
     str,
     typer.Argument(
         help="my_net.py:build, package.module:build (a function without arguments that gives a "
-        "torch module), the folder of a saved model, or a coded file.",
+        "torch module), a saved model (folder or .maxprune file), or a coded file (.mxp).",
         show_default=False,
     ),
 ]

@@ -17,6 +17,7 @@ from maxprune.measure import accuracy, correct, nonzero, parameters, percent, ra
 from maxprune.modes import best_device, copied, device_of
 from maxprune.plural import plural
 from maxprune.records import Checked
+from maxprune.state import check_finite
 from maxprune.store.coded import as_coded, open_coded
 from maxprune.store.model import bytes_of
 from maxprune.store.opening import check_factory
@@ -24,7 +25,14 @@ from maxprune.surgery import apply
 from maxprune.train import Checkpoints, Fitting
 from maxprune.train.adam import Adam
 from maxprune.weights import scaled_dropout
-from maxprune.weights.sharing import BITS, hold_shared, round_to_halves, share_plan, share_values
+from maxprune.weights.sharing import (
+    BITS,
+    hold_shared,
+    round_to_halves,
+    share_plan,
+    share_values,
+    unshared,
+)
 
 AS_IT_WAS = "as it was"
 T = TypeVar("T")
@@ -116,6 +124,7 @@ class Coding(Checked):
         tested: what the accuracies are of.
         samples: how many of them.
         steps: the network as it was, with values from k-means, and with trained ones.
+        unshared: weights that keep their values, as they are of no linear or convolution layer.
     """
 
     bits: int
@@ -124,6 +133,7 @@ class Coding(Checked):
     tested: Literal["test", "validation", ""]
     samples: int
     steps: tuple[CodingStep, ...]
+    unshared: tuple[str, ...] = ()
 
 
 def code_network(
@@ -145,10 +155,11 @@ def code_network(
         tick: told (iterations done, iterations in all).
 
     Raises:
-        UsageError: the bits, or the network's factory is not known.
+        UsageError: the bits; the network's factory is not known, or a number of it is NaN.
         TrainingDiverged: the loss is not finite.
     """
     check_factory(lineage(model))
+    check_finite(model.state_dict(), infinite=True)
     first = code(model, bits, lambda shared: (shared, None))
     sizes = bytes_of(model), len(first.content)
     if data is None:
@@ -188,6 +199,6 @@ def _telling(
     """The same network and file, with what was measured."""
     told = Coding(
         bits=bits, parameters=parameters(found.model), nonzero=nonzero(found.model), tested=tested,
-        samples=samples, steps=tuple(steps),
+        samples=samples, steps=tuple(steps), unshared=unshared(found.model),
     )  # fmt: skip
     return CodedNetwork(found.model, found.content, told)

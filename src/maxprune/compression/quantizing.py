@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from maxprune.compression.coding import AS_IT_WAS, CodingStep
 from maxprune.data.samples import Samples, Splits
 from maxprune.errors import AuditError, StructureError, UsageError
-from maxprune.measure import correct, parameters, percent, randomization_test
+from maxprune.measure import answers, parameters, percent, randomization_test
 from maxprune.modes import best_device, copied
 from maxprune.naming import called, giving
 from maxprune.records import Checked
 from maxprune.store.onnx import exported
 from maxprune.store.quantized import MODES, Mode, QuantizedNetwork, quantized
+from maxprune.store.same import relative
 
 SAMPLES = 512
 """Training samples that the ranges of the activations are taken from."""
@@ -29,10 +30,13 @@ class QuantizingStep(CodingStep):
 
     Args:
         difference: the largest of an output from the network's own, relative to the largest
-            output.
+            output; on all samples that the accuracies are of, without data on the inputs that
+            the file was checked on.
+        integers: weights that are in 8 bits, in the file.
     """
 
     difference: float | None = None
+    integers: int | None = None
 
 
 class Quantizing(Checked):
@@ -180,19 +184,23 @@ def _steps(
         first = QuantizingStep(name=AS_IT_WAS, bytes=size)
         return first, *(
             QuantizingStep(
-                name=name, bytes=len(one.content), difference=one.difference, taken=mode == taken
+                name=name,
+                bytes=len(one.content),
+                difference=one.difference,
+                integers=one.integers,
+                taken=mode == taken,
             )
             for name, (mode, one) in networks.items()
         )
-    right = correct(copied(model).to(best_device()), data.tested)
+    expected, right = answers(copied(model).to(best_device()), data.tested)
     steps = [QuantizingStep(name=AS_IT_WAS, bytes=size, accuracy=percent(right))]
     for name, (mode, one) in networks.items():
-        own = correct(one.opened(), data.tested)
+        outputs, own = answers(one.opened(), data.tested)
         steps.append(
             QuantizingStep(
-                name=name, bytes=len(one.content), difference=one.difference,
-                accuracy=percent(own), p_value=randomization_test(own, right),
-                taken=mode == taken,
+                name=name, bytes=len(one.content), integers=one.integers,
+                difference=relative(expected, outputs, "the 8-bit file's"), accuracy=percent(own),
+                p_value=randomization_test(own, right), taken=mode == taken,
             )
         )  # fmt: skip
     return tuple(steps)

@@ -1,6 +1,6 @@
 """Measuring: size, accuracy, error rates of verification, significance. Nothing here prints."""
 
-from maxprune.measure.accuracy import accuracy, correct, percent, predict
+from maxprune.measure.accuracy import accuracy, answers, correct, percent, predict
 from maxprune.measure.descriptors import descriptors, verification_distances
 from maxprune.measure.distances import DISTANCES, pair_distances
 from maxprune.measure.eer_difference import eer_difference_p_value
@@ -20,6 +20,7 @@ __all__ = [
     "DISTANCES",
     "Roc",
     "accuracy",
+    "answers",
     "choose_threshold",
     "correct",
     "descriptors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maxprune.data.samples import Samples
@@ -17,6 +17,17 @@ def predict(model: nn.Module, images: Samples, batch: int = 1000) -> Int[Tensor,
     with evaluating(model), torch.inference_mode():
         found = [model(x).argmax(1).cpu() for x, _ in images.batches(batch, device)]
     return torch.cat(found).clone()
+
+
+def answers(
+    model: nn.Module, images: Samples, batch: int = 1000
+) -> tuple[Float[Tensor, "n outputs"], Bool[Tensor, " n"]]:
+    """The outputs for every sample, and whether the largest is that of its class, on the CPU."""
+    device = device_of(model)
+    with evaluating(model), torch.inference_mode():
+        found = [(model(x).cpu(), y.cpu()) for x, y in images.batches(batch, device)]
+    outputs, labels = (torch.cat(parts).clone() for parts in zip(*found, strict=True))
+    return outputs, outputs.argmax(1) == labels
 
 
 def correct(model: nn.Module, images: Samples, batch: int = 1000) -> Bool[Tensor, " n"]:

@@ -71,6 +71,13 @@ def coding_table(found: Coding) -> Table:
     return table
 
 
+def remarks(found: Coding) -> list[str]:
+    """What shares no values."""
+    names = "; ".join(found.unshared)
+    says = f"Not shared, as it is no linear or convolution layer's: {names}."
+    return [says] if names else []
+
+
 def coding_rows(steps: Sequence[CodingStep], tested: bool) -> list[list[str]]:
     """Name, bytes, how much smaller, and where it was tested accuracy and p, of each step."""
     rows = []

@@ -35,7 +35,7 @@ def difference_tables(found: Difference, every: bool = False) -> Iterator[Render
                 count(layer.before - layer.after),
                 Text(ranges(layer.cut, None if every else RANGES)),
             )  # fmt: skip
-    yield table
+    yield table if table.row_count else Text("no neuron was cut")
     for name, (before, after) in (
         ("parameters", found.parameters), ("of them not zero", found.nonzero)
     ):  # fmt: skip

@@ -9,11 +9,13 @@ from maxprune.measure.significance import SIGNIFICANT
 from maxprune.plural import plural
 from maxprune.report.coded import coding_rows
 from maxprune.report.plain import figures, plain_table
+from maxprune.report.words import count
 
 
 def quantizing_table(found: Quantizing) -> Table:
     """A row for the network as it was and for each of its 8-bit files."""
-    table = plain_table(f"{plural(found.parameters, 'parameter')} in 8 bits", _explained(found))
+    title = f"8-bit files of {plural(found.parameters, 'parameter')}"
+    table = plain_table(title, _explained(found))
     table.add_column("step", no_wrap=True)
     measured = ("accuracy\n%", "p") if found.tested else ()
     figures(table, "bytes", "smaller", "off\n%", *measured)
@@ -24,7 +26,7 @@ def quantizing_table(found: Quantizing) -> Table:
 
 
 def remarks(found: Quantizing) -> list[str]:
-    """What the reader must not overlook: which file is worse, and which there is not."""
+    """What the reader must not overlook: which file is worse or larger, or not there."""
     before = found.steps[0].accuracy
     worse = [
         step.name
@@ -33,14 +35,27 @@ def remarks(found: Quantizing) -> list[str]:
         and step.accuracy < before and step.p_value <= SIGNIFICANT
     ]  # fmt: skip
     says = [f"SIGNIFICANTLY WORSE than as it was: {'; '.join(worse)}."] if worse else []
+    first = found.steps[0].bytes
+    larger = [step.name for step in found.steps if step.bytes > first]
+    says += [f"LARGER than as it was, {plural(first, 'byte')}: {'; '.join(larger)}."] * bool(larger)
     return [*says, *found.notes]
 
 
 def _explained(found: Quantizing) -> str:
     """What the rows and the columns are."""
+    on = (
+        f"all {plural(found.samples, f'{found.tested} sample')}"
+        if found.tested
+        else "the inputs that the file was checked on"
+    )
     lines = [
         "bytes: of the ONNX file",
-        "off: the largest difference of an output, in % of the largest output",
+        *(
+            f"{step.name}: {count(step.integers)} of the parameters are in 8 bits"
+            for step in found.steps
+            if step.integers is not None
+        ),
+        f"off: the largest difference of an output on {on}, in % of the largest output",
     ]
     if found.tested:
         lines += [

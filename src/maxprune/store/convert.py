@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from maxprune.errors import AuditError, UsageError
 from maxprune.files import write_bytes
 from maxprune.modes import copied
+from maxprune.state import check_finite
 from maxprune.store.coded import SUFFIX as CODED
 from maxprune.store.coded import save_coded
 from maxprune.store.graph import exporting, program_of
@@ -48,7 +49,8 @@ def convert(
 
     Raises:
         UsageError: another ending; inputs that are missing, do not fit, or are of no use; an
-            opset for something else, or one that is too old.
+            opset for something else, or one that is too old; a number of the network that is NaN,
+            except for .safetensors.
         StructureError: torch cannot export the network.
         AuditError: what was exported does not give what the network gives.
         OutputError: the file cannot be written.
@@ -67,6 +69,8 @@ def convert(
             f"for {path} nothing is run, every number is compared: leave out the inputs (--input, "
             "--data)"
         )
+    if kind != TENSORS:
+        check_finite(model.state_dict(), infinite=True)
     if kind == SUFFIX and inputs is not None:
         check_takes(model, inputs)
     if kind == ONNX:
@@ -102,7 +106,7 @@ def _exported(model: nn.Module, inputs: Tensor) -> bytes:
     with exporting(model), tempfile.TemporaryDirectory() as folder:
         torch.export.save(program_of(model, inputs), content)
         place = Path(folder) / "network.pt2"
-        place.write_bytes(content.getvalue())
+        write_bytes(place, content.getvalue())
         again = torch.export.load(place).module()  # written here, so nobody else's
     check_same(copied(model).cpu().eval(), again, inputs.detach().cpu(), "torch.export's")
     return content.getvalue()

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from maxprune.errors import StoreError, StructureError, first_line
+from maxprune.errors import OutputError, StoreError, StructureError, first_line
 from maxprune.modes import copied
 from maxprune.store.same import check_same
 
@@ -85,6 +85,8 @@ def exporting(model: nn.Module) -> Iterator[None]:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             yield
+    except OutputError:
+        raise
     except Exception as error:
         raise StructureError(
             f"the network {type(model).__name__} cannot be exported: {first_line(error)}"

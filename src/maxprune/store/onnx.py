@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 from maxprune.modes import device_of, evaluating, silent
+from maxprune.state import check_finite
 from maxprune.store.same import check_same
 from maxprune.store.session import OnnxNetwork
 
@@ -35,14 +36,14 @@ def export_onnx(
         model: a network with one input and one output; it is not changed.
         path: the file.
         inputs: at least two real inputs of the network.
-        opset: version of the operators, 18 or newer; None for the exporter's own.
+        opset: version of the operators, 18 to 23; None for the exporter's own.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: there are fewer than two inputs, the network does not take them, or the opset
-            is too old, or newer than the exporter knows.
+        UsageError: there are fewer than two inputs, the network does not take them, a number of its
+            own is NaN, or the opset is too old, or newer than the exporter knows.
         StructureError: torch cannot export the network, or it has several outputs.
         AuditError: ONNX Runtime's outputs differ from torch's by more than 1e-4, relative to the
             largest output, or an operator is not a standard one.
@@ -63,6 +64,7 @@ def exported(
         )
     if opset is not None and not OLDEST <= opset <= NEWEST:
         raise UsageError(f"an ONNX opset is {OLDEST} to {NEWEST} here, not {opset}")
+    check_finite(model.state_dict(), infinite=True)
     x = inputs.detach().cpu()
     model = copy.deepcopy(model).cpu().eval()
     check_takes(model, x)
@@ -122,15 +124,15 @@ def check_standard(proto: onnx.ModelProto) -> None:
     Raises:
         AuditError: an operator is not a standard one.
     """
-    custom = sorted({d for d in _domains(proto.graph) if d not in ("", "ai.onnx")})
+    custom = sorted({n.domain for n in nodes(proto.graph) if n.domain not in ("", "ai.onnx")})
     if custom or proto.functions:
         raise AuditError(f"the ONNX export needs operators that are not standard: {custom}")
 
 
-def _domains(graph: onnx.GraphProto) -> Iterator[str]:
-    """Where the operators of a graph come from, and those of the graphs inside it."""
+def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The operators of a graph, and those of the graphs inside it."""
     for node in graph.node:
-        yield node.domain
+        yield node
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
-                yield from _domains(inner)
+                yield from nodes(inner)

@@ -20,6 +20,7 @@ WEIGHTS = "model.safetensors"
 GRAPH = "graph.json"
 NAMES = (DESCRIPTION, WEIGHTS, GRAPH)
 SUFFIX = ".maxprune"
+SUFFIXES = (SUFFIX, ".mxp")  # the latter of coded files
 BEGIN = b"PK\x03\x04"  # of every zip archive
 DIGITS = 64
 UNREADABLE = (
@@ -85,7 +86,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     """The archive, with nothing in it but the parts, each once and not compressed."""
     content = read_bytes(path)
     if content[: len(BEGIN)] != BEGIN:
-        raise StoreError(f"{path} is no saved model: it is no zip archive")
+        raise StoreError(f"{path} {_of_no_archive(path, content)}")
     if content[-DIGITS:] != _digest(content[:-DIGITS]):
         raise StoreError(f"{path} {_of_others(content)}")
     try:
@@ -102,6 +103,15 @@ def _archive(path: Path) -> zipfile.ZipFile:
         if not plain or member.file_size != member.compress_size:
             raise StoreError(f"{path} is damaged: {member.filename} is not stored as it is")
     return archive
+
+
+def _of_no_archive(path: Path, content: bytes) -> str:
+    """What a file is that does not begin like a zip archive."""
+    if not content:
+        return "is damaged: it is empty"
+    if path.suffix in SUFFIXES:
+        return "is damaged: its first bytes are not those of such a file"
+    return "is no saved model: it is no zip archive"
 
 
 def _of_others(content: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,14 +14,15 @@ import onnx
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maxprune.errors import MaxpruneError, StructureError, UsageError, first_line
+from maxprune.errors import MaxpruneError, OutputError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 from maxprune.modes import silent
-from maxprune.store.onnx import check_standard, exported
+from maxprune.store.onnx import check_standard, exported, nodes
 from maxprune.store.same import difference
 from maxprune.store.session import OnnxNetwork
 
 Mode: TypeAlias = Literal["dynamic", "static"]
+SUFFIX = ".onnx"
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -40,6 +43,11 @@ class QuantizedNetwork:
         """What ONNX Runtime makes of the file: the network to be measured."""
         return OnnxNetwork(self.content, threads)
 
+    @property
+    def integers(self) -> int:
+        """How many weights are in 8 bits, each counted once, however many layers share it."""
+        return sum(math.prod(w.dims) for w in _integers(onnx.load_from_string(self.content)))
+
     def write(self, path: str | Path) -> None:
         """Write the file, by custom `*.onnx`, whole or not at all."""
         write_bytes(Path(path), self.content)
@@ -58,27 +66,30 @@ def quantize_onnx(
 
     Args:
         model: a network with one input and one output; it is not changed.
-        path: the file.
+        path: the file; it ends in .onnx.
         inputs: at least two real inputs of the network.
         calibration: batches of other real inputs, from the training data; each is looked at once,
             and the range of every activation is what it reaches on them. None for "dynamic".
-        opset: version of the operators, 18 or newer; None for the exporter's own.
+        opset: version of the operators, 18 to 23; None for the exporter's own.
 
     Returns:
         What is in the file, and how far its outputs are from the network's.
 
     Raises:
-        UsageError: inputs or calibration data that do not fit, or none; an opset out of range.
+        UsageError: inputs or calibration data that do not fit, or none; an opset out of range;
+            another ending than .onnx.
         StructureError: torch cannot export the network, or nothing of it can be in 8 bits.
         AuditError: the outputs have another shape or are not finite, or an operator is not a
             standard one.
-        OutputError: the file cannot be written.
+        OutputError: the file, or one in the temporary directory, cannot be written.
 
     Example:
         >>> batches = (x for x, _ in data.train.batches(100))  # doctest: +SKIP
         >>> quantize_onnx(net, "net-int8.onnx", x, batches).difference  # doctest: +SKIP
         0.021
     """
+    if Path(path).suffix != SUFFIX:
+        raise UsageError(f"{path} does not end in {SUFFIX}, as an ONNX file does")
     found = quantized(exported(model, inputs, opset), inputs, calibration)
     found.write(path)
     return found
@@ -99,7 +110,7 @@ def quantized(
     batches = None if calibration is None else _checked(calibration, x)
     proto = _tidied(_by_tools(content, batches))
     check_standard(proto)
-    if not any(t.data_type == onnx.TensorProto.INT8 for t in proto.graph.initializer):
+    if not any(_integers(proto)):
         dynamic = "" if batches else ": dynamic 8 bits are for linear layers, and it has none"
         raise StructureError(f"no layer of the network can be in 8 bits{dynamic}")
     found = proto.SerializeToString()
@@ -146,12 +157,15 @@ def _by_tools(content: bytes, batches: Iterator[Tensor] | None) -> onnx.ModelPro
     _unshare(proto.graph)
     with tempfile.TemporaryDirectory() as folder:
         start, ready, done = (Path(folder) / f"{name}.onnx" for name in ("start", "ready", "done"))
-        onnx.save(proto, start)
+        write_bytes(start, proto.SerializeToString())
         try:
             with silent():
                 _quantize(start, ready, done, batches)
-        except (MaxpruneError, OSError):
+        except MaxpruneError:
             raise
+        except OSError as error:
+            place = error.filename or folder
+            raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
         except Exception as error:
             raise StructureError(
                 f"ONNX Runtime cannot bring the network to 8 bits: {first_line(error)}"
@@ -185,8 +199,33 @@ def _quantize(start: Path, ready: Path, done: Path, batches: Iterator[Tensor] | 
         quantize_static(ready, done, _Reader(batches), activation_type=QuantType.QUInt8, **how)
 
 
+def _integers(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """The weights of 8 bits; the tools call what belongs to a scale a zero point."""
+    for tensor in proto.graph.initializer:
+        whole = tensor.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+        if whole and not tensor.name.endswith("_zero_point"):
+            yield tensor
+
+
+def _merge(graph: onnx.GraphProto) -> None:
+    """Keep what is the same in type, shape and bytes once, under its first name."""
+    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    kept: dict[str, str] = {}
+    for tensor in graph.initializer:
+        digest = hashlib.sha256(onnx.numpy_helper.to_array(tensor).tobytes()).digest()
+        key = tensor.data_type, tuple(tensor.dims), digest
+        kept[tensor.name] = first.setdefault(key, tensor.name)
+    for number in reversed(range(len(graph.initializer))):
+        name = graph.initializer[number].name
+        if kept[name] != name:
+            del graph.initializer[number]
+    for node in nodes(graph):
+        node.input[:] = [kept.get(name, name) for name in node.input]
+
+
 def _tidied(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the tools' notes, and the names of operators that are not there."""
+    """Without the tools' notes, the names of operators that are not there, and copies."""
+    _merge(proto.graph)
     used = [opset for opset in proto.opset_import if opset.domain in ("", "ai.onnx")]
     del proto.opset_import[:], proto.graph.value_info[:], proto.metadata_props[:]
     proto.opset_import.extend(used)

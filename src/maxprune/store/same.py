@@ -55,9 +55,17 @@ def difference(network: Network, other: Network, x: Tensor, whose: str) -> float
                 f"{whose} outputs are {tuple(found.shape)}, where torch's are "
                 f"{tuple(expected.shape)}"
             )
-        scale = max(float(expected.abs().max()), 1e-30)
-        apart = float((expected - found).abs().max()) / scale
-        if not math.isfinite(apart):
-            raise AuditError(f"{whose} outputs differ from torch's by {apart}")
-        largest = max(largest, apart)
+        largest = max(largest, relative(expected, found, whose))
     return largest
+
+
+def relative(expected: Tensor, found: Tensor, whose: str) -> float:
+    """The largest difference of outputs, relative to the largest that was expected.
+
+    Raises:
+        AuditError: it is no finite number.
+    """
+    apart = float((expected - found).abs().max()) / max(float(expected.abs().max()), 1e-30)
+    if not math.isfinite(apart):
+        raise AuditError(f"{whose} outputs differ from torch's by {apart}")
+    return apart

@@ -24,7 +24,7 @@ from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import read_bytes
 from maxprune.lineage import adopt, lineage, trust
 from maxprune.store.model import load
-from maxprune.store.parts import is_model_file
+from maxprune.store.parts import SUFFIXES, is_model_file
 from maxprune.store.weights import check_shared, from_safetensors, shared_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -77,7 +77,9 @@ def is_built(name: str, weights: str | Path | None) -> bool:
 
 def _is_kept(name: str) -> bool:
     """Whether this is a folder, such as that of a saved model, its file, or a coded file."""
-    return Path(name).is_dir() or is_coded_file(name) or is_model_file(name)
+    path = Path(name)
+    called_so = path.is_file() and path.suffix in SUFFIXES  # if it is damaged, opening it says so
+    return path.is_dir() or is_coded_file(name) or is_model_file(name) or called_so
 
 
 def open_saved(folder: str | Path, factory: str | None = None, graph: bool = False) -> nn.Module:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.order import derive
@@ -23,6 +22,7 @@ from maxprune.data.samples import Batch, Samples
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
 from maxprune.plural import plural
+from maxprune.state import check_finite
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
 from maxprune.train.fitting import Fitting
@@ -163,8 +163,7 @@ def _check_state(model: nn.Module) -> None:
                 f"the network keeps {name!r}, a {type(value).__name__}, in its state; only tensors "
                 "can be saved and checked"
             )
-        if not is_lazy(value) and not bool(value.isfinite().all()):
-            raise UsageError(f"{name} of the network is not finite; train it again")
+    check_finite(model.state_dict())
 
 
 def check_fits(model: nn.Module, images: Samples) -> None:

@@ -127,6 +127,12 @@ def _layers(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight for name, weight in found.items() if first[id(weight)] == name}
 
 
+def unshared(model: nn.Module) -> tuple[str, ...]:
+    """The weights that are of no linear or convolution layer, such as an embedding's, by name."""
+    own = {id(weight) for weight in prunable(model)}
+    return tuple(n for n, p in model.named_parameters() if p.dim() > 1 and id(p) not in own)
+
+
 @contextlib.contextmanager
 def hold_shared(model: nn.Module) -> Iterator[None]:
     """Weights of a layer that are equal now stay equal in any training inside this context.
