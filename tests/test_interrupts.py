@@ -19,7 +19,7 @@ interrupts = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(interrupts)
 """
 FOLDER = """
-with interrupts.sigterm_interrupts() as heard, tempfile.TemporaryDirectory(dir=sys.argv[1]):
+with interrupts.asked_to_end() as heard, tempfile.TemporaryDirectory(dir=sys.argv[1]):
     try:
         print("ready", flush=True)
         time.sleep(60)
@@ -39,7 +39,7 @@ except KeyboardInterrupt:
 """
 IGNORED = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with interrupts.sigterm_interrupts() as heard:
+with interrupts.asked_to_end() as heard:
     os.kill(os.getpid(), signal.SIGTERM)
     print("ready", heard)
 """
