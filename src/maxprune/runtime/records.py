@@ -17,7 +17,6 @@ NAMES: dict[Engine, str] = {
 }  # fmt: skip
 """What they are called in tables and sentences."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1)]
 
 
@@ -39,7 +38,7 @@ class Bench(Settings):
     batches: tuple[Size, ...] = (1, 64)
     engines: tuple[Engine, ...] = ()
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    seconds: Positive = 2.0
+    seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 2.0
     rounds: Annotated[int, Field(ge=1, le=1000)] = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

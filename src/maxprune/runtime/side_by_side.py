@@ -135,6 +135,8 @@ class _Race:
         number = len(self.networks)
         wanted = self.settings.engines or ENGINES
         if source.is_onnx():
+            if not Path(source.place).is_file():
+                raise UsageError(f"{source.place} does not exist")
             self.shape = self.shape or _shape_of(source)
             self.networks.append(Sized(name=source.name))
             if "onnx" in wanted:
@@ -267,8 +269,6 @@ class _Race:
 
 def _shape_of(source: Source) -> tuple[int, ...]:
     """The shape of an input of an ONNX file."""
-    if not Path(source.place).is_file():
-        raise UsageError(f"{source.place} does not exist")
     session = open_session(Path(source.place), source.place, threads=1)
     shape = session.get_inputs()[0].shape[1:]
     if not shape or not all(isinstance(size, int) for size in shape):
