@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from maxprune.errors import MaxpruneError, UsageError
-from maxprune.inputs import example_inputs
+from maxprune.inputs import check_kind, checked_shape, example_inputs
 from maxprune.lineage import lineage
 from maxprune.modes import best_device
 from maxprune.runs.environment import environment, processor
@@ -67,9 +67,10 @@ def bench(
     device = best_device(asked.device).type
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here; use --device cpu")
+    shape = () if input_shape is None else checked_shape(input_shape)
     with tempfile.TemporaryDirectory(prefix="maxprune-") as folder:
         sources = sources_of(networks, Path(folder))
-        race = _Race(asked, device, tuple(input_shape or ()), kind, Path(folder), tell)
+        race = _Race(asked, device, shape, kind, Path(folder), tell)
         for done, source in enumerate(sources, 1):
             race.enter(source)
             tell("opened", done, len(sources))
@@ -149,6 +150,7 @@ class _Race:
             raise UsageError(f"say the shape of an input of {source.name} with --input")
         model = source.opened()
         x = example_inputs(model, self.shape, self.kind)
+        check_kind(model, x, source.name)
         try:
             self.networks.append(sized(source.name, model, x))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
