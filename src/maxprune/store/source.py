@@ -51,7 +51,7 @@ def open_network(
         StoreError: the saved model or the file of weights is damaged.
     """
     source, _, path = name.rpartition(":")
-    if not source:
+    if not _is_function(name):
         if not name or not _is_kept(name):
             is_what = "is no network" if name and Path(name).exists() else "does not exist"
             raise UsageError(
@@ -72,7 +72,12 @@ def open_network(
 
 def is_built(name: str, weights: str | Path | None) -> bool:
     """Whether `open_network` would build this network with weights of its own, not trained ones."""
-    return weights is None and ":" in name and not _is_kept(name)
+    return weights is None and _is_function(name)
+
+
+def _is_function(name: str) -> bool:
+    """Whether this names a function in a file or module: what is there itself does not."""
+    return ":" in name[1:] and not Path(name).exists()
 
 
 def _is_kept(name: str) -> bool:
@@ -116,6 +121,8 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
     """
     if source.endswith(".py"):
         module = _from_file(Path(source))
+    elif not all(part.isidentifier() for part in source.split(".")):
+        raise UsageError(f"{source!r} is neither a .py file nor the name of a module")
     else:
         with look_here():
             module = _imported(source, source)
