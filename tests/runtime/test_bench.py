@@ -90,6 +90,22 @@ def test_files_are_those_that_the_engine_opens(found: Benched) -> None:
     assert files["plain", "onnx"] == pytest.approx(files["plain", "torch"], rel=0.01)
 
 
+def test_files_are_compared_without_what_else_is_in_them(
+    told: list[tuple[str, int, int]], tmp_path: Path
+) -> None:
+    net = lenet5(fc=16)
+    places = [tmp_path / "folder", tmp_path / "file.maxprune", tmp_path / "coded.mxp"]
+    maxprune.save(net, places[0])
+    maxprune.save(net, places[1])
+    maxprune.save_coded(net, places[2])
+    networks = {"here": net, **{place.stem: place for place in places}}
+    found = bench(networks, (1, 28, 28), engines=("torch",), batches=(1,))
+    weights, *others = (timing.file for timing in found.timings)
+    assert others == [weights, weights, places[2].stat().st_size]
+    assert weights == (tmp_path / "folder/model.safetensors").stat().st_size
+    assert found.table().count("file: bytes of the weights as safetensors") == 2
+
+
 SCRIPT = """
 import maxprune
 names = {{name: "{here}:" + name for name in ("wide", "fragile")}}

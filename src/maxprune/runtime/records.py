@@ -87,7 +87,8 @@ class Timing(Checked):
         throughput: samples a second, at the median.
         memory: bytes that the process had at its highest while it ran, above the engine alone.
         loading: the same while the network was opened; None where that cannot be told apart.
-        file: bytes of the file that this engine opens.
+        file: bytes of the weights as safetensors, or of a coded file; in ONNX Runtime of the ONNX
+            file.
         compiling: seconds until the first pass had ended.
         beside: the name of the network and the engine that it is compared with.
         faster: so many times as fast as that, the median over the rounds; of an even number of

@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from maxprune.coding.file import is_coded_file
 from maxprune.errors import MaxpruneError, UsageError
 from maxprune.inputs import check_kind, checked_shape, example_inputs
 from maxprune.lineage import lineage
@@ -29,7 +30,6 @@ from maxprune.sessions import has_device, open_session
 from maxprune.store.model import bytes_of, save
 from maxprune.store.onnx import export_onnx
 from maxprune.store.opening import check_factory
-from maxprune.store.parts import WEIGHTS
 from maxprune.weights.sparse import LEAST, sparse_rows
 
 Told: TypeAlias = Callable[[str, int, int], None]
@@ -284,8 +284,6 @@ def _environment(threads: int, device: str) -> dict[str, str]:
 
 
 def _file_of(source: Source, model: nn.Module) -> int:
-    """Bytes of the file that torch opens; of one that it would save, where it is built anew."""
-    place = Path(source.place)
-    if place.is_dir():
-        return (place / WEIGHTS).stat().st_size
-    return place.stat().st_size if place.is_file() else bytes_of(model)
+    """Bytes of the weights: of a coded file as it is, of others as safetensors."""
+    coded = is_coded_file(source.place)
+    return Path(source.place).stat().st_size if coded else bytes_of(model)
