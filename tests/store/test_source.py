@@ -156,7 +156,7 @@ def test_what_is_cut_from_a_model_opened_by_its_function_can_be_saved(
     ("name", "says"),
     [
         ("{}:nothing", r"has no 'nothing'; it has Net, build, sized, fails, text"),
-        ("{}:number", "'number' in .* is a int, not a function"),
+        ("{}:number", "'number' in .* is an int, not a function"),
         ("{}:sized", r"needs arguments \(width\)"),
         ("{}:fails", "failed: RuntimeError: no such thing$"),
         ("{}:text", "gives a str, not a torch module"),

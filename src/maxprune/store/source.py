@@ -23,6 +23,7 @@ from maxprune.coding.file import is_coded_file
 from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import read_bytes
 from maxprune.lineage import adopt, lineage, trust
+from maxprune.plural import kind_of
 from maxprune.store.model import load
 from maxprune.store.parts import is_model_file
 from maxprune.store.weights import check_shared, from_safetensors, shared_names
@@ -138,7 +139,7 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
             f"{source} has no {path!r}; it has {', '.join(known) or 'no function'}"
         ) from None
     if not callable(function) or isinstance(function, nn.Module):
-        raise UsageError(f"{path!r} in {source} is a {type(function).__name__}, not a function")
+        raise UsageError(f"{path!r} in {source} is {kind_of(function)}, not a function")
     return function
 
 
@@ -228,7 +229,7 @@ def _built(name: str, module: str, path: str, function: Callable[..., Any]) -> n
     except (Exception, SystemExit) as error:
         raise UsageError(f"{name} failed: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(model, nn.Module):
-        raise UsageError(f"{name} gives a {type(model).__name__}, not a torch module")
+        raise UsageError(f"{name} gives {kind_of(model)}, not a torch module")
     return model if lineage(model).factory else adopt(model, function, f"{module}:{path}")
 
 
