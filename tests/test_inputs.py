@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from command_line import call
 from torch import nn
 
+import maxprune
 from maxprune.errors import UsageError
 from maxprune.inputs import example_inputs
 
@@ -31,6 +34,14 @@ def test_what_does_not_fit_into_memory_is_refused(side: int) -> None:
     ):
         with pytest.raises(UsageError, match="there is no memory for"):
             make()
+
+
+@pytest.mark.parametrize("given", ["1,28,28", "", (), (1, 0), (1.0, 2), 28])
+def test_a_shape_that_is_none_is_refused_alike(given: Any) -> None:
+    says = re.escape(f"an input shape is a row of numbers from 1, (3, 32, 32), not {given!r}")
+    for look in (maxprune.inspect, lambda net, shape: maxprune.bench({"a": net}, shape)):
+        with pytest.raises(UsageError, match=says):
+            look(nn.Linear(3, 2), given)
 
 
 def test_a_command_refuses_it_in_one_line(

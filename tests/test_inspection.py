@@ -88,7 +88,7 @@ def test_an_embedding_takes_whole_numbers() -> None:
     net = nn.Sequential(nn.Embedding(9, 8), nn.Flatten(), nn.Linear(24, 4))
     found = inspect(net, (3,), kind="int")
     assert [layer.kind for layer in found.layers] == ["Embedding", "Linear"]
-    with pytest.raises(StructureError, match="does not take an input"):
+    with pytest.raises(UsageError, match="takes whole numbers, not floats: give kind=int"):
         inspect(net, (3,))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import maxprune_start
 from maxprune import interrupts
 
 BEGIN = f"""
@@ -19,7 +20,7 @@ interrupts = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(interrupts)
 """
 FOLDER = """
-with interrupts.sigterm_interrupts() as heard, tempfile.TemporaryDirectory(dir=sys.argv[1]):
+with interrupts.asked_to_end() as heard, tempfile.TemporaryDirectory(dir=sys.argv[1]):
     try:
         print("ready", flush=True)
         time.sleep(60)
@@ -39,7 +40,7 @@ except KeyboardInterrupt:
 """
 IGNORED = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with interrupts.sigterm_interrupts() as heard:
+with interrupts.asked_to_end() as heard:
     os.kill(os.getpid(), signal.SIGTERM)
     print("ready", heard)
 """
@@ -69,3 +70,22 @@ def test_who_ignores_sigterm_goes_on() -> None:
     command = [sys.executable, "-c", BEGIN + IGNORED]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said == "ready []\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_it_while_torch_is_imported_reads_one_line(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    slow = "import time; print('ready', flush=True)\ntry: time.sleep(60)\nexcept: pass\n"
+    (tmp_path / "torch.py").write_text(slow)
+    folders = [str(tmp_path), str(Path(maxprune_start.__file__).parent)]
+    script = f"import sys; sys.path[:0] = {folders}; from maxprune_start import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (128 + number, "maxprune: stopped\n")

@@ -1,6 +1,6 @@
 """`python -m maxprune` is the command line too."""
 
-from maxprune.cli import main
+from maxprune_start import main
 
 if __name__ == "__main__":
     main()

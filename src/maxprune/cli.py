@@ -16,7 +16,7 @@ from maxprune._version import __version__
 from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
 from maxprune.commands.verify import faces_app, verify_command
 from maxprune.errors import MaxpruneError, Remark, UsageError
-from maxprune.interrupts import sigterm_interrupts
+from maxprune.interrupts import asked_to_end
 from maxprune.naming import as_options
 from maxprune.plural import plural
 
@@ -153,27 +153,19 @@ def _shown(
 def main() -> None:
     """Run the command line; errors are one line and exit code 2, Ctrl-C 130, SIGTERM 143."""
     warnings.showwarning = _shown
-    with sigterm_interrupts() as heard:
+    with asked_to_end() as heard:
+        code: object = _INTERRUPTED
         try:
             with as_options(root="data_root", size="input", input_shape="input"):
                 code = app(standalone_mode=False)
-        except _USAGE as error:
-            context = getattr(error, "ctx", None)
-            where = context.command_path if context else "maxprune"
-            _fail(f"{error.format_message()} (see {where} --help)")
-        except MaxpruneError as error:
-            _fail(str(error))
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                sys.exit(1)
-            _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
         except (KeyboardInterrupt, typer.Abort):
+            pass
+        except Exception as error:
+            if not heard:  # else somebody caught the interrupt, and failed of it
+                _refused(error)
+        if heard or code == _INTERRUPTED:
             _stopped(heard)
-        else:
-            if code == _INTERRUPTED:
-                _stopped(heard)
-            sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _stopped(heard: Sequence[int]) -> NoReturn:
@@ -183,7 +175,23 @@ def _stopped(heard: Sequence[int]) -> NoReturn:
     sys.exit(128 + heard[0] if heard else _INTERRUPTED)
 
 
-def _fail(message: str) -> None:
+def _refused(error: Exception) -> NoReturn:
+    """Say in one line what the user can do something about."""
+    if isinstance(error, _USAGE):
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "maxprune"
+        _fail(f"{error.format_message()} (see {where} --help)")
+    if isinstance(error, MaxpruneError):
+        _fail(str(error))
+    if isinstance(error, OSError):
+        if error.errno == errno.EPIPE:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    raise error
+
+
+def _fail(message: str) -> NoReturn:
     line = " ".join(message.split())
     print(f"maxprune: {line}", file=sys.stderr)
     sys.exit(2)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from maxprune.errors import UsageError
-from maxprune.modes import device_of
+from maxprune.modes import device_of, evaluating
+from maxprune.naming import giving
 
 
 @contextlib.contextmanager
@@ -24,6 +25,47 @@ def fitting(what: str) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError, TypeError, OverflowError) as error:
         raise UsageError(f"there is no memory for {what}") from error
+
+
+def checked_shape(given: Any) -> tuple[int, ...]:
+    """The shape of one input, as somebody gives it.
+
+    Raises:
+        UsageError: it is not a row of whole numbers from 1.
+
+    Example:
+        >>> checked_shape([3, 32, 32])
+        (3, 32, 32)
+    """
+    sizes = tuple(given) if isinstance(given, Sequence) else ()
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        raise UsageError(f"an input shape is a row of numbers from 1, (3, 32, 32), not {given!r}")
+    return sizes
+
+
+def check_kind(model: nn.Module, x: Tensor, name: str = "the network") -> None:
+    """Refuse floats for a network that takes nothing but whole numbers.
+
+    Args:
+        model: it runs in evaluation mode.
+        x: inputs (batch, ...).
+        name: of the network, for the message.
+
+    Raises:
+        UsageError: it is one.
+    """
+    whole = torch.zeros_like(x, dtype=torch.long)
+    if x.is_floating_point() and not _takes(model, x) and _takes(model, whole):
+        raise UsageError(f"{name} takes whole numbers, not floats: give {giving('kind', 'int')}")
+
+
+def _takes(model: nn.Module, x: Tensor) -> bool:
+    try:
+        with evaluating(model), torch.no_grad():
+            model(x)
+    except Exception:
+        return False
+    return True
 
 
 def example_inputs(

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor, fx, nn
 
-from maxprune.errors import StructureError, UsageError
-from maxprune.inputs import example_inputs
+from maxprune.errors import StructureError
+from maxprune.inputs import check_kind, checked_shape, example_inputs
 from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
 from maxprune.naming import called
@@ -128,10 +128,9 @@ def inspect(
         >>> [(gain.layer, gain.k, gain.parameters) for gain in found.maxouts if not gain.reason]
         [('0', 4, 42), ('0', 2, 28)]
     """
-    shape = tuple(input_shape)
-    if not shape or any(type(size) is not int or size < 1 for size in shape):
-        raise UsageError(f"an input shape is a row of numbers from 1, such as 3,32,32, not {shape}")
+    shape = checked_shape(input_shape)
     x = example_inputs(model, shape, kind)
+    check_kind(model, x)
     try:
         groups = channel_groups(model, x, skip, heads)
     except ShapeError as error:

@@ -16,6 +16,7 @@ from torch import fx, nn
 
 from maxprune.errors import UsageError
 from maxprune.plan import KeepPlan, Plan
+from maxprune.plural import kind_of
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=nn.Module)
@@ -109,7 +110,7 @@ def factory(function: Callable[P, M]) -> Callable[P, M]:
         arguments |= arguments.pop(rest, {})
         model = function(*args, **kwargs)
         if not isinstance(model, nn.Module):
-            raise UsageError(f"{name} gives no torch module but a {type(model).__name__}")
+            raise UsageError(f"{name} gives no torch module but {kind_of(model)}")
         return remember(model, Lineage(name, arguments))
 
     setattr(build, _MARK, name)

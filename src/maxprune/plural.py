@@ -1,4 +1,4 @@
-"""A number and its noun: 1 group, 2 groups."""
+"""A number and its noun, 1 group, 2 groups; a noun and its article, a list, an int."""
 
 from __future__ import annotations
 
@@ -19,3 +19,14 @@ def plural(number: float, noun: str, several: str = "") -> str:
     """
     text = f"{number:,}" if isinstance(number, int) else f"{number:g}"
     return f"{text} {noun if number == 1 else several or noun + 's'}"
+
+
+def kind_of(value: object) -> str:
+    """The name of a value's class, with its article.
+
+    Example:
+        >>> kind_of([]), kind_of(3)
+        ('a list', 'an int')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"

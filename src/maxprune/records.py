@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from maxprune.errors import UsageError
 from maxprune.naming import called
+from maxprune.plural import kind_of
 
 PLAIN = {
     "int": "a whole number", "float": "a number", "string": "text", "bool": "True or False",
@@ -110,4 +111,4 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     plain = value is None or isinstance(value, bool | int | str)
-    return repr(value) if plain else f"a {type(value).__name__}"
+    return repr(value) if plain else kind_of(value)

@@ -1,9 +1,14 @@
 """The command line: bad input is one line and leaves nothing, and there is help."""
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from command_line import call
+
+from maxprune.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -57,3 +62,22 @@ def test_without_a_command_there_is_help(
     code, out, _ = call(monkeypatch, capsys, *arguments)
     assert code == 0
     assert "Commands:" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("failure", [UsageError("no"), AttributeError("half imported"), None])
+def test_an_interrupt_that_others_caught_is_no_failure(
+    number: signal.Signals, failure: Exception | None, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def caught(**_: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        if failure:
+            raise failure
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr("maxprune.cli.app", caught)
+    code, _, said = call(monkeypatch, capsys, "convert")
+    assert (code, said) == (128 + number, "maxprune: stopped\n")
+    assert signal.getsignal(number) is before

@@ -11,7 +11,8 @@ from command_line import call
 from torch import nn
 
 import maxprune
-from maxprune.store import OnnxNetwork, describe
+from maxprune.runtime.engines import Source, open_engine
+from maxprune.store import OnnxNetwork, describe, export_onnx
 
 
 @maxprune.factory
@@ -49,6 +50,25 @@ def test_other_numbers_are_refused_alike(
     given = (command, folder, *out.get(command, []), "--input", "3")
     code, _, error = call(monkeypatch, capsys, *given, "--kind", "text")
     assert (code, error) == (2, "maxprune: --kind is float or int, not 'text'\n")
+
+
+@pytest.mark.parametrize("command", ["inspect", "bench", "convert", "quantize"])
+def test_floats_for_a_network_of_whole_numbers_are_refused_with_the_way_out(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = {"convert": [folder.parent / "words.pt2"], "quantize": ["--mode", "dynamic"]}
+    given = (command, folder, *out.get(command, []), "--input", "3")
+    code, _, error = call(monkeypatch, capsys, *given)
+    name = "words" if command == "bench" else "the network"
+    says = f"maxprune: {name} takes whole numbers, not floats: give --kind int\n"
+    assert (code, error) == (2, says)
+
+
+def test_an_onnx_file_says_itself_which_numbers_it_takes(tmp_path: Path) -> None:
+    place = export_onnx(words(), tmp_path / "words.onnx", torch.zeros(2, 3, dtype=torch.long))
+    opened = open_engine("onnx", Source("words", str(place)), (3,), "float", "cpu", 1)
+    (found,) = opened.prepare(opened.inputs(2))()  # type: ignore[misc]
+    assert found.shape == (2, 4)
 
 
 @pytest.mark.parametrize("given", [("convert", "words.maxprune"), ("quantize", "--data", "digits")])

@@ -68,7 +68,7 @@ def ruin(model: nn.Module, splits: Splits) -> None:
     ("fit", "error", "says"),
     [
         (lambda model, data: 1 / 0, UsageError, "your fit function failed: ZeroDivisionError"),
-        (lambda model, data: 3, UsageError, "your fit function gives a int"),
+        (lambda model, data: 3, UsageError, "your fit function gives an int"),
         (lambda model, data: nn.Linear(2, 2), UsageError, "changed the shape or the type"),
         (lambda model, data: model.double(), UsageError, "changed the shape or the type"),
         (lambda model, data: sys.exit("no"), UsageError, "fit function failed: SystemExit: no"),

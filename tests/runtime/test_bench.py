@@ -90,6 +90,22 @@ def test_files_are_those_that_the_engine_opens(found: Benched) -> None:
     assert files["plain", "onnx"] == pytest.approx(files["plain", "torch"], rel=0.01)
 
 
+def test_files_are_compared_without_what_else_is_in_them(
+    told: list[tuple[str, int, int]], tmp_path: Path
+) -> None:
+    net = lenet5(fc=16)
+    places = [tmp_path / "folder", tmp_path / "file.maxprune", tmp_path / "coded.mxp"]
+    maxprune.save(net, places[0])
+    maxprune.save(net, places[1])
+    maxprune.save_coded(net, places[2])
+    networks = {"here": net, **{place.stem: place for place in places}}
+    found = bench(networks, (1, 28, 28), engines=("torch",), batches=(1,))
+    weights, *others = (timing.file for timing in found.timings)
+    assert others == [weights, weights, places[2].stat().st_size]
+    assert weights == (tmp_path / "folder/model.safetensors").stat().st_size
+    assert found.table().count("file: bytes of the weights as safetensors") == 2
+
+
 SCRIPT = """
 import maxprune
 names = {{name: "{here}:" + name for name in ("wide", "fragile")}}
@@ -305,6 +321,8 @@ def test_sigterm_leaves_no_folder(
         ((f"{HERE}:plain", "--input", "1024", "--threads", "0"), "--threads must be at least 1"),
         ((f"{HERE}:plain", "--input", "1024", "--threads", "100000"), "must be at most 1024"),
         ((f"{HERE}:plain", "--input", "1024", "--seconds", "0"), "--seconds must be above 0"),
+        ((f"{HERE}:plain", "--input", "1024", "--seconds", "1e30"), "must be at most 3600, not"),
+        (("missing.onnx", "--input", "3", "--engine", "torch"), "missing.onnx does not exist"),
         ((f"{HERE}:plain", "--input", "1024", "--rounds", "0"), "--rounds must be at least 1"),
         ((f"{HERE}:plain", "--input", "1024", "--device", "tpu"), "--device must be"),
         ((f"{HERE}:plain", "--input", "1024", "--kind", "text"), "--kind is float or int"),
@@ -316,7 +334,7 @@ def test_sigterm_leaves_no_folder(
         (("x=", "--input", "3"), "'x=' names no network: give NETWORK or NAME=NETWORK"),
         (("missing.onnx", "--weights", "w.pt"), "--weights is for networks that a function builds"),
         (("missing.onnx", "--factory", "a.py:b"), "--factory is for saved models; there is none"),
-        ((f"{HERE}:plain", "--input", "1,99999999,99999999"), "there is no memory for inputs of"),
+        ((f"{HERE}:plain", "--input", "1,99999999,99999999"), "there is no memory for 2 inputs of"),
         (("missing.onnx",), "does not exist"),
         ((f"{HERE}:plain", f"{HERE}:plain", "--input", "1024"), "the same name"),
         ((f"{HERE}:small", "--input", "1024", "--engine", "sparse"), "nothing can be measured"),

@@ -290,7 +290,7 @@ def test_inputs_without_classes_are_refused(
         says = rf"batches \(inputs, classes\) of two tensors, not {shown}: for example data"
         with pytest.raises(UsageError, match=says):
             score(net, groups, [wrong])  # type: ignore[list-item]
-    with pytest.raises(UsageError, match=r"batches \(inputs, classes\), not a int"):
+    with pytest.raises(UsageError, match=r"batches \(inputs, classes\), not an int"):
         score(net, groups, 3)  # type: ignore[arg-type]
 
 

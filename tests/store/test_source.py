@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from maxprune import apply, keep_plan, load, save
+from maxprune import apply, keep_plan, load, save, save_coded
+from maxprune.commands.bench import _named
 from maxprune.errors import MaxpruneError, StoreError, UsageError
-from maxprune.store.source import open_network
+from maxprune.networks import lenet5
+from maxprune.store.source import is_built, open_network
 
 NET = """
 import torch
@@ -154,11 +156,11 @@ def test_what_is_cut_from_a_model_opened_by_its_function_can_be_saved(
     ("name", "says"),
     [
         ("{}:nothing", r"has no 'nothing'; it has Net, build, sized, fails, text"),
-        ("{}:number", "'number' in .* is a int, not a function"),
+        ("{}:number", "'number' in .* is an int, not a function"),
         ("{}:sized", r"needs arguments \(width\)"),
         ("{}:fails", "failed: RuntimeError: no such thing$"),
         ("{}:text", "gives a str, not a torch module"),
-        ("{}x:build", "cannot be imported: ModuleNotFoundError"),
+        ("{}x:build", "is neither a .py file nor the name of a module"),
         ("{}", "is no network: give my_net.py:build"),
         ("no/such.py:build", "no/such.py does not exist"),
         ("no_such_module:build", "no_such_module cannot be imported: ModuleNotFoundError"),
@@ -169,6 +171,20 @@ def test_what_is_cut_from_a_model_opened_by_its_function_can_be_saved(
 def test_what_is_no_network_says_why(file: Path, name: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         open_network(name.format(file))
+
+
+@pytest.mark.parametrize("name", ["./c:d.maxprune", "a b=c:d", "e f:g.mxp"])
+def test_what_is_there_is_no_function_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = lenet5(fc=4)
+    (save_coded if name.endswith(".mxp") else save)(net, name)
+    assert torch.equal(open_network(name).fc2.bias, net.fc2.bias)  # type: ignore[union-attr, arg-type]
+    assert not is_built(name, None)
+    assert _named([name])[0] == (Path(name).name, name)
+    with pytest.raises(UsageError, match=r"is neither a \.py file nor the name of a module"):
+        open_network(f"{name}x")
 
 
 def test_a_file_that_does_not_import_or_is_hidden(

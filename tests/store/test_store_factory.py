@@ -75,5 +75,5 @@ def test_a_factory_without_a_name_is_given_to_save_and_to_load(
 
 
 def test_what_builds_no_network_is_refused() -> None:
-    with pytest.raises(UsageError, match="gives no torch module but a int"):
+    with pytest.raises(UsageError, match="gives no torch module but an int"):
         factory(lambda: 3)()

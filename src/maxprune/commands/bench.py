@@ -103,7 +103,10 @@ def _named(networks: list[str]) -> list[tuple[str, str]]:
     for (_, place), given in zip(places, networks, strict=True):
         if not place.strip():
             raise UsageError(f"{given!r} names no network: give NETWORK or NAME=NETWORK")
-    parts = [re.split(r"[/:\\]", place.rstrip("/")) for _, place in places]
+    parts = [
+        re.split(r"[/\\]" if Path(place).exists() else r"[/:\\]", place.rstrip("/"))
+        for _, place in places
+    ]
     for count in range(1, max(map(len, parts)) + 1):
         tails = ["/".join(part[-count:]) for part in parts]
         if len(set(tails)) == len(tails):

@@ -95,10 +95,12 @@ def numbers_of(kind: str, random: bool = True) -> Literal["float", "int"]:
 
 def random_inputs(model: nn.Module, text: str, kind: Literal["float", "int"]) -> Tensor:
     """Random inputs of the shape "3,32,32", as many as a file is checked on."""
-    from maxprune.inputs import example_inputs
+    from maxprune.inputs import check_kind, example_inputs
     from maxprune.store.same import CHECKED
 
-    return example_inputs(model, shape(text), kind, CHECKED)
+    x = example_inputs(model, shape(text), kind, CHECKED)
+    check_kind(model, x)
+    return x
 
 
 def check_file(out: Path, example: Path) -> None:

@@ -13,6 +13,7 @@ from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, TrainingDiverged, UsageError, first_line
 from maxprune.lineage import lineage, remember
 from maxprune.measure import accuracy
+from maxprune.plural import kind_of
 from maxprune.results import NO_CURVE, Curve
 from maxprune.train import Checkpoints, Fitting, Watch, train
 from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
@@ -94,7 +95,7 @@ class Trainer:
         trained = model if found is None else found
         if not isinstance(trained, nn.Module):
             raise UsageError(
-                f"your fit function gives a {type(trained).__name__}; it trains in place, or gives "
+                f"your fit function gives {kind_of(trained)}; it trains in place, or gives "
                 "the trained network"
             )
         if _outline(trained) != before:

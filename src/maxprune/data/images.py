@@ -12,7 +12,7 @@ from torch import Tensor
 from maxprune.data.order import batches
 from maxprune.data.splits import stratified
 from maxprune.errors import DataError, UsageError
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 
 Batch = tuple[Float[Tensor, "b c h w"], Int[Tensor, " b"]]
 
@@ -203,7 +203,7 @@ class Dataset:
 def _check_tensor(name: str, value: object, dtype: torch.dtype, dimensions: int) -> None:
     """Refuse what is not a tensor of this type and number of dimensions."""
     if not isinstance(value, Tensor):
-        raise DataError(f"{name} is a {type(value).__name__}, but must be a tensor")
+        raise DataError(f"{name} is {kind_of(value)}, but must be a tensor")
     if value.dtype != dtype or value.ndim != dimensions:
         raise DataError(
             f"{name} is {value.dtype} of shape {tuple(value.shape)}, but must be {dtype} with "

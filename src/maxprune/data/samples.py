@@ -21,7 +21,7 @@ from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
 from maxprune.data.order import derive
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 
 Batch = tuple[Tensor, Int[Tensor, " b"]]
 
@@ -234,9 +234,7 @@ def checked_batch(batch: Any, name: str) -> Batch:
         DataError: it is something else.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise DataError(
-            f"{name} gives a {type(batch).__name__}, not pairs (inputs, classes) of tensors"
-        )
+        raise DataError(f"{name} gives {kind_of(batch)}, not pairs (inputs, classes) of tensors")
     x, y = batch
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise DataError(f"{name} gives no tensors; each batch is (inputs, classes)")

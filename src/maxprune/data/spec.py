@@ -13,7 +13,7 @@ from maxprune.data.folder import read_folder
 from maxprune.data.images import Dataset, Images
 from maxprune.data.samples import Loaded, Pictures, Splits
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 from maxprune.store.source import find_function, look_here
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
@@ -222,7 +222,7 @@ def _of_loaders(spec: str, found: Any) -> Splits:
         found = [next((found[n] for n in group if n in found), None) for group in names]
     if not isinstance(found, tuple | list) or len(found) not in (2, 3) or None in found[:2]:
         raise UsageError(
-            f"{spec}: a {type(found).__name__} is no (train, validation) or (train, validation, "
+            f"{spec}: {kind_of(found)} is no (train, validation) or (train, validation, "
             "test), each a loader of batches (inputs, classes)"
         )
     loaders = dict(zip(("train", "validation", "test"), found, strict=False))
@@ -237,7 +237,7 @@ def _loaded(spec: str, loaders: dict[str, Any]) -> Splits:
     for name, loader in loaders.items():
         if not isinstance(loader, Iterable) or iter(loader) is loader:
             raise UsageError(
-                f"{spec}: {name} is a {type(loader).__name__}, which cannot be gone through twice; "
+                f"{spec}: {name} is {kind_of(loader)}, which cannot be gone through twice; "
                 "give a loader such as torch.utils.data.DataLoader"
             )
         labels: set[int] = set()

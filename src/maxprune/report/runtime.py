@@ -14,6 +14,8 @@ from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count
 from maxprune.runtime.records import ENGINES, NAMES, Benched, Timing
 
+FILE = "file: bytes of the weights as safetensors, of a coded file, or of the ONNX file"
+
 
 def benched_parts(found: Benched) -> Iterator[RenderableType]:
     """The networks, the timings, what could not be measured, and the remarks."""
@@ -64,7 +66,8 @@ def _timings(found: Benched) -> Table:
         f"{device}, {threads}",
         f"ms: one forward pass, median of {plural(found.rounds, 'round')} in turns; 10%: a tenth "
         "of the passes took less; 90%: nine tenths\n"
-        "MB: memory while it runs, at its highest, above that of the engine alone",
+        "MB: memory while it runs, at its highest, above that of the engine alone\n"
+        f"{FILE}",
     )
     _columns(table, "ms", "10%", "90%", "samples/s", "MB", "file")
     for name, timing, ends in _rows(found):
@@ -83,6 +86,7 @@ def _ratios(found: Benched) -> Table:
     table = plain_table(
         f"So many times as good as {first}",
         "faster: median of the rounds, then the least and the most of them; memory, file: smaller"
+        f"\n{FILE}"
         + (
             f"\nwhere an engine does not have {first}: than {first} in torch"
             if _apart(found)

@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from maxprune.errors import UsageError
 from maxprune.inputs import example_inputs
 from maxprune.networks import lenet5
 from maxprune.plan import least_winning, maxout_plan
@@ -79,12 +80,12 @@ def open_engine(
         engine: in which.
         source: the network; for "onnx" the exported file.
         shape: of one input.
-        kind: of its numbers.
+        kind: of its numbers; an ONNX file says itself which it takes.
         device: "cpu" or "cuda".
         threads: of ONNX Runtime; torch's are set for the whole process.
     """
     if engine == "onnx":
-        return _onnx(source.place, shape, kind, device, threads)
+        return _onnx(source.place, shape, device, threads)
     model = source.opened()
     if engine == "sparse":
         model = sparse_rows(model, source.least)
@@ -103,12 +104,16 @@ def _calling(model: Callable[[Tensor], object], x: Tensor) -> Call:
     return lambda: model(x)
 
 
-def _onnx(place: str, shape: tuple[int, ...], kind: Kind, device: str, threads: int) -> Opened:
+def _onnx(place: str, shape: tuple[int, ...], device: str, threads: int) -> Opened:
     session = open_session(Path(place), place, threads, device)
-    name = session.get_inputs()[0].name
+    name, declared = session.get_inputs()[0].name, session.get_inputs()[0].type
+    numbers = getattr(torch, declared.removeprefix("tensor(").removesuffix(")"), None)
+    if not isinstance(numbers, torch.dtype):
+        raise UsageError(f"it takes no numbers but {declared}")
 
     def inputs(batch: int) -> Tensor:
-        first = example_inputs(nn.Identity(), shape, kind)
+        kind: Kind = "float" if numbers.is_floating_point else "int"
+        first = example_inputs(nn.Identity(), shape, kind).to(numbers)
         return first[:1].expand(batch, *shape).contiguous()
 
     def prepare(x: Tensor) -> Call:

@@ -17,7 +17,6 @@ NAMES: dict[Engine, str] = {
 }  # fmt: skip
 """What they are called in tables and sentences."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1)]
 
 
@@ -39,7 +38,7 @@ class Bench(Settings):
     batches: tuple[Size, ...] = (1, 64)
     engines: tuple[Engine, ...] = ()
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    seconds: Positive = 2.0
+    seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 2.0
     rounds: Annotated[int, Field(ge=1, le=1000)] = 5
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -88,7 +87,8 @@ class Timing(Checked):
         throughput: samples a second, at the median.
         memory: bytes that the process had at its highest while it ran, above the engine alone.
         loading: the same while the network was opened; None where that cannot be told apart.
-        file: bytes of the file that this engine opens.
+        file: bytes of the weights as safetensors, or of a coded file; in ONNX Runtime of the ONNX
+            file.
         compiling: seconds until the first pass had ended.
         beside: the name of the network and the engine that it is compared with.
         faster: so many times as fast as that, the median over the rounds; of an even number of

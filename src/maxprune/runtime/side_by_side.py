@@ -13,8 +13,9 @@ import onnxruntime
 import torch
 from torch import nn
 
+from maxprune.coding.file import is_coded_file
 from maxprune.errors import MaxpruneError, UsageError
-from maxprune.inputs import example_inputs
+from maxprune.inputs import check_kind, checked_shape, example_inputs
 from maxprune.lineage import lineage
 from maxprune.modes import best_device
 from maxprune.runs.environment import environment, processor
@@ -29,7 +30,6 @@ from maxprune.sessions import has_device, open_session
 from maxprune.store.model import bytes_of, save
 from maxprune.store.onnx import export_onnx
 from maxprune.store.opening import check_factory
-from maxprune.store.parts import WEIGHTS
 from maxprune.weights.sparse import LEAST, sparse_rows
 
 Told: TypeAlias = Callable[[str, int, int], None]
@@ -67,9 +67,10 @@ def bench(
     device = best_device(asked.device).type
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here; use --device cpu")
+    shape = () if input_shape is None else checked_shape(input_shape)
     with tempfile.TemporaryDirectory(prefix="maxprune-") as folder:
         sources = sources_of(networks, Path(folder))
-        race = _Race(asked, device, tuple(input_shape or ()), kind, Path(folder), tell)
+        race = _Race(asked, device, shape, kind, Path(folder), tell)
         for done, source in enumerate(sources, 1):
             race.enter(source)
             tell("opened", done, len(sources))
@@ -135,6 +136,8 @@ class _Race:
         number = len(self.networks)
         wanted = self.settings.engines or ENGINES
         if source.is_onnx():
+            if not Path(source.place).is_file():
+                raise UsageError(f"{source.place} does not exist")
             self.shape = self.shape or _shape_of(source)
             self.networks.append(Sized(name=source.name))
             if "onnx" in wanted:
@@ -147,6 +150,7 @@ class _Race:
             raise UsageError(f"say the shape of an input of {source.name} with --input")
         model = source.opened()
         x = example_inputs(model, self.shape, self.kind)
+        check_kind(model, x, source.name)
         try:
             self.networks.append(sized(source.name, model, x))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -267,8 +271,6 @@ class _Race:
 
 def _shape_of(source: Source) -> tuple[int, ...]:
     """The shape of an input of an ONNX file."""
-    if not Path(source.place).is_file():
-        raise UsageError(f"{source.place} does not exist")
     session = open_session(Path(source.place), source.place, threads=1)
     shape = session.get_inputs()[0].shape[1:]
     if not shape or not all(isinstance(size, int) for size in shape):
@@ -282,8 +284,6 @@ def _environment(threads: int, device: str) -> dict[str, str]:
 
 
 def _file_of(source: Source, model: nn.Module) -> int:
-    """Bytes of the file that torch opens; of one that it would save, where it is built anew."""
-    place = Path(source.place)
-    if place.is_dir():
-        return (place / WEIGHTS).stat().st_size
-    return place.stat().st_size if place.is_file() else bytes_of(model)
+    """Bytes of the weights: of a coded file as it is, of others as safetensors."""
+    coded = is_coded_file(source.place)
+    return Path(source.place).stat().st_size if coded else bytes_of(model)

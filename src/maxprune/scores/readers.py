@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from maxprune.errors import StructureError, UsageError
 from maxprune.modes import copied, device_of, evaluating
 from maxprune.plan import ChannelGroup, Member
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 from maxprune.surgery.members import target
 from maxprune.surgery.narrow import width
 
@@ -209,11 +209,11 @@ def labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
         UsageError: one is something else, for example inputs alone.
     """
     if not isinstance(batches, Iterable):
-        raise UsageError(f"a score takes batches (inputs, classes), not a {type(batches).__name__}")
+        raise UsageError(f"a score takes batches (inputs, classes), not {kind_of(batches)}")
     for batch in batches:
         pair = isinstance(batch, tuple | list) and len(batch) == 2
         if not pair or not all(isinstance(part, Tensor) for part in batch):
-            shown = "inputs alone" if isinstance(batch, Tensor) else f"a {type(batch).__name__}"
+            shown = "inputs alone" if isinstance(batch, Tensor) else kind_of(batch)
             raise UsageError(
                 f"a score takes batches (inputs, classes) of two tensors, not {shown}: for "
                 "example data.train.batches(1000)"
@@ -235,8 +235,7 @@ def losses(network: nn.Module, batches: Batches) -> Iterator[tuple[Float[Tensor,
             out = run(network, x)
             if not isinstance(out, Tensor):
                 raise StructureError(
-                    f"the network {type(network).__name__} gives a {type(out).__name__}, not a "
-                    "tensor"
+                    f"the network {type(network).__name__} gives {kind_of(out)}, not a tensor"
                 )
             classes = out.shape[1] if out.dim() > 1 else 0
             if y.shape != (len(out), *out.shape[2:]) or y.is_floating_point() or not classes:

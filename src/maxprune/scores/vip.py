@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import Remark, StructureError, UsageError, first_line
 from maxprune.plan import ChannelGroup, Member
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 from maxprune.scores.features import MEMORY, Features
 from maxprune.scores.pls import Block, Pls, Reduce, fit_pls
 from maxprune.scores.readers import (
@@ -254,7 +254,7 @@ def _pooled(pool: Pool, maps: Tensor, reader: str) -> Float[Tensor, "batch numbe
             f"{type(error).__name__}: {first_line(error)}"
         ) from error
     if not isinstance(found, Tensor):
-        raise UsageError(f"the representation gives a {type(found).__name__}, not a tensor")
+        raise UsageError(f"the representation gives {kind_of(found)}, not a tensor")
     if found.dim() < 2 or found.shape[:2] != maps.shape[:2]:
         raise UsageError(
             f"the representation makes {tuple(found.shape)} of maps {tuple(maps.shape)}; it has to "

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maxprune.errors import AuditError, StructureError, UsageError, first_line
 from maxprune.files import write_bytes
 from maxprune.modes import device_of, evaluating, silent
+from maxprune.plural import kind_of
 from maxprune.state import check_finite
 from maxprune.store.same import check_same
 from maxprune.store.session import OnnxNetwork
@@ -89,7 +90,7 @@ def check_takes(model: nn.Module, x: Tensor) -> None:
             f"the network does not take inputs of shape {tuple(x.shape)}: {first_line(error)}"
         ) from error
     if not isinstance(found, Tensor):
-        raise StructureError(f"the network gives a {type(found).__name__}, not one tensor")
+        raise StructureError(f"the network gives {kind_of(found)}, not one tensor")
 
 
 def _exported(model: nn.Module, x: Tensor, opset: int | None) -> onnx.ModelProto:

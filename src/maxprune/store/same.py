@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from maxprune.errors import AuditError, StructureError
+from maxprune.plural import kind_of
 
 TOLERANCE = 1e-4
 CHECKED = 16  # inputs that a file is checked on, where the caller does not choose
@@ -49,7 +50,7 @@ def difference(network: Network, other: Network, x: Tensor, whose: str) -> float
         with torch.no_grad():
             expected, found = network(batch), other(batch)
         if not isinstance(expected, Tensor):
-            raise StructureError(f"the network gives a {type(expected).__name__}, not one tensor")
+            raise StructureError(f"the network gives {kind_of(expected)}, not one tensor")
         if expected.shape != found.shape:
             raise AuditError(
                 f"{whose} outputs are {tuple(found.shape)}, where torch's are "

@@ -23,6 +23,7 @@ from maxprune.coding.file import is_coded_file
 from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import read_bytes
 from maxprune.lineage import adopt, lineage, trust
+from maxprune.plural import kind_of
 from maxprune.store.model import load
 from maxprune.store.parts import SUFFIXES, is_model_file
 from maxprune.store.weights import check_shared, from_safetensors, shared_names
@@ -51,7 +52,7 @@ def open_network(
         StoreError: the saved model or the file of weights is damaged.
     """
     source, _, path = name.rpartition(":")
-    if not source:
+    if not _is_function(name):
         if not name or not _is_kept(name):
             is_what = "is no network" if name and Path(name).exists() else "does not exist"
             raise UsageError(
@@ -72,7 +73,12 @@ def open_network(
 
 def is_built(name: str, weights: str | Path | None) -> bool:
     """Whether `open_network` would build this network with weights of its own, not trained ones."""
-    return weights is None and ":" in name and not _is_kept(name)
+    return weights is None and _is_function(name)
+
+
+def _is_function(name: str) -> bool:
+    """Whether this names a function in a file or module: what is there itself does not."""
+    return ":" in name[1:] and not Path(name).exists()
 
 
 def _is_kept(name: str) -> bool:
@@ -118,6 +124,8 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
     """
     if source.endswith(".py"):
         module = _from_file(Path(source))
+    elif not all(part.isidentifier() for part in source.split(".")):
+        raise UsageError(f"{source!r} is neither a .py file nor the name of a module")
     else:
         with look_here():
             module = _imported(source, source)
@@ -133,7 +141,7 @@ def find_function(source: str, path: str) -> Callable[..., Any]:
             f"{source} has no {path!r}; it has {', '.join(known) or 'no function'}"
         ) from None
     if not callable(function) or isinstance(function, nn.Module):
-        raise UsageError(f"{path!r} in {source} is a {type(function).__name__}, not a function")
+        raise UsageError(f"{path!r} in {source} is {kind_of(function)}, not a function")
     return function
 
 
@@ -223,7 +231,7 @@ def _built(name: str, module: str, path: str, function: Callable[..., Any]) -> n
     except (Exception, SystemExit) as error:
         raise UsageError(f"{name} failed: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(model, nn.Module):
-        raise UsageError(f"{name} gives a {type(model).__name__}, not a torch module")
+        raise UsageError(f"{name} gives {kind_of(model)}, not a torch module")
     return model if lineage(model).factory else adopt(model, function, f"{module}:{path}")
 
 

@@ -21,7 +21,7 @@ from maxprune.modes import device_of, evaluating, silent
 from maxprune.networks.cosine import Cosine
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.weighted import WEIGHTED, Weighted, neurons, weighted_layers
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELUS = (nn.ReLU, nn.ReLU6)
@@ -151,7 +151,7 @@ def find_layer(model: nn.Module, layer: str) -> Weighted:
     module = modules[layer]
     if not isinstance(module, WEIGHTED):
         raise StructureError(
-            f"layer {layer!r} is a {type(module).__name__}, not a linear or convolution layer"
+            f"layer {layer!r} is {kind_of(module)}, not a linear or convolution layer"
         )
     if not isinstance(module, nn.Linear) and module.groups != 1:
         raise StructureError(f"layer {layer!r} is a grouped convolution, which is not cut")
@@ -175,7 +175,7 @@ def find_maxout(model: nn.Module, name: str) -> Maxout:
     """
     module = model.get_submodule(name)
     if not isinstance(module, Maxout):
-        raise StructureError(f"{name!r} is a {type(module).__name__}, not a maxout")
+        raise StructureError(f"{name!r} is {kind_of(module)}, not a maxout")
     return module
 
 

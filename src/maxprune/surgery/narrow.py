@@ -15,6 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from maxprune.errors import StructureError
+from maxprune.plural import kind_of
 
 Side: TypeAlias = Literal["out", "in", "along", "count"]
 Index: TypeAlias = Int[Tensor, " kept"]
@@ -49,7 +50,7 @@ def width(module: nn.Module | nn.Parameter, side: Side) -> int:
         case nn.Embedding():
             return module.embedding_dim
         case _:
-            raise StructureError(f"a {type(module).__name__} is not cut")
+            raise StructureError(f"{kind_of(module)} is not cut")
 
 
 def parts(module: nn.Module | nn.Parameter) -> int:
@@ -107,7 +108,7 @@ def narrow(module: nn.Module, side: Side, keep: Index) -> None:
             module.weight = selected(module.weight, keep, 1)
             module.embedding_dim = len(keep)
         case _:
-            raise StructureError(f"a {type(module).__name__} is not cut")
+            raise StructureError(f"{kind_of(module)} is not cut")
 
 
 def narrow_parameter(owner: nn.Module, name: str, keep: Index) -> None:
@@ -167,7 +168,7 @@ def _check_parts(module: nn.Module, side: Side, keep: Index) -> None:
     stay = torch.bincount(keep // each, minlength=count)
     if not bool((stay == stay[0]).all()) or int(stay[0]) == 0:
         raise StructureError(
-            f"each of the {count} parts of a {type(module).__name__} must keep the same number of "
+            f"each of the {count} parts of {kind_of(module)} must keep the same number of "
             "channels, at least 1"
         )
 

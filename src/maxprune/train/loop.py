@@ -21,7 +21,7 @@ from maxprune.data.order import derive
 from maxprune.data.samples import Batch, Samples
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
-from maxprune.plural import plural
+from maxprune.plural import kind_of, plural
 from maxprune.state import check_finite
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
@@ -160,7 +160,7 @@ def _check_state(model: nn.Module) -> None:
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
             raise UsageError(
-                f"the network keeps {name!r}, a {type(value).__name__}, in its state; only tensors "
+                f"the network keeps {name!r}, {kind_of(value)}, in its state; only tensors "
                 "can be saved and checked"
             )
     check_finite(model.state_dict())
@@ -363,7 +363,7 @@ def _outputs(model: nn.Module, x: Tensor) -> Tensor:
         ) from error
     if not isinstance(out, Tensor):
         raise UsageError(
-            f"in training the network gives a {type(out).__name__}, not a row of outputs for each "
+            f"in training the network gives {kind_of(out)}, not a row of outputs for each "
             "sample; train it by your own function (fit)"
         )
     return out
