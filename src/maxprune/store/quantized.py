@@ -208,16 +208,16 @@ def _integers(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def _merge(graph: onnx.GraphProto) -> None:
-    """Keep what is the same in type, shape and bytes once, under its first name."""
+    """Keep weights that are the same in type, shape and bytes once, under the first name."""
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     kept: dict[str, str] = {}
-    for tensor in graph.initializer:
+    for tensor in (tensor for tensor in graph.initializer if len(tensor.dims) > 1):
         digest = hashlib.sha256(onnx.numpy_helper.to_array(tensor).tobytes()).digest()
         key = tensor.data_type, tuple(tensor.dims), digest
         kept[tensor.name] = first.setdefault(key, tensor.name)
     for number in reversed(range(len(graph.initializer))):
         name = graph.initializer[number].name
-        if kept[name] != name:
+        if kept.get(name, name) != name:
             del graph.initializer[number]
     for node in nodes(graph):
         node.input[:] = [kept.get(name, name) for name in node.input]
