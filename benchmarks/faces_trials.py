@@ -4,9 +4,9 @@ It is trained on the people of a fold but those who are held out, and its Equal 
 of these is shown every few epochs, also where its descriptors and those of the teacher are taken
 together. The pairs that the fold tests are never looked at. One thread; half an hour.
 
-    python3 benchmarks/faces_trials.py [--epochs 60] [--dropout 0.5] [--taught 10] [--held 200]
-        [--widths 16,32,64,128] [--hidden 512,512] [--fold 10] [--seed 0] [--every 10]
-        [--data DIR] [--out FILE]
+    python3 benchmarks/faces_trials.py [--epochs 60] [--dropout 0.5] [--taught 10]
+        [--steepness 20] [--held 200] [--widths 16,32,64,128] [--hidden 512,512] [--fold 10]
+        [--seed 0] [--every 10] [--data DIR] [--out FILE]
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default in (("epochs", 60.0), ("dropout", 0.5), ("taught", 10.0), ("every", 10.0)):
+    for name, default in (
+        ("epochs", 60.0), ("dropout", 0.5), ("taught", 10.0), ("steepness", 20.0), ("every", 10.0),
+    ):  # fmt: skip
         parser.add_argument(f"--{name}", type=float, default=default)
     for name, number in (("held", 200), ("fold", 10), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=number)
@@ -59,7 +61,7 @@ def study_of(given: argparse.Namespace) -> FaceStudy:
     return FaceStudy(
         folds=(given.fold - 1,), ways=(), epochs=given.epochs, held=given.held,
         blocks=tuple((width, width) for width in widths), hidden=hidden, dropout=given.dropout,
-        taught=given.taught, seed=given.seed,
+        taught=given.taught, steepness=given.steepness, seed=given.seed,
     )  # fmt: skip
 
 

@@ -223,6 +223,8 @@ def test_a_killed_piece_goes_on_where_it_was(
         ({"shares": (0.5, 1.0)}, "between 0 and 1"),
         ({"shares": (0.5, 0.2)}, "must grow"),
         ({"epochs": 0.0}, "more than 0 epochs"),
+        ({"taught": -1.0}, "taught is a finite number from 0"),
+        ({"steepness": float("inf")}, "steepness is a finite number from 0"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, object], says: str) -> None:

@@ -49,6 +49,8 @@ class FaceStudy:
         blocks: the filters of the network's convolutions, block by block.
         hidden: neurons of its hidden layers.
         dropout: share of the last maps that is dropped in the first training.
+        steepness: of the soft signs of a pixel's neighbours (`networks.Neighbours`), which the
+            network sees beside the picture; 0 for the picture alone.
         taught: how much the distance counts from what the teacher says (`studies.faces.teacher`,
             `MarginFitting.taught`); 0 for no teacher.
         distance: of two descriptors; the paper takes Bray-Curtis.
@@ -69,6 +71,7 @@ class FaceStudy:
     blocks: tuple[tuple[int, ...], ...] = BLOCKS
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.5
+    steepness: float = 20.0
     taught: float = 10.0
     distance: Literal["bray-curtis", "hellinger"] = "hellinger"
     mirrored: bool = True
@@ -109,8 +112,9 @@ class FaceStudy:
             raise UsageError(f"shares of weights lie between 0 and 1, not {self.shares}")
         if list(self.shares) != sorted(set(self.shares)):
             raise UsageError(f"shares of weights must grow, not {self.shares}")
-        if not 0 <= self.taught < math.inf:
-            raise UsageError(f"taught is a finite number from 0, not {self.taught}")
+        for name, value in (("steepness", self.steepness), ("taught", self.taught)):
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{name} is a finite number from 0, not {value}")
         if min(self.epochs, self.retrain_epochs, self.weight_epochs) <= 0:
             raise UsageError("every training takes more than 0 epochs")
 
@@ -157,6 +161,7 @@ class FaceStudy:
         return vgg_face_small(
             blocks=[list(block) for block in self.blocks], hidden=list(self.hidden),
             identities=identities, dropout=self.dropout, taught=self.directions(identities),
+            steepness=self.steepness,
         )  # fmt: skip
 
     def directions(self, identities: int) -> int:
