@@ -30,7 +30,8 @@ from maxprune.verify import Verifier
 
 STUDY = FaceStudy(
     folds=(0, 1), ways=("mfc", "mc", "mfc-pls", "mc-pls"), epochs=6, retrain_epochs=1,
-    weight_epochs=1, shares=(0.5, 0.8), held=3, blocks=((4,), (8,), (8,), (8,)), hidden=(16, 8),
+    weight_epochs=1, shares=(0.5, 0.8), steepness=2.0, held=3,
+    blocks=((4,), (8,), (8,), (8,)), hidden=(16, 8),
 )  # fmt: skip
 
 
