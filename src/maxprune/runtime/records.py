@@ -92,7 +92,7 @@ class Timing(Checked):
         compiling: seconds until the first pass had ended.
         beside: the name of the network and the engine that it is compared with.
         faster: so many times as fast as that, the median over the rounds; of an even number of
-            them the lower one of the two in the middle.
+            them the geometric mean of the two in the middle.
         faster_low: the least of the rounds.
         faster_high: the most of them.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def timings(
                     high=every[-1 - len(every) // 10], throughput=1000 * batch / middle,
                     memory=memory, loading=run.worker.loading, file=run.file, compiling=compiling,
                     beside=None if beside is None else (names[beside[0]], beside[1]),
-                    faster=statistics.median_low(ratios) if ratios else None,
+                    faster=_middle(ratios) if ratios else None,
                     faster_low=min(ratios, default=None), faster_high=max(ratios, default=None),
                 )
             )  # fmt: skip
@@ -74,3 +75,8 @@ def compared_with(key: Key, runs: Collection[Key]) -> Key | None:
     same, plain = (0, key[1]), (0, ENGINES[0])
     other = same if same in runs else plain
     return other if other in runs and other != key else None
+
+
+def _middle(ratios: Sequence[float]) -> float:
+    """The median; of the two in the middle the geometric mean, as 2 and 1/2 are as far from 1."""
+    return math.sqrt(statistics.median_low(ratios) * statistics.median_high(ratios))
