@@ -130,7 +130,8 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
     In each fold of View 2 a VGG-like network (64x64 grey, four blocks, two hidden layers of 512)
     is trained on people who are not in that fold. Then it gets a maxout of k = 4, loses three of
     four neurons, and then weights; it is retrained after each step. Thresholds, and which share of
-    weights costs nothing, are chosen on people held out. Needs lfw-deepfunneled.tgz and pairs.txt
+    weights costs nothing, are chosen on people held out. The smallest network that costs nothing is
+    coded in 5 bits, for `maxprune verify`. Needs lfw-deepfunneled.tgz and pairs.txt
     in the folder lfw/.
     """
     from maxprune.runs.workspace import claimed
@@ -157,6 +158,7 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
     free = [largest_free_share([c for c in cells if c.network == way]) for way in study.ways]
     notes = [*study.notes(), *(_free(cell) for cell in free if cell is not None)]
     cells = read_table(work, asked.out, [piece.name for piece in coding])
+    notes += [_coded(cell) for cell in cells if cell.bits is not None]
     title = "faces: face verification on LFW, View 2"
     present(cells, title, asked.out / "faces", notes, as_json, settings=study.identity())
     if not as_json:
@@ -178,6 +180,16 @@ def _do(asked: Asked, work: Sequence[FacePiece] | Sequence[CodingPiece], what: s
             work, asked.out, asked.jobs or usual_jobs(),
             lambda piece, done: steps.of(totals, piece.name, done),
         )  # fmt: skip
+
+
+def _coded(cell: FaceCell) -> str:
+    from maxprune.report.words import equals
+
+    return (
+        f"The network to take away ({cell.network}, {cell.step}) is a coded file of "
+        f"{cell.bytes:,} bytes, mean over the folds; its EER on the tested pairs is "
+        f"{cell.mean:.2f}% ({equals(cell.p_value)} against the network without maxout)."
+    )
 
 
 def _free(cell: FaceCell) -> str:

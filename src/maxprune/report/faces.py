@@ -34,25 +34,25 @@ def faces_table(cells: Sequence[FaceCell], title: str) -> Table:
         title,
         f"EER: mean over {folds} fold{'s' if folds != 1 else ''} of LFW, ± standard error\n"
         "held: the same of people held out, by whom things are chosen\n"
-        "KB: of the file of weights; of the coded file where weights share values (bits)\n"
         "right: pairs answered right with the threshold that is best for the people held out\n"
         "TAR: same pairs accepted where 1% of the different ones are\n"
         "p: randomization test over pairs against the network without maxout\n"
         "paper: VGG16, trained on 2.6 million other faces",
         between=0,
     )
-    for header in ("network", "step"):
-        table.add_column(header, no_wrap=True)
-    figures(table, "params", "removed\n%", "zeroed\n%", "KB", "EER\n%", "held\n%", "right\n%")
+    table.add_column("step", no_wrap=True)
+    figures(table, "params", "removed\n%", "zeroed\n%", "EER\n%", "held\n%", "right\n%")
     figures(table, "TAR\n%", "p", "paper\n%")
     for index, cell in enumerate(cells):
         before = cells[index - 1].network if index else None
         after = cells[index + 1].network if index + 1 < len(cells) else cell.network
         error = "" if cell.standard_error is None else f" ±{cell.standard_error:.2f}"
+        if cell.network != before:
+            table.add_row(Text(cell.network, style="bold"))
         table.add_row(
-            Text(cell.network if cell.network != before else ""), Text(cell.step),
+            Text(cell.step),
             f"{cell.parameters:,}", f"{100 * cell.removed:.2f}", f"{100 * cell.zeroed:.1f}",
-            f"{cell.bytes / 1000:,.0f}", f"{cell.mean:.2f}{error}", f"{cell.held:.2f}",
+            f"{cell.mean:.2f}{error}", f"{cell.held:.2f}",
             f"{sum(cell.accuracies) / len(cell.accuracies):.2f}",
             "-" if cell.tar is None else f"{cell.tar:.1f}",
             "-" if cell.step == cells[0].step else probability(cell.p_value),
