@@ -51,6 +51,8 @@ class FaceStudy:
         dropout: share of the last maps that is dropped in the first training.
         steepness: of the soft signs of a pixel's neighbours (`networks.Neighbours`), which the
             network sees beside the picture; 0 for the picture alone.
+        noise: largest standard deviation of noise on training pictures, where white is 1; a little
+            of it turns signs over.
         taught: how much the distance counts from what the teacher says (`studies.faces.teacher`,
             `MarginFitting.taught`); 0 for no teacher.
         distance: of two descriptors; the paper takes Bray-Curtis.
@@ -71,7 +73,8 @@ class FaceStudy:
     blocks: tuple[tuple[int, ...], ...] = BLOCKS
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.5
-    steepness: float = 20.0
+    steepness: float = 0.0
+    noise: float = 0.05
     taught: float = 10.0
     distance: Literal["bray-curtis", "hellinger"] = "hellinger"
     mirrored: bool = True
@@ -112,7 +115,9 @@ class FaceStudy:
             raise UsageError(f"shares of weights lie between 0 and 1, not {self.shares}")
         if list(self.shares) != sorted(set(self.shares)):
             raise UsageError(f"shares of weights must grow, not {self.shares}")
-        for name, value in (("steepness", self.steepness), ("taught", self.taught)):
+        for name, value in (
+            ("steepness", self.steepness), ("noise", self.noise), ("taught", self.taught),
+        ):  # fmt: skip
             if not 0 <= value < math.inf:
                 raise UsageError(f"{name} is a finite number from 0, not {value}")
         if min(self.epochs, self.retrain_epochs, self.weight_epochs) <= 0:

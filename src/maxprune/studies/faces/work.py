@@ -41,12 +41,9 @@ RESULT = "result.json"
 DETAILED = 128  # pixels of a side, where the teacher looks
 
 
-def augmented(images: Images) -> Pictures:
-    """Training pictures: mirrored, moved, turned, nearer, in other light, noisy, erased in part.
-
-    There is little noise, as it turns the signs of neighbours over.
-    """
-    return Pictures(images, flip=True, crop=6, turn=20, zoom=0.2, light=0.4, noise=0.01, erase=0.5)
+def augmented(images: Images, noise: float) -> Pictures:
+    """Training pictures: mirrored, moved, turned, nearer, in other light, noisy, erased in part."""
+    return Pictures(images, flip=True, crop=6, turn=20, zoom=0.2, light=0.4, noise=noise, erase=0.5)
 
 
 @functools.lru_cache(maxsize=1)
@@ -132,7 +129,7 @@ class FacePiece:
         """Its steps, to be kept in a space."""
         data = self.data()
         way = self.study.way(self.way, data.train)
-        return Steps(way, data, augmented(data.train), space, told)
+        return Steps(way, data, augmented(data.train, self.study.noise), space, told)
 
     def space(self, folder: Path) -> Workspace[Pictured]:
         """A folder for networks of this fold and way of cutting."""
@@ -168,7 +165,7 @@ class FacePiece:
             return steps.trained(model, way.retraining, BASELINE, place)
 
         with first.space(folder) as space:
-            steps = Steps(way, data, augmented(data.train), space, told)
+            steps = Steps(way, data, augmented(data.train, self.study.noise), space, told)
             return space.step(BASELINE, timed(make))
 
 
@@ -196,7 +193,7 @@ def faster_precision(study: FaceStudy, root: Path | None) -> Precision:
     images = prepared(study, study.folds[0], root).train
     training = study.first(images)
     model = study.network(images.classes).to(best_device())
-    x, y = next(augmented(images).stream(training.batch, 0))
+    x, y = next(augmented(images, study.noise).stream(training.batch, 0))
     return measured_precision(model, x, y, training)
 
 
