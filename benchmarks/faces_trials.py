@@ -5,8 +5,8 @@ of these is shown every few epochs, also where its descriptors and those of the 
 together. The pairs that the fold tests are never looked at. One thread; half an hour.
 
     python3 benchmarks/faces_trials.py [--epochs 60] [--dropout 0.5] [--taught 10]
-        [--steepness 0] [--noise 0.05] [--widths 16,32,64,128] [--hidden 512,512] [--held 200]
-        [--fold 10] [--seed 0] [--every 10] [--data DIR] [--out FILE]
+        [--widths 16,32,64,128] [--hidden 512,512] [--held 200] [--fold 10] [--seed 0]
+        [--every 10] [--data DIR] [--out FILE]
 """
 
 from __future__ import annotations
@@ -40,10 +40,7 @@ def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default in (
-        ("epochs", 60.0), ("dropout", 0.5), ("taught", 10.0), ("steepness", 0.0), ("noise", 0.05),
-        ("every", 10.0),
-    ):  # fmt: skip
+    for name, default in (("epochs", 60.0), ("dropout", 0.5), ("taught", 10.0), ("every", 10.0)):
         parser.add_argument(f"--{name}", type=float, default=default)
     for name, number in (("held", 200), ("fold", 10), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=number)
@@ -62,7 +59,7 @@ def study_of(given: argparse.Namespace) -> FaceStudy:
     return FaceStudy(
         folds=(given.fold - 1,), ways=(), epochs=given.epochs, held=given.held,
         blocks=tuple((width, width) for width in widths), hidden=hidden, dropout=given.dropout,
-        taught=given.taught, steepness=given.steepness, noise=given.noise, seed=given.seed,
+        taught=given.taught, seed=given.seed,
     )  # fmt: skip
 
 
@@ -124,7 +121,7 @@ def main() -> None:
 
     train(
         model,
-        augmented(images, study.noise),
+        augmented(images),
         training,
         derive(study.seed, "trial"),
         watch=Watch(judge=judge),

@@ -42,26 +42,23 @@ def test_whole_numbers_go_in(
     assert OnnxNetwork(out)(torch.tensor([[0, 5, 8]])).shape == (1, 4)
 
 
-@pytest.mark.parametrize("command", ["inspect", "bench", "convert", "quantize"])
-def test_other_numbers_are_refused_alike(
-    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = {"convert": [folder.parent / "words.pt2"], "quantize": ["--mode", "dynamic"]}
-    given = (command, folder, *out.get(command, []), "--input", "3")
-    code, _, error = call(monkeypatch, capsys, *given, "--kind", "text")
-    assert (code, error) == (2, "maxprune: --kind is float or int, not 'text'\n")
+WHOLE = "maxprune: {} takes whole numbers, not floats: give --kind int\n"
 
 
 @pytest.mark.parametrize("command", ["inspect", "bench", "convert", "quantize"])
-def test_floats_for_a_network_of_whole_numbers_are_refused_with_the_way_out(
-    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [(("--kind", "text"), "maxprune: --kind is float or int, not 'text'\n"), ((), WHOLE)],
+    ids=["other numbers", "floats for whole numbers"],
+)
+def test_what_does_not_fit_is_refused_alike(
+    command: str, kind: tuple[str, ...], says: str, folder: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     out = {"convert": [folder.parent / "words.pt2"], "quantize": ["--mode", "dynamic"]}
-    given = (command, folder, *out.get(command, []), "--input", "3")
+    given = (command, folder, *out.get(command, []), "--input", "3", *kind)
     code, _, error = call(monkeypatch, capsys, *given)
-    name = "words" if command == "bench" else "the network"
-    says = f"maxprune: {name} takes whole numbers, not floats: give --kind int\n"
-    assert (code, error) == (2, says)
+    assert (code, error) == (2, says.format("words" if command == "bench" else "the network"))
 
 
 def test_an_onnx_file_says_itself_which_numbers_it_takes(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from maxprune.networks.initial import he_normal, xavier_uniform
 from maxprune.networks.lenet import lenet5
 from maxprune.networks.maxout import Maxout
 from maxprune.networks.mirrored import Mirrored
-from maxprune.networks.neighbours import Neighbours
 from maxprune.networks.resnet import resnet18, resnet56
 from maxprune.networks.vgg import descriptor_network, vgg, vgg_face, vgg_face_small, vgg_small
 
@@ -13,7 +12,6 @@ __all__ = [
     "Cosine",
     "Maxout",
     "Mirrored",
-    "Neighbours",
     "TaughtCosine",
     "descriptor_network",
     "he_normal",

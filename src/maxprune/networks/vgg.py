@@ -14,7 +14,6 @@ from maxprune.lineage import factory, lineage, remember
 from maxprune.modes import copied
 from maxprune.networks.cosine import Cosine, TaughtCosine
 from maxprune.networks.initial import he_normal
-from maxprune.networks.neighbours import Neighbours
 from maxprune.networks.subtract import Subtract
 from maxprune.plural import plural
 
@@ -122,7 +121,6 @@ def vgg_face_small(
     dropout: float = 0.0,
     scale: float = 24.0,
     taught: int = 0,
-    steepness: float = 0.0,
 ) -> nn.Sequential:
     """A VGG-like network that tells faces apart and trains on a CPU.
 
@@ -140,8 +138,6 @@ def vgg_face_small(
             training.
         scale: by which the cosines are multiplied.
         taught: dimensions of a teacher's space (`TaughtCosine`); 0 where there is no teacher.
-        steepness: of the signs of a pixel's neighbours, which the first convolution sees beside it
-            (`Neighbours`); 0 where it sees the picture alone.
 
     Raises:
         UsageError: a size below 1, or more blocks than the picture can be halved.
@@ -151,10 +147,7 @@ def vgg_face_small(
         1606480
     """
     _check(blocks, size, *hidden, colours, identities or 1)
-    layers, before = _convolutions(blocks, size, 9 * colours if steepness else colours, norm=True)
-    if steepness:
-        layers["neighbours"] = Neighbours(steepness)
-        layers.move_to_end("neighbours", last=False)
+    layers, before = _convolutions(blocks, size, colours, norm=True)
     layers["dropout"] = nn.Dropout(dropout)
     for i, width in enumerate(hidden, 1):
         layers[f"fc{i}"] = nn.Linear(before, width, bias=False)

@@ -37,17 +37,14 @@ class MarginFitting(Fitting):
         self, outputs: Float[Tensor, "b classes"], y: Int[Tensor, " b"], iteration: int
     ) -> Float[Tensor, ""]:
         """The cross entropy with as much of the margin as is in force by now, and the teacher."""
+        away: Tensor | float = 0.0
         if self.taught:
             outputs, near = outputs.chunk(2, 1)
-            away = (1 - near.gather(1, y[:, None])).mean()
-            return self._margin_loss(outputs, y, iteration) + self.taught * away
-        return self._margin_loss(outputs, y, iteration)
-
-    def _margin_loss(self, outputs: Tensor, y: Tensor, iteration: int) -> Tensor:
+            away = self.taught * (1 - near.gather(1, y[:, None])).mean()
         risen = self.margin_rise * self.iterations
         margin = self.margin * min(1.0, iteration / risen) if risen else self.margin
         right = F.one_hot(y, outputs.shape[1])
-        return F.cross_entropy(outputs - margin * right, y, label_smoothing=self.smoothing)
+        return F.cross_entropy(outputs - margin * right, y, label_smoothing=self.smoothing) + away
 
 
 class MarginAdam(Adam, MarginFitting):

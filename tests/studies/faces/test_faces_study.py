@@ -30,7 +30,7 @@ from maxprune.verify import Verifier
 
 STUDY = FaceStudy(
     folds=(0, 1), ways=("mfc", "mc", "mfc-pls", "mc-pls"), epochs=6, retrain_epochs=1,
-    weight_epochs=1, shares=(0.5, 0.8), steepness=2.0, held=3,
+    weight_epochs=1, shares=(0.5, 0.8), held=3,
     blocks=((4,), (8,), (8,), (8,)), hidden=(16, 8),
 )  # fmt: skip
 
@@ -225,7 +225,6 @@ def test_a_killed_piece_goes_on_where_it_was(
         ({"shares": (0.5, 0.2)}, "must grow"),
         ({"epochs": 0.0}, "more than 0 epochs"),
         ({"taught": -1.0}, "taught is a finite number from 0"),
-        ({"steepness": float("inf")}, "steepness is a finite number from 0"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, object], says: str) -> None:

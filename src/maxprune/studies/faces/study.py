@@ -21,6 +21,9 @@ K = 4
 BATCH = 64
 DIRECTIONS = 100  # of the teacher's space
 BLOCKS = ((16, 16), (32, 32), (64, 64), (128, 128))
+FIRST = "first"
+"""The network of a fold that is not cut yet."""
+
 WAYS = {"mfc": False, "mc": False, "mfc-pls": True, "mc-pls": True}
 """The ways of cutting, and whether neurons go by PLS-VIP in the place of wins."""
 
@@ -49,10 +52,6 @@ class FaceStudy:
         blocks: the filters of the network's convolutions, block by block.
         hidden: neurons of its hidden layers.
         dropout: share of the last maps that is dropped in the first training.
-        steepness: of the soft signs of a pixel's neighbours (`networks.Neighbours`), which the
-            network sees beside the picture; 0 for the picture alone.
-        noise: largest standard deviation of noise on training pictures, where white is 1; a little
-            of it turns signs over.
         taught: how much the distance counts from what the teacher says (`studies.faces.teacher`,
             `MarginFitting.taught`); 0 for no teacher.
         distance: of two descriptors; the paper takes Bray-Curtis.
@@ -73,8 +72,6 @@ class FaceStudy:
     blocks: tuple[tuple[int, ...], ...] = BLOCKS
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.5
-    steepness: float = 0.0
-    noise: float = 0.05
     taught: float = 10.0
     distance: Literal["bray-curtis", "hellinger"] = "hellinger"
     mirrored: bool = True
@@ -115,11 +112,8 @@ class FaceStudy:
             raise UsageError(f"shares of weights lie between 0 and 1, not {self.shares}")
         if list(self.shares) != sorted(set(self.shares)):
             raise UsageError(f"shares of weights must grow, not {self.shares}")
-        for name, value in (
-            ("steepness", self.steepness), ("noise", self.noise), ("taught", self.taught),
-        ):  # fmt: skip
-            if not 0 <= value < math.inf:
-                raise UsageError(f"{name} is a finite number from 0, not {value}")
+        if not 0 <= self.taught < math.inf:
+            raise UsageError(f"taught is a finite number from 0, not {self.taught}")
         if min(self.epochs, self.retrain_epochs, self.weight_epochs) <= 0:
             raise UsageError("every training takes more than 0 epochs")
 
@@ -128,12 +122,13 @@ class FaceStudy:
         return self._fitting(images, self.epochs, 0.1)
 
     def way(self, name: str, images: Images) -> Way:
-        """One way of cutting; weights go after neurons have gone by wins."""
-        layer, tuned = self._place(name.partition("-")[0])
+        """One way of cutting; weights go after neurons have gone by wins. `FIRST` cuts nothing."""
+        first, by_pls = name == FIRST, WAYS.get(name, False)
+        layer, tuned = ("", ()) if first else self._place(name.partition("-")[0])
+        retraining = self._fitting(images, self.retrain_epochs, 0.03)
         return Way(
-            name=name, layer=layer, tuned=tuned, shares=() if WAYS[name] else self.shares, k=K,
-            seed=self.seed, by_pls=WAYS[name],
-            retraining=self._fitting(images, self.retrain_epochs, 0.03),
+            name=name, layer=layer, tuned=tuned, shares=() if by_pls else self.shares, k=K,
+            seed=self.seed, by_pls=by_pls, retraining=self.first(images) if first else retraining,
             sparse=self._fitting(images, self.weight_epochs, 0.03), distance=self.distance,
             mirrored=self.mirrored,
         )  # fmt: skip
@@ -166,7 +161,6 @@ class FaceStudy:
         return vgg_face_small(
             blocks=[list(block) for block in self.blocks], hidden=list(self.hidden),
             identities=identities, dropout=self.dropout, taught=self.directions(identities),
-            steepness=self.steepness,
         )  # fmt: skip
 
     def directions(self, identities: int) -> int:

@@ -27,8 +27,8 @@ from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, place_of, timed
 from maxprune.store import load
 from maxprune.studies.faces.people import FoldData, fold_data
-from maxprune.studies.faces.steps import BASELINE, Steps, Told, Way
-from maxprune.studies.faces.study import FaceStudy
+from maxprune.studies.faces.steps import BASELINE, Steps, Told
+from maxprune.studies.faces.study import FIRST, FaceStudy
 from maxprune.studies.faces.table import face_table
 from maxprune.studies.faces.teacher import Teacher
 from maxprune.train import Checkpoints
@@ -36,14 +36,13 @@ from maxprune.train.config import Precision
 from maxprune.train.precision import measured_precision
 from maxprune.verification_results import FaceCell, FaceRun, Pictured
 
-FIRST = "first"
 RESULT = "result.json"
 DETAILED = 128  # pixels of a side, where the teacher looks
 
 
-def augmented(images: Images, noise: float) -> Pictures:
+def augmented(images: Images) -> Pictures:
     """Training pictures: mirrored, moved, turned, nearer, in other light, noisy, erased in part."""
-    return Pictures(images, flip=True, crop=6, turn=20, zoom=0.2, light=0.4, noise=noise, erase=0.5)
+    return Pictures(images, flip=True, crop=6, turn=20, zoom=0.2, light=0.4, noise=0.05, erase=0.5)
 
 
 @functools.lru_cache(maxsize=1)
@@ -129,7 +128,7 @@ class FacePiece:
         """Its steps, to be kept in a space."""
         data = self.data()
         way = self.study.way(self.way, data.train)
-        return Steps(way, data, augmented(data.train, self.study.noise), space, told)
+        return Steps(way, data, augmented(data.train), space, told)
 
     def space(self, folder: Path) -> Workspace[Pictured]:
         """A folder for networks of this fold and way of cutting."""
@@ -150,22 +149,16 @@ class FacePiece:
 
     def _first(self, folder: Path, told: Told) -> tuple[nn.Module, Pictured, int]:
         """The network without maxout, trained or as it was kept."""
-        data = self.data()
-        training = self.study.first(data.train)
-        way = Way(
-            FIRST, "", (), training, training, distance=self.study.distance,
-            mirrored=self.study.mirrored,
-        )  # fmt: skip
         first = replace(self, way=FIRST)
 
         def make(place: Checkpoints | None) -> tuple[nn.Module, Pictured]:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(self.study.seed, "initial", self.fold))
                 model = self.initial()
-            return steps.trained(model, way.retraining, BASELINE, place)
+            return steps.trained(model, steps.way.retraining, BASELINE, place)
 
         with first.space(folder) as space:
-            steps = Steps(way, data, augmented(data.train, self.study.noise), space, told)
+            steps = first.work(space, told)
             return space.step(BASELINE, timed(make))
 
 
@@ -193,7 +186,7 @@ def faster_precision(study: FaceStudy, root: Path | None) -> Precision:
     images = prepared(study, study.folds[0], root).train
     training = study.first(images)
     model = study.network(images.classes).to(best_device())
-    x, y = next(augmented(images, study.noise).stream(training.batch, 0))
+    x, y = next(augmented(images).stream(training.batch, 0))
     return measured_precision(model, x, y, training)
 
 
