@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from maxprune.data.patterns import describe, histograms, patterns, uniform
-from maxprune.errors import UsageError
+from maxprune.data.patterns import histograms, patterns, uniform
 
 
 def test_patterns_with_two_changes_have_numbers_of_their_own() -> None:
@@ -45,17 +43,3 @@ def test_every_pattern_is_counted_in_each_square_it_is_in() -> None:
     square = inner[2, 4:12, 4:12]
     assert counts[2, :, 1, 1].tolist() == torch.bincount(square.flatten(), minlength=59).tolist()
     assert counts.sum(1).eq(64).all()
-
-
-def test_a_picture_is_described_in_three_sizes() -> None:
-    x = torch.randint(0, 256, (5, 1, 64, 64), dtype=torch.uint8)
-    whole = describe(x)
-    squares = ((64 - 4) // 9 - 1) ** 2 + ((48 - 4) // 9 - 1) ** 2 + ((32 - 4) // 7 - 1) ** 2
-    assert whole.shape == (5, 59 * squares)
-    assert torch.equal(describe(x[3:4]), whole[3:4])
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 1, 34, 34)])
-def test_pictures_that_cannot_be_described(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="must be grey and of 35 pixels or more"):
-        describe(torch.zeros(shape, dtype=torch.uint8))

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
-
-from maxprune.errors import UsageError
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 """Around a pixel, in their order on the circle."""
 
-SIZES = ((1.0, 9), (0.75, 9), (0.5, 7))
-"""A picture is taken in these sizes, as shares of its own, each with the side of a cell."""
-
 RADIUS = 2  # pixels from the middle of a pattern to its neighbours
-PART = 200  # pictures at a time
 
 
 def uniform() -> Int[Tensor, " 256"]:
@@ -62,26 +56,3 @@ def histograms(found: Int[Tensor, "n rows columns"], cell: int) -> Float[Tensor,
     counts = torch.bincount((59 * place + found).flatten(), minlength=59 * n * down * right)
     cells = counts.view(n, down, right, 59).permute(0, 3, 1, 2).float()
     return 4 * F.avg_pool2d(cells, 2, 1).flatten(1)
-
-
-def describe(pixels: UInt8[Tensor, "n 1 s s"]) -> Float[Tensor, "n numbers"]:
-    """The roots of the histograms of grey pictures, in several sizes.
-
-    Roots, as what is compared then is Hellinger's distance.
-
-    Raises:
-        UsageError: the pictures are not grey, or too small for two by two cells.
-    """
-    side = pixels.shape[-1]
-    sizes = [(round(share * side), cell) for share, cell in SIZES]
-    if pixels.shape[1] != 1 or min(s - 2 * RADIUS - 2 * cell for s, cell in sizes) < 0:
-        raise UsageError(
-            f"pictures must be grey and of 35 pixels or more, not {tuple(pixels.shape[1:])}"
-        )
-    parts = []
-    for part in pixels.split(PART):
-        x = part.float()
-        taken = [F.interpolate(x, (s, s), mode="area")[:, 0] for s, _ in sizes]
-        found = [histograms(patterns(y), cell) for y, (_, cell) in zip(taken, sizes, strict=True)]
-        parts.append(torch.cat(found, 1).sqrt())
-    return torch.cat(parts)

@@ -29,8 +29,8 @@ WAYS = {"mfc": False, "mc": False, "mfc-pls": True, "mc-pls": True}
 
 DISTANCE = {"bray-curtis": "Bray-Curtis", "hellinger": "Hellinger"}
 TEACHER = (
-    "The networks are taught, beside who is who, the Fisher directions of local binary patterns of "
-    "the same training pictures."
+    "The networks are taught, beside who is who, where the people who are trained on lie by local "
+    "binary patterns and oriented gradients of the same pictures."
 )
 
 F = TypeVar("F", bound=MarginFitting)
