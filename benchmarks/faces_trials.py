@@ -1,8 +1,8 @@
 """The first network of `maxprune reproduce faces` with other settings, by people held out alone.
 
 It is trained on the people of a fold but those who are held out, and its Equal Error Rate on pairs
-of these is shown every few epochs, also where its descriptors and those of the teacher are taken
-together. The pairs that the fold tests are never looked at. One thread; half an hour.
+of these is shown every few epochs: by a discriminant, by the last hidden layer, and that of the
+teacher alone. The pairs that the fold tests are never looked at. One thread; half an hour.
 
     python3 benchmarks/faces_trials.py [--epochs 60] [--dropout 0.5] [--taught 10]
         [--widths 16,32,64,128] [--hidden 512,512] [--held 200] [--fold 10] [--seed 0]
@@ -17,22 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from shared import show
 from torch import Tensor, nn
 
 from maxprune.data.lfw import lfw
-from maxprune.measure import DISTANCES, pair_distances, roc
-from maxprune.measure.descriptors import BATCH, descriptors
-from maxprune.networks import Mirrored, descriptor_network
+from maxprune.measure import pair_distances, roc, verification_distances
+from maxprune.networks import Mirrored
 from maxprune.runs.environment import environment
 from maxprune.studies.faces import FacePiece, FaceStudy, pieces
+from maxprune.studies.faces.describing import describer
 from maxprune.studies.faces.teacher import Teacher
 from maxprune.studies.faces.work import DETAILED, augmented
 from maxprune.train import Watch, derive, train
 
-SHARES = (0.0, 0.2, 0.3, 0.4, 1.0)  # of the teacher in the similarity of two faces
+DIMENSIONS = (0, 32, 64, 100)  # of a descriptor
 
 
 def asked() -> argparse.Namespace:
@@ -67,37 +66,28 @@ class Judged:
     """The error rates of people held out, in percent."""
 
     def __init__(self, piece: FacePiece) -> None:
-        data = piece.data()
+        self.data, self.seed = piece.data(), piece.study.seed
+        data = self.data
         assert data.places is not None  # noqa: S101  (for the type checker)
-        self.used, self.where = torch.unique(data.held.places, return_inverse=True)
-        self.pixels, self.same = data.pixels[self.used], data.held.same
+        used, where = torch.unique(data.held.places, return_inverse=True)
         detailed = lfw(piece.root, DETAILED).pixels
-        teacher = Teacher(detailed[data.places], data.train.labels, 100, piece.study.seed)
-        self.teacher = self._near(teacher(detailed[self.used]))
+        teacher = Teacher(detailed[data.places], data.train.labels, 100, self.seed)
+        self.teacher = self._eer(pair_distances(teacher(detailed[used]), where, "euclidean"))
 
     def __call__(self, model: nn.Module) -> dict[str, Any]:
-        """By every distance, with a face alone and with its mirror image; with the teacher."""
-        body, found = descriptor_network(model), {}
-        for name, network in (("face", body), ("both", Mirrored(body))):
-            rows = self._rows(network)
-            for kind in DISTANCES:
-                apart = pair_distances(rows, self.where, kind)
-                found[f"{name}, {kind}"] = 100 * roc(apart, self.same).eer
-        near = self._near(rows.sqrt())
-        found["with the teacher"] = {
-            share: 100 * roc(-(share * self.teacher + (1 - share) * near), self.same).eer
-            for share in SHARES
-        }
-        return found
+        """By descriptors of several dimensions; 0 is the last hidden layer."""
+        found = {}
+        for count in DIMENSIONS:
+            network = Mirrored(describer(model, self.data.train, count, self.seed))
+            kind = "euclidean" if count else "hellinger"
+            places = self.data.held.places
+            found[count] = self._eer(
+                verification_distances(network, self.data.pixels, places, kind)
+            )
+        return {"by dimensions": found, "teacher alone": self.teacher}
 
-    def _rows(self, network: nn.Module) -> Float[Tensor, "n features"]:
-        return descriptors(network, "", (x.float() / 255 for x in self.pixels.split(BATCH)))
-
-    def _near(self, rows: Float[Tensor, "n features"]) -> Float[Tensor, " pairs"]:
-        """Cosines of the pairs, as many standard deviations above their mean."""
-        one, other = F.normalize(rows, dim=1)[self.where].unbind(1)
-        cosines = (one * other).sum(1)
-        return (cosines - cosines.mean()) / cosines.std()
+    def _eer(self, apart: Float[Tensor, " pairs"]) -> float:
+        return 100 * roc(apart, self.data.held.same).eer
 
 
 def main() -> None:

@@ -90,6 +90,13 @@ def test_all_types_and_all_else_come_back() -> None:
         assert again.dtype == tensor.dtype, name
 
 
+def test_nothing_but_zeros_takes_no_room() -> None:
+    tensor = np.zeros((64, 4000), np.float32)
+    content = encode(coded(a=tensor))
+    assert len(content) < 200
+    assert np.array_equal(decode(content).tensors["a"], tensor)
+
+
 def test_minus_zero_is_not_lost() -> None:
     tensor = sparse()
     tensor[0, 0] = -0.0

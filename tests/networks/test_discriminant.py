@@ -77,3 +77,16 @@ def test_pictures_that_are_alike_are_refused() -> None:
         discriminant(torch.eye(2)[labels], labels, 1)
     with pytest.raises(UsageError, match="cannot be had from 2 rows"):
         discriminant(torch.eye(2), torch.tensor([0, 1]), 1)
+
+
+def test_a_map_with_zeros_gives_nearly_the_same() -> None:
+    """Half of the features are noise, which the map does not need."""
+    rows, labels = people(0)
+    noise = torch.randn(rows.shape, generator=torch.Generator().manual_seed(5))
+    wide = torch.cat([rows, noise], 1)
+    whole, sparse = (discriminant(wide, labels, 3, zeros=zeros) for zeros in (0.0, 0.5))
+    assert (sparse.linear.weight == 0).sum(1).tolist() == [12, 12, 12]
+    assert not (whole.linear.weight == 0).any()
+    apart = whole.linear(wide) - sparse.linear(wide)  # of numbers of unit variance
+    assert apart.square().mean() < 0.02
+    assert torch.equal(whole.weights, sparse.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,20 @@ from maxprune import load, save
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
 from maxprune.measure import parameters
-from maxprune.networks import Mirrored, descriptor_network, lenet5, vgg_face, vgg_face_small
+from maxprune.networks import (
+    Discriminant,
+    Mirrored,
+    descriptor_network,
+    lenet5,
+    vgg_face,
+    vgg_face_small,
+)
+from maxprune.networks.describer import Describer
 from maxprune.plan import least_winning, maxout_plan
+from maxprune.store.coded import as_coded, open_coded
 from maxprune.surgery import apply
 
+LATER = ("fc2", "fc2_norm", "fc2_relu", "output")
 SMALL = {"blocks": [[4], [8]], "hidden": [16, 8], "size": 16}
 
 
@@ -82,3 +93,38 @@ def test_a_face_and_its_mirror_image() -> None:
     assert not torch.allclose(body(x), body(x.flip(3)), atol=1e-3)
     assert (both.training, parameters(both)) == (False, parameters(body))
     assert lineage(both) == lineage(body)
+
+
+def with_discriminant(model: nn.Module) -> nn.Module:
+    """With one that knows nothing."""
+    return descriptor_network(
+        model, lambda network: Discriminant(network(torch.zeros(2, 1, 16, 16)).shape[1], 5)
+    ).eval()
+
+
+@pytest.mark.parametrize("layer", ["fc1", "conv2_1"])
+def test_a_discriminant_reads_two_layers(layer: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = vgg_face_small(**SMALL, identities=5).eval()  # type: ignore[arg-type]
+    between = apply(whole, maxout_plan(layer, 4))
+    body, x = with_discriminant(between), torch.rand(3, 1, 16, 16)
+    assert lineage(body).factory == ""  # nothing builds a network with a maxout in it
+    read = dict(body.named_children())
+    pooled = nn.Sequential(*list(between)[:4])(x)  # type: ignore[arg-type]
+    hidden = nn.Sequential(*[m for n, m in between.named_children() if n not in LATER])(x)
+    expected = read["discriminant"](torch.cat([pooled.flatten(1), hidden], 1))
+    assert torch.allclose(body(x), expected)
+    cut = shorter(whole, layer, 16 if layer == "fc1" else 8)
+    body = with_discriminant(cut)
+    for again in (load(save(body, tmp_path / "body")), open_coded(as_coded(body))):
+        assert isinstance(again, Describer)
+        assert torch.allclose(again(x), body(x), atol=1e-6)
+
+
+def test_a_discriminant_is_for_the_small_network() -> None:
+    with pytest.raises(UsageError, match="a network for faces is wanted"):
+        with_discriminant(vgg_face(**SMALL, identities=5))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a network with outputs gives no descriptors"):
+        vgg_face_small(dimensions=4)
+    with pytest.raises(UsageError, match="there is no layer 'b' to read"):
+        Describer(OrderedDict(a=nn.Flatten()), ["b"])

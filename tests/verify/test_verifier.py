@@ -92,12 +92,13 @@ def test_bray_curtis_is_scipys() -> None:
     assert bray_curtis(0 * one, 0 * one) == 0
 
 
-def test_hellinger_is_that_of_the_descriptors_in_torch(tmp_path: Path) -> None:
-    verifier = Verifier(write_verifier(tmp_path, distance="hellinger"), "none")
+@pytest.mark.parametrize("kind", ["hellinger", "euclidean"])
+def test_a_distance_is_that_of_the_descriptors_in_torch(kind: str, tmp_path: Path) -> None:
+    verifier = Verifier(write_verifier(tmp_path, distance=kind), "none")
     rows = np.random.default_rng(0).random((3, 50)).astype(np.float32)
     rows[2] = 0
     for one, other in itertools.product(rows, rows):
-        expected = distances(torch.tensor(one)[None], torch.tensor(other)[None], "hellinger")
+        expected = distances(torch.tensor(one)[None], torch.tensor(other)[None], kind)
         assert verifier.apart(one, other) == pytest.approx(expected.item(), abs=1e-12)
 
 

@@ -30,8 +30,8 @@ OWN_BITS = 4
 
 
 def few_values(tensor: Tensor) -> bool:
-    """Whether a tensor has at most 4,096 values that are not zero, and more entries than that."""
-    return 1 <= len(_values(tensor)) <= min(MOST_VALUES, tensor.size - 1)
+    """Whether a tensor has at most 4,096 values that are not zero, or none, and more entries."""
+    return len(_values(tensor)) <= min(MOST_VALUES, tensor.size - 1)
 
 
 def fits_halves(tensor: Tensor) -> bool:

@@ -21,6 +21,7 @@ from maxprune.errors import UsageError
 COMPONENTS = 600  # principal ones that are looked at, at most
 SHRINKAGE = 0.1  # of the scatter within people towards a sphere
 LEAST = 1e-6  # scatter between people that a direction is taken to have
+RIDGE = 0.01  # of the mean square, added to the squares where a map with zeros is fitted
 ROUNDS = 2  # of the randomized algorithm that finds them (Halko, Martinsson, Tropp 2011)
 
 
@@ -54,7 +55,7 @@ class Discriminant(nn.Module):
 
 def discriminant(
     rows: Float[Tensor, "n features"], labels: Int[Tensor, " n"], dimensions: int,
-    components: int = COMPONENTS, seed: int = 0,
+    components: int = COMPONENTS, zeros: float = 0.0, seed: int = 0,
 ) -> Discriminant:  # fmt: skip
     """Fit a discriminant to the pictures of some people.
 
@@ -69,6 +70,8 @@ def discriminant(
         labels: whom each shows.
         dimensions: of the descriptors, fewer than people and at most as many as components.
         components: principal ones that are looked at, at most.
+        zeros: share of the map's numbers that are to be zero, the smallest ones of each direction;
+            the others are fitted anew to what the whole map gives.
         seed: of the randomized algorithm that finds them.
 
     Raises:
@@ -98,11 +101,28 @@ def discriminant(
     scatter, directions = scipy.linalg.eigh(between.numpy(), within.numpy())  # ascending
     e = torch.from_numpy(scatter).flip(0)[:dimensions].clamp_min(LEAST)
     linear = basis.double() @ torch.from_numpy(directions).flip(1)[:, :dimensions] / (e + 1).sqrt()
+    linear = _sparse(linear.float(), centred, zeros) if zeros else linear.float()
     found = Discriminant(rows.shape[1], dimensions)
     with torch.no_grad():
         found.linear.weight.copy_(linear.T)
-        found.linear.bias.copy_(-mean.double() @ linear)
+        found.linear.bias.copy_(-mean @ linear)
         found.weights.copy_(e / (2 * e + 1).sqrt())
+    return found
+
+
+def _sparse(
+    linear: Float[Tensor, "features dimensions"], centred: Float[Tensor, "n features"], zeros: float
+) -> Float[Tensor, "features dimensions"]:
+    """The same with zeros, by ridge regression on the features that stay for each dimension."""
+    stay = max(1, len(linear) - round(zeros * len(linear)))
+    products = centred.T @ centred
+    wanted = products @ linear
+    found = torch.zeros_like(linear)
+    for j, column in enumerate(linear.T):
+        own = column.abs().topk(stay).indices
+        part = products[own][:, own].double()
+        part.diagonal().add_(RIDGE * part.diagonal().mean())
+        found[own, j] = torch.linalg.solve(part, wanted[own, j].double()).float()
     return found
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import takewhile
+from typing import Any
 
 import torch
 from torch import nn
 
 from maxprune.errors import UsageError
-from maxprune.lineage import factory, lineage, remember
+from maxprune.lineage import Lineage, factory, lineage, remember
 from maxprune.modes import copied
 from maxprune.networks.cosine import Cosine, TaughtCosine
+from maxprune.networks.describer import Describer
+from maxprune.networks.discriminant import Discriminant
 from maxprune.networks.initial import he_normal
+from maxprune.networks.maxout import Maxout
 from maxprune.networks.subtract import Subtract
 from maxprune.plural import plural
 
+LEAK = 0.25  # slope of the first hidden layer of `vgg_face_small`, where it is below zero
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
@@ -121,12 +127,16 @@ def vgg_face_small(
     dropout: float = 0.0,
     scale: float = 24.0,
     taught: int = 0,
+    dimensions: int = 0,
 ) -> nn.Sequential:
     """A VGG-like network that tells faces apart and trains on a CPU.
 
     With batch norm behind every convolution and hidden layer, and cosines for an output, to be
     trained with a margin (Wang et al. 2018). The layers are called conv1_1, ..., fc1, fc2 and,
-    last, `output`. The descriptor of a face is what the last hidden layer gives, behind its ReLU.
+    last, `output`. The first hidden layer is followed by a leaky ReLU, which keeps what it finds,
+    and a maxout may stand behind it.
+
+    For the descriptor of a face see `descriptor_network`.
 
     Args:
         blocks: the filters of every convolution, block by block; each block halves the picture.
@@ -138,33 +148,47 @@ def vgg_face_small(
             training.
         scale: by which the cosines are multiplied.
         taught: dimensions of a teacher's space (`TaughtCosine`); 0 where there is no teacher.
+        dimensions: of a descriptor, where there are no outputs; what `descriptor_network` with a
+            discriminant gives. 0 for the last hidden layer.
 
     Raises:
-        UsageError: a size below 1, or more blocks than the picture can be halved.
+        UsageError: a size below 1, or more blocks than the picture can be halved, or descriptors
+            beside outputs.
 
     Example:
         >>> sum(p.numel() for p in vgg_face_small(identities=0).parameters())
         1606480
     """
-    _check(blocks, size, *hidden, colours, identities or 1)
+    _check(blocks, size, *hidden, colours, identities or 1, dimensions or 1)
+    if identities and dimensions:
+        raise UsageError("a network with outputs gives no descriptors")
     layers, before = _convolutions(blocks, size, colours, norm=True)
     layers["dropout"] = nn.Dropout(dropout)
-    for i, width in enumerate(hidden, 1):
+    for i, width in enumerate(hidden[:1] if dimensions else hidden, 1):
         layers[f"fc{i}"] = nn.Linear(before, width, bias=False)
         layers[f"fc{i}_norm"] = nn.BatchNorm1d(width)
-        layers[f"fc{i}_relu"] = nn.ReLU()
+        layers[f"fc{i}_relu"] = nn.LeakyReLU(LEAK) if i == 1 else nn.ReLU()
         before = width
+    if dimensions:
+        maps = blocks[-2][-1] * (size >> len(blocks) - 1) ** 2 if len(blocks) > 1 else 0
+        last = Discriminant(maps + before, dimensions)
+        return Describer(layers, _reads(layers), last).apply(he_normal)
     if identities:
         output = TaughtCosine(before, identities, taught, scale) if taught else None
         layers["output"] = output or Cosine(before, identities, scale)
     return nn.Sequential(layers).apply(he_normal)
 
 
-def descriptor_network(model: nn.Module) -> nn.Module:
+def descriptor_network(
+    model: nn.Module, fit: Callable[[nn.Module], Discriminant] | None = None
+) -> nn.Module:
     """A copy of a network for faces without its output layer: faces in, descriptors out.
 
     Args:
         model: a `vgg_face` or `vgg_face_small`, cut or not.
+        fit: for a `vgg_face_small`: is given the network that puts what its last maps but one and
+            its first hidden layer (with the maxout behind it) give side by side, and fits the
+            discriminant to that. Without it a descriptor is what the last hidden layer gives.
 
     Raises:
         UsageError: it has no output layer, or is another network.
@@ -172,15 +196,43 @@ def descriptor_network(model: nn.Module) -> nn.Module:
     origin = lineage(model)
     if not origin.arguments.get("identities", 1) or not isinstance(model, nn.Sequential):
         raise UsageError("the network has no output layer to do without")
-    if origin.factory not in {
-        f"{__name__}:{build.__name__}" for build in (vgg_face, vgg_face_small)
-    }:
+    build = next((f for f in (vgg_face, vgg_face_small) if _built(f) == origin.factory), None)
+    if build is None or (fit and build is not vgg_face_small):
         raise UsageError(
             f"a network for faces is wanted, not one of {origin.factory or 'somebody'}"
         )
-    body = copied(model)
-    delattr(body, list(dict(body.named_children()))[-1])  # `del body[-1]` would rename the others
-    return remember(body, replace(origin, arguments={**origin.arguments, "identities": 0}))
+    body, arguments = copied(model), {**origin.arguments, "identities": 0}
+    if fit is None:
+        delattr(body, list(dict(body.named_children()))[-1])  # `del body[-1]` renames the others
+        return remember(body, replace(origin, arguments=arguments))
+    stay = takewhile(lambda child: child[0] not in ("fc2", "output"), body.named_children())
+    layers = OrderedDict(stay)
+    found = Describer(layers, _reads(layers)).train(model.training)
+    found.discriminant = last = fit(found)
+    arguments |= {"dimensions": len(last.weights), **_widths(found)}
+    if any(isinstance(layer, Maxout) for layer in found):
+        return remember(found, Lineage())  # no arguments build it
+    return remember(found, Lineage(origin.factory, arguments))
+
+
+def _widths(model: nn.Module) -> dict[str, Any]:
+    """The sizes of a network's blocks and of its first hidden layer, as they are now."""
+    blocks: dict[str, list[int]] = {}
+    for name, layer in model.named_children():
+        if isinstance(layer, nn.Conv2d):
+            blocks.setdefault(name.partition("_")[0], []).append(layer.out_channels)
+    return {"blocks": list(blocks.values()), "hidden": [model.get_submodule("fc1").out_features]}
+
+
+def _built(build: Callable[..., nn.Module]) -> str:
+    """The factory's name in a lineage."""
+    return f"{__name__}:{build.__name__}"
+
+
+def _reads(layers: Iterable[str]) -> list[str]:
+    """The last maps but one, as they are pooled, and the last layer."""
+    names = list(layers)
+    return [*[name for name in names if name.startswith("pool")][-2:-1], names[-1]]
 
 
 def _check(blocks: Sequence[Sequence[int]], size: int, *others: int) -> None:

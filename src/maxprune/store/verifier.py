@@ -35,7 +35,7 @@ def save_verifier(
     margin: float,
     what: str,
     about: dict[str, Any] | None = None,
-    distance: Literal["bray-curtis", "hellinger"] = "bray-curtis",
+    distance: Literal["bray-curtis", "hellinger", "euclidean"] = "bray-curtis",
 ) -> Path:
     """Write a verifier into a folder.
 

@@ -68,7 +68,7 @@ class About(BaseModel):
     different: list[Distance]
     held_same: list[Distance]
     held_different: list[Distance]
-    distance: Literal["bray-curtis", "hellinger"] = "bray-curtis"
+    distance: Literal["bray-curtis", "hellinger", "euclidean"] = "bray-curtis"
     about: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -253,7 +253,12 @@ def hellinger(a: Float32[np.ndarray, " features"], b: Float32[np.ndarray, " feat
     return float(np.linalg.norm(one - other) / 2**0.5)
 
 
-_FORMULAS = {"bray-curtis": bray_curtis, "hellinger": hellinger}
+def euclidean(a: Float32[np.ndarray, " features"], b: Float32[np.ndarray, " features"]) -> float:
+    """The root of the sum of (a - b)^2."""
+    return float(np.linalg.norm(a.astype(np.float64) - b.astype(np.float64)))
+
+
+_FORMULAS = {"bray-curtis": bray_curtis, "hellinger": hellinger, "euclidean": euclidean}
 
 
 def _checked(path: Path, checksum: str) -> bytes:

@@ -14,7 +14,7 @@ import torch
 
 from maxprune.compression.coding import coded_name
 from maxprune.files import write_json
-from maxprune.networks import Mirrored, descriptor_network
+from maxprune.networks import Mirrored
 from maxprune.runs.workspace import place_of
 from maxprune.store import load
 from maxprune.store.same import CHECKED
@@ -79,7 +79,7 @@ class CodingPiece:
         """
         study, data = self.cut.study, self.cut.data()
         step = read_run(folder).steps[0]
-        network = descriptor_network(load(place_of(folder, step.name)))
+        network = load(place_of(folder, step.name))
         network = Mirrored(network) if study.mirrored else network
         tested = torch.tensor(step.tested), data.tested.same
         held = torch.tensor(step.held), data.held.same

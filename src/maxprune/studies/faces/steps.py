@@ -13,8 +13,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from maxprune.compression.coding import code, coded_name
 from maxprune.compression.proposal import audited
@@ -32,11 +31,13 @@ from maxprune.runs.workspace import Workspace, timed
 from maxprune.scores.vip import represent
 from maxprune.store.coded import as_coded
 from maxprune.store.model import bytes_of
+from maxprune.studies.faces.describing import describer
 from maxprune.studies.faces.people import FoldData, training_pairs
 from maxprune.surgery import apply, channel_groups
 from maxprune.train import Checkpoints, Training, Watch, train
 from maxprune.verification_results import FaceRun, Pictured
-from maxprune.weights import zero_plan
+from maxprune.weights import share_plan, zero_plan
+from maxprune.weights.sharing import round_to_halves
 
 BASELINE = "no maxout"
 VIP_PAIRS = 20_000  # of training pictures, on which PLS-VIP is computed
@@ -63,6 +64,8 @@ class Way:
         whole: count the output layer too, in the bytes of the files as well.
         distance: of two descriptors.
         mirrored: the descriptor is the mean over a face and its mirror image.
+        dimensions: of a descriptor that a discriminant gives, fitted to the training pictures anew
+            for every network; 0 for the last hidden layer's activations, as the paper has it.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Way:
     whole: bool = False
     distance: str = "bray-curtis"
     mirrored: bool = False
+    dimensions: int = 0
 
     def neuron_steps(self) -> dict[str, int]:
         """The steps that remove neurons by name, each with k or how many of k are left."""
@@ -123,8 +127,8 @@ class Steps:
     def coded(self, model: nn.Module, before: str, training: Training, bits: int) -> FaceRun:
         """The network of a step with 2^bits values for the weights of each layer, trained.
 
-        Its file is that of the network that gives descriptors; the decoder gives back what is
-        measured, to the bit.
+        Its file, and what is kept, is the network that gives descriptors; the decoder gives back
+        what is measured, to the bit.
         """
         name = coded_name(bits, before)
 
@@ -133,9 +137,13 @@ class Steps:
                 model.to(self.device), bits,
                 lambda shared: (shared, self._fitted(shared, training, name, place)),
             )  # fmt: skip
-            measured = self.measured(found.model, name, 1, found.told)
-            content = as_coded(descriptor_network(found.model))
-            return found.model, measured.model_copy(update={"bits": bits, "bytes": len(content)})
+            network = self._describer(found.model)
+            network = apply(network, share_plan(network, bits))  # the discriminant's; others do
+            round_to_halves(network)
+            both = self._mirrored(network)
+            measured = self._pictured(both, name, 1, found.told, both)
+            size = len(as_coded(network))
+            return network, measured.model_copy(update={"bits": bits, "bytes": size})
 
         _, measured, size = self.space.step(name, timed(make))
         return self._run([measured], [size])
@@ -189,7 +197,8 @@ class Steps:
         self, model: nn.Module, share: float, name: str, place: Checkpoints | None
     ) -> tuple[nn.Module, Pictured]:
         """With a share of all parameters zero; the output layer, which only trains, is dense."""
-        part = share * parameters(self._counted(model)) / parameters(model)
+        counted = model if self.way.whole else descriptor_network(model)
+        part = share * parameters(counted) / parameters(model)
         before = self._held_eer(apply(model, zero_plan(model, part)))
         trained, measured = self.trained(
             copy.deepcopy(model), self.way.sparse, name, place, (), 1, part
@@ -221,31 +230,38 @@ class Steps:
         self, model: nn.Module, name: str, k: int = 1, curve: Curve = NO_CURVE
     ) -> Pictured:
         """Measure the network of a step."""
-        body, counted = self._describer(model), self._counted(model)
-        tested, held = (self._distances(body, places) for places in self._places())
-        shape = tuple(self.data.pixels.shape[1:])
+        network = self._mirrored(self._describer(model))
+        return self._pictured(network, name, k, curve, model if self.way.whole else network)
+
+    def _pictured(
+        self, network: nn.Module, name: str, k: int, curve: Curve, counted: nn.Module
+    ) -> Pictured:
+        """Measure the network that gives descriptors; `counted` is the one whose size is told."""
+        tested, held = (self._distances(network, places) for places in self._places())
         return Pictured(
             name=name, k=k, parameters=parameters(counted), nonzero=nonzero(counted),
-            macs=macs(counted, shape), tested=tested.tolist(), held=held.tolist(), curve=curve,
-            bytes=None if self.way.whole else bytes_of(body),
+            macs=macs(counted, tuple(self.data.pixels.shape[1:])),
+            tested=tested.tolist(), held=held.tolist(), curve=curve,
+            bytes=None if self.way.whole else bytes_of(network),
         )  # fmt: skip
 
-    def _counted(self, model: nn.Module) -> nn.Module:
-        """The network whose size is told."""
-        return model if self.way.whole else self._describer(model)
-
     def _describer(self, model: nn.Module) -> nn.Module:
-        """The network that gives descriptors."""
-        body = descriptor_network(model)
-        return Mirrored(body) if self.way.mirrored else body
+        """The network that gives the descriptor of a face."""
+        way = self.way
+        return describer(model.to(self.device), self.train.images, way.dimensions, way.seed)
 
-    def _places(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _mirrored(self, network: nn.Module) -> nn.Module:
+        """The network that looks at a face, and at its mirror image where it should."""
+        return Mirrored(network) if self.way.mirrored else network
+
+    def _places(self) -> tuple[Tensor, Tensor]:
         return self.data.tested.places, self.data.held.places
 
-    def _distances(self, body: nn.Module, places: torch.Tensor) -> torch.Tensor:
-        return verification_distances(body, self.data.pixels, places, self.way.distance)
+    def _distances(self, network: nn.Module, places: Tensor) -> Tensor:
+        return verification_distances(network, self.data.pixels, places, self.way.distance)
 
     def _held_eer(self, model: nn.Module) -> float:
         """The Equal Error Rate in percent of the pairs of people who were held out."""
-        body = self._describer(model.to(self.device))
-        return 100 * roc(self._distances(body, self.data.held.places), self.data.held.same).eer
+        network = self._mirrored(self._describer(model))
+        apart = self._distances(network, self.data.held.places)
+        return 100 * roc(apart, self.data.held.same).eer

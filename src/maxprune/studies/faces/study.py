@@ -27,10 +27,16 @@ FIRST = "first"
 WAYS = {"mfc": False, "mc": False, "mfc-pls": True, "mc-pls": True}
 """The ways of cutting, and whether neurons go by PLS-VIP in the place of wins."""
 
-DISTANCE = {"bray-curtis": "Bray-Curtis", "hellinger": "Hellinger"}
+DISTANCE = {"bray-curtis": "Bray-Curtis", "euclidean": "Euclidean"}
 TEACHER = (
     "The networks are taught, beside who is who, where the people who are trained on lie by local "
     "binary patterns and oriented gradients of the same pictures."
+)
+
+DISCRIMINANT = (
+    "A descriptor is what a linear discriminant of {} dimensions, fitted to the training pictures "
+    "in closed form, makes of the first hidden layer and of the last maps but one. It belongs to "
+    "the network, and has as large a share of zeros."
 )
 
 F = TypeVar("F", bound=MarginFitting)
@@ -54,7 +60,8 @@ class FaceStudy:
         dropout: share of the last maps that is dropped in the first training.
         taught: how much the distance counts from what the teacher says (`studies.faces.teacher`,
             `MarginFitting.taught`); 0 for no teacher.
-        distance: of two descriptors; the paper takes Bray-Curtis.
+        dimensions: of a descriptor, which a discriminant gives (`networks.discriminant`); 0 for the
+            last hidden layer's activations.
         mirrored: the descriptor is the mean over a face and its mirror image.
         bits: of the values that weights share in the network to take away.
         seed: of weights, order, augmentation, people held out.
@@ -73,7 +80,7 @@ class FaceStudy:
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.5
     taught: float = 10.0
-    distance: Literal["bray-curtis", "hellinger"] = "hellinger"
+    dimensions: int = 64
     mirrored: bool = True
     bits: int = 5
     seed: int = 0
@@ -94,6 +101,7 @@ class FaceStudy:
             f"({self.seed}). Parameters are those of the network that gives descriptors.",
             f"Descriptors are compared by the {DISTANCE[self.distance]} distance"
             + (", each the mean over a face and its mirror image." if self.mirrored else "."),
+            *([DISCRIMINANT.format(self.dimensions)] if self.dimensions else []),
             *([TEACHER] if self.taught else []),
         ]
 
@@ -112,6 +120,8 @@ class FaceStudy:
             raise UsageError(f"shares of weights lie between 0 and 1, not {self.shares}")
         if list(self.shares) != sorted(set(self.shares)):
             raise UsageError(f"shares of weights must grow, not {self.shares}")
+        if self.dimensions < 0:
+            raise UsageError(f"a descriptor has 0 dimensions or more, not {self.dimensions}")
         if not 0 <= self.taught < math.inf:
             raise UsageError(f"taught is a finite number from 0, not {self.taught}")
         if min(self.epochs, self.retrain_epochs, self.weight_epochs) <= 0:
@@ -130,8 +140,13 @@ class FaceStudy:
             name=name, layer=layer, tuned=tuned, shares=() if by_pls else self.shares, k=K,
             seed=self.seed, by_pls=by_pls, retraining=self.first(images) if first else retraining,
             sparse=self._fitting(images, self.weight_epochs, 0.03), distance=self.distance,
-            mirrored=self.mirrored,
+            mirrored=self.mirrored, dimensions=min(self.dimensions, images.classes - 1),
         )  # fmt: skip
+
+    @property
+    def distance(self) -> Literal["bray-curtis", "euclidean"]:
+        """Of two descriptors; the paper takes Bray-Curtis."""
+        return "euclidean" if self.dimensions else "bray-curtis"
 
     def coding(self, images: Images) -> MarginAdam:
         """The training of values that weights share; nothing rises, all is trained already."""
