@@ -124,6 +124,8 @@ def test_a_discriminant_reads_two_layers(layer: str, tmp_path: Path) -> None:
 def test_a_discriminant_is_for_the_small_network() -> None:
     with pytest.raises(UsageError, match="a network for faces is wanted"):
         with_discriminant(vgg_face(**SMALL, identities=5))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="reads the first of several hidden layers"):
+        with_discriminant(vgg_face_small(**{**SMALL, "hidden": [16]}, identities=5))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a network with outputs gives no descriptors"):
         vgg_face_small(dimensions=4)
     with pytest.raises(UsageError, match="there is no layer 'b' to read"):

@@ -133,8 +133,8 @@ def vgg_face_small(
 
     With batch norm behind every convolution and hidden layer, and cosines for an output, to be
     trained with a margin (Wang et al. 2018). The layers are called conv1_1, ..., fc1, fc2 and,
-    last, `output`. The first hidden layer is followed by a leaky ReLU, which keeps what it finds,
-    and a maxout may stand behind it.
+    last, `output`. The first of several hidden layers is followed by a leaky ReLU, so that a
+    discriminant can read what is below zero.
 
     For the descriptor of a face see `descriptor_network`.
 
@@ -167,7 +167,8 @@ def vgg_face_small(
     for i, width in enumerate(hidden[:1] if dimensions else hidden, 1):
         layers[f"fc{i}"] = nn.Linear(before, width, bias=False)
         layers[f"fc{i}_norm"] = nn.BatchNorm1d(width)
-        layers[f"fc{i}_relu"] = nn.LeakyReLU(LEAK) if i == 1 else nn.ReLU()
+        is_read = i == 1 and (dimensions or len(hidden) > 1)
+        layers[f"fc{i}_relu"] = nn.LeakyReLU(LEAK) if is_read else nn.ReLU()
         before = width
     if dimensions:
         maps = blocks[-2][-1] * (size >> len(blocks) - 1) ** 2 if len(blocks) > 1 else 0
@@ -186,9 +187,10 @@ def descriptor_network(
 
     Args:
         model: a `vgg_face` or `vgg_face_small`, cut or not.
-        fit: for a `vgg_face_small`: is given the network that puts what its last maps but one and
-            its first hidden layer (with the maxout behind it) give side by side, and fits the
-            discriminant to that. Without it a descriptor is what the last hidden layer gives.
+        fit: for a `vgg_face_small` of several hidden layers: is given the network that puts side by
+            side what its last maps but one and its first hidden layer (with the maxout behind it)
+            give, and fits the discriminant to that. Without it a descriptor is what the last hidden
+            layer gives.
 
     Raises:
         UsageError: it has no output layer, or is another network.
@@ -205,6 +207,8 @@ def descriptor_network(
     if fit is None:
         delattr(body, list(dict(body.named_children()))[-1])  # `del body[-1]` renames the others
         return remember(body, replace(origin, arguments=arguments))
+    if not hasattr(body, "fc2"):
+        raise UsageError("a discriminant reads the first of several hidden layers")
     stay = takewhile(lambda child: child[0] not in ("fc2", "output"), body.named_children())
     layers = OrderedDict(stay)
     found = Describer(layers, _reads(layers)).train(model.training)

@@ -231,6 +231,7 @@ def test_a_killed_piece_goes_on_where_it_was(
         ({"shares": (0.5, 0.2)}, "must grow"),
         ({"epochs": 0.0}, "more than 0 epochs"),
         ({"dimensions": -1}, "a descriptor has 0 dimensions or more"),
+        ({"hidden": (8,)}, "a discriminant reads the first of several hidden layers"),
         ({"taught": -1.0}, "taught is a finite number from 0"),
     ],
 )

@@ -122,6 +122,8 @@ class FaceStudy:
             raise UsageError(f"shares of weights must grow, not {self.shares}")
         if self.dimensions < 0:
             raise UsageError(f"a descriptor has 0 dimensions or more, not {self.dimensions}")
+        if self.dimensions and len(self.hidden) < 2:
+            raise UsageError("a discriminant reads the first of several hidden layers")
         if not 0 <= self.taught < math.inf:
             raise UsageError(f"taught is a finite number from 0, not {self.taught}")
         if min(self.epochs, self.retrain_epochs, self.weight_epochs) <= 0:
