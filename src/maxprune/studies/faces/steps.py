@@ -12,7 +12,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from maxprune.compression.coding import code, coded_name
@@ -221,6 +223,8 @@ class Steps:
         tuned: Sequence[str] = (), zeroed: float | None = None,
     ) -> Curve:  # fmt: skip
         """Train in place; the curve of the loss."""
+        channels_last: Any = {"memory_format": torch.channels_last}  # a sixth faster on a CPU
+        model.to(**channels_last)
         watch = Watch(tick=lambda done: self.told(name, done, training.iterations))
         seed = derive(self.way.seed, name)
         progress = train(model, self.train, training, seed, place, watch, zeroed, tuned)
