@@ -71,6 +71,12 @@ def test_what_cannot_be_had_is_refused(count: int, dimensions: int, says: str) -
         discriminant(*people(0, count), dimensions=dimensions)
 
 
+@pytest.mark.parametrize("zeros", [-0.1, 1.0, float("nan")])
+def test_a_share_of_zeros_that_cannot_be(zeros: float) -> None:
+    with pytest.raises(UsageError, match=r"the share of zeros lies in \[0, 1\)"):
+        discriminant(*people(0, 30), dimensions=3, zeros=zeros)
+
+
 def test_pictures_that_are_alike_are_refused() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     with pytest.raises(UsageError, match="no person has two pictures that differ"):

@@ -129,10 +129,10 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
 
     In each fold of View 2 a VGG-like network (64x64 grey, four blocks, two hidden layers of 512)
     is trained on people who are not in that fold. Then it gets a maxout of k = 4, loses three of
-    four neurons, and then weights; it is retrained after each step. Thresholds, and which share of
-    weights costs nothing, are chosen on people held out. The smallest network that costs nothing is
-    coded in 5 bits, for `maxprune verify`. Needs lfw-deepfunneled.tgz and pairs.txt
-    in the folder lfw/.
+    four neurons, and then weights; it is retrained after each step, and a discriminant of two of
+    its layers, which gives the descriptors, is fitted anew. Thresholds, and which share of weights
+    costs nothing, are chosen on people held out. The smallest network that costs nothing is coded
+    in 5 bits, for `maxprune verify`. Needs lfw-deepfunneled.tgz and pairs.txt in the folder lfw/.
     """
     from maxprune.runs.workspace import claimed
     from maxprune.studies.faces import (

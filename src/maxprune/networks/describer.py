@@ -47,11 +47,9 @@ class Describer(nn.Sequential):
 
     def forward(self, input: Tensor) -> Float[Tensor, "batch dimensions"]:  # noqa: A002  (the base class's)
         """Descriptors, or what they are made of."""
-        x, read = input, []
-        for name, layer in list(self._modules.items())[:-1]:
-            assert layer is not None  # noqa: S101  (for the type checker)
-            x = layer(x)
+        x, read = input, list[Tensor]()
+        for name, layer in self.named_children():
+            x = layer(torch.cat(read, 1) if name == LAST else x)
             if name in self.reads:
                 read.append(x.flatten(1))
-        found: Tensor = self.get_submodule(LAST)(torch.cat(read, 1))
-        return found
+        return x

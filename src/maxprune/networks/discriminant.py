@@ -54,7 +54,7 @@ class Discriminant(nn.Module):
 
 
 def discriminant(
-    rows: Float[Tensor, "n features"], labels: Int[Tensor, " n"], dimensions: int,
+    rows: Float[Tensor, "n features"], labels: Int[Tensor, " n"], dimensions: int, *,
     components: int = COMPONENTS, zeros: float = 0.0, seed: int = 0,
 ) -> Discriminant:  # fmt: skip
     """Fit a discriminant to the pictures of some people.
@@ -75,9 +75,11 @@ def discriminant(
         seed: of the randomized algorithm that finds them.
 
     Raises:
-        UsageError: too few people, features or pictures for so many dimensions, or no person has
-            two pictures that differ.
+        UsageError: too few people, features or pictures for so many dimensions, no person has two
+            pictures that differ, or `zeros` is outside [0, 1).
     """
+    if not 0 <= zeros < 1:
+        raise UsageError(f"the share of zeros lies in [0, 1), not {zeros}")
     people, labels = torch.unique(labels, return_inverse=True)
     most = min(len(people) - 1, rows.shape[1], components)
     if not 1 <= dimensions <= most or len(rows) <= len(people):

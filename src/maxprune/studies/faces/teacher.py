@@ -36,7 +36,7 @@ class Teacher:
         self, pixels: UInt8[Tensor, "n 1 s s"], labels: Int[Tensor, " n"], count: int, seed: int = 0
     ) -> None:
         rows, n = torch.cat([textures(pixels), textures(pixels.flip(3))]), len(labels)
-        self.space = discriminant(rows, labels.repeat(2), count, COMPONENTS, seed)
+        self.space = discriminant(rows, labels.repeat(2), count, components=COMPONENTS, seed=seed)
         found = self._placed(rows[:n], rows[n:])
         sums = found.new_zeros(int(labels.max()) + 1, count)
         self.directions = F.normalize(sums.index_add_(0, labels, found), dim=1)
