@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -13,7 +14,8 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from maxprune._version import __version__
-from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
+from maxprune.commands.shared import Out, command_line, percentage, tell_if_new, terminal
+from maxprune.commands.together import in_turn, rank, together
 from maxprune.commands.verify import faces_app, verify_command
 from maxprune.errors import MaxpruneError, Remark, UsageError
 from maxprune.interrupts import asked_to_end
@@ -24,7 +26,7 @@ from maxprune.plural import plural
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 
 RESUMED = {"demo", "compress", "compare", "reproduce"}
-"""The commands that go on where they were."""
+"""The commands that go on where they were, and that several processes can do together."""
 
 # What typer gives for Ctrl-C, and what a shell expects of it.
 _INTERRUPTED = 130
@@ -85,7 +87,7 @@ def _root(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-demo"),
+    out: Out = Path("maxprune-demo"),
     fc: Annotated[int, typer.Option(help="Neurons of the hidden layer fc1.")] = 512,
     layer: Annotated[str, typer.Option(help="Layer behind which the maxout goes.")] = "fc1",
     k: Annotated[int, typer.Option(help="Neurons per maxout unit, at least 2.")] = 4,
@@ -156,7 +158,8 @@ def main() -> None:
     with asked_to_end() as heard:
         code: object = _INTERRUPTED
         try:
-            with as_options(root="data_root", size="input", input_shape="input"):
+            options = as_options(root="data_root", size="input", input_shape="input")
+            with options, together(sys.argv[1:], RESUMED):
                 code = app(standalone_mode=False)
         except (KeyboardInterrupt, typer.Abort):
             pass
@@ -171,7 +174,8 @@ def main() -> None:
 def _stopped(heard: Sequence[int]) -> NoReturn:
     goes_on = {*sys.argv[1:2]} & RESUMED
     on = "; go on with the same command and --resume" if goes_on else ""
-    print(f"maxprune: stopped{on}", file=sys.stderr)
+    if not rank():
+        print(f"maxprune: stopped{on}", file=sys.stderr)
     sys.exit(128 + heard[0] if heard else _INTERRUPTED)
 
 
@@ -193,5 +197,6 @@ def _refused(error: Exception) -> NoReturn:
 
 def _fail(message: str) -> NoReturn:
     line = " ".join(message.split())
-    print(f"maxprune: {line}", file=sys.stderr)
+    with contextlib.suppress(KeyboardInterrupt):
+        print(f"maxprune: {in_turn(line)}", file=sys.stderr)
     sys.exit(2)

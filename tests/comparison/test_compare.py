@@ -31,7 +31,7 @@ from maxprune.networks import lenet5, vgg_small
 from maxprune.report.comparison import comparison_plot, comparison_table, ordered, verdict
 from maxprune.report.figure import new_figure
 from maxprune.scores.library import with_gradients
-from maxprune.scores.named import BATCH, BATCHES, some
+from maxprune.scores.named import BATCH, BATCHES, drawn
 from maxprune.surgery import apply
 
 
@@ -252,7 +252,7 @@ def test_what_torch_pruning_removes_is_what_our_plan_removes(method: str) -> Non
     torch.manual_seed(0)
     net = vgg_small().eval()
     splits = of_dataset(cifar_like(), DataOptions(augment=()))
-    batches = list(some(splits.train, BATCH * BATCHES, 0))
+    batches = list(drawn(splits.train, BATCH * BATCHES, 0))
     groups = chosen_groups(Compression(method="random"), net, batches[0][0][:2])
     plan = Pruner(method, net, groups, splits, seed=0).plan(0.4)
     ours = apply(net, plan)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from maxprune.compression.settings import METHODS
 from maxprune.data.images import Images
+from maxprune.data.part import Part
 from maxprune.data.samples import Loaded
 from maxprune.errors import StructureError, UsageError
 from maxprune.networks import vgg_small
@@ -370,8 +371,8 @@ def test_apoz_leaves_out_what_never_is_zero(batches: Batches) -> None:
 
 def test_samples_of_a_loader_are_taken_until_there_are_enough(batches: Batches) -> None:
     samples = Loaded(batches, "some", 10)  # 20 and 12
-    assert [len(y) for _, y in some(samples, 25, seed=0)] == [20, 5]
-    assert [len(y) for _, y in some(samples, 1000, seed=0)] == [20, 12]
+    assert [len(y) for _, y in some(samples, 25, seed=0)[0]] == [20, 5]
+    assert [len(y) for _, y in some(samples, 1000, seed=0)[0]] == [20, 12]
 
 
 @pytest.mark.parametrize("score", [obd, skeletonization, taylor])
@@ -401,12 +402,12 @@ def test_large_pictures_come_in_small_batches() -> None:
     class Seen:
         size = 0
 
-        def batches(self, size: int, device: str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+        def batches(self, size: int, **_: Part) -> Iterator[tuple[Tensor, Tensor]]:
             self.size = size
             yield torch.zeros(1, 3, 224, 224), torch.zeros(1, dtype=torch.long)
 
     seen = Seen()
-    next(iter(every(seen)))
+    next(every(seen)[0])
     assert seen.size == 20
 
 

@@ -11,6 +11,7 @@ import typer
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import (
     AsJson,
+    Out,
     command_line,
     names,
     numbers,
@@ -60,7 +61,7 @@ class Asked(OnData):
             min=0, help="Parts side by side, one thread each; 0: one a core, or one on CUDA."
         ),
     ] = 0
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-compare")
+    out: Out = Path("maxprune-compare")
 
     def comparing(self) -> Comparing:
         """What is compared."""

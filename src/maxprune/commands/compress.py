@@ -12,6 +12,7 @@ from rich.console import Console
 from maxprune.commands.on_data import OnData
 from maxprune.commands.shared import (
     AsJson,
+    Out,
     command_line,
     loading,
     percentage,
@@ -36,7 +37,7 @@ WITHIN = "The network is within its budget as it is: nothing needs to be cut"
 class Asked(OnData):
     """The options of the command."""
 
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-out")
+    out: Out = Path("maxprune-out")
     method: Annotated[
         str,
         typer.Option(

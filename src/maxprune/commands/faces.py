@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from maxprune.commands.face_tables import present
-from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
+from maxprune.commands.shared import AsJson, Out, command_line, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import read_json
 from maxprune.plural import plural
@@ -81,7 +81,7 @@ class Asked:
     data: Annotated[
         Path | None, typer.Option(help="Folder that has lfw/. Default: $MAXPRUNE_DATA.")
     ] = None
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-faces")
+    out: Out = Path("maxprune-faces")
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
 
     def study(self) -> FaceStudy:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from maxprune.commands.shared import own_folder
 from maxprune.errors import UsageError
 from maxprune.studies.lenet import NETWORKS, Cell, Network
 from maxprune.studies.published import SIZES
@@ -46,9 +47,9 @@ class Grid:
         Path | None,
         typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
     ] = None
-    out: Annotated[Path, typer.Option(help="Folder for the results; all four share one.")] = Path(
-        "maxprune-lenet"
-    )
+    out: Annotated[
+        Path, typer.Option(callback=own_folder, help="Folder for the results; all four share one.")
+    ] = Path("maxprune-lenet")
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
     paper: Annotated[
         bool,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from maxprune.commands.shared import command_line, takes, tell_if_new, terminal
+from maxprune.commands.shared import Out, command_line, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
 from maxprune.naming import called
@@ -35,7 +35,7 @@ def cifar10_command(
     share: Share = 0.05,
     seed: Seed = 0,
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-pls"),
+    out: Out = Path("maxprune-pls"),
     resume: Resume = False,
 ) -> None:
     """The example of the published code: a small VGG-like network on CIFAR-10, 5 cuts of 5%.
@@ -136,7 +136,7 @@ def resnet56_command(
         Path | None,
         typer.Option(help="Folder that has cifar10/ and resnet56-pls/. Default: $MAXPRUNE_DATA."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-resnet56"),
+    out: Out = Path("maxprune-resnet56"),
     resume: Resume = False,
 ) -> None:
     """ResNet-56 on CIFAR-10: eight more iterations on the authors' network after their first.

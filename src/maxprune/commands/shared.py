@@ -61,6 +61,16 @@ Kind: TypeAlias = Annotated[
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+def own_folder(out: Path) -> Path:
+    """Where this process writes: of several the first alone into the folder that was named."""
+    from maxprune.distributed.world import world
+
+    return world().own(out)
+
+
+Out: TypeAlias = Annotated[Path, typer.Option(callback=own_folder, help="Folder for the results.")]
+
+
 def shape(text: str) -> tuple[int, ...]:
     """The sizes of "3,32,32" or "3x32x32".
 

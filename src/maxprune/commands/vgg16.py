@@ -11,7 +11,7 @@ import typer
 
 from maxprune.commands.face_tables import present
 from maxprune.commands.grid_options import chosen_networks
-from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
+from maxprune.commands.shared import AsJson, command_line, own_folder, takes, tell_if_new, terminal
 from maxprune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ class Vgg16:
     data: Annotated[
         Path | None, typer.Option(help="Folder that has lfw/. Default: $MAXPRUNE_DATA.")
     ] = None
-    out: Annotated[Path, typer.Option(help="Folder for the results; both tables share one.")] = (
-        Path("maxprune-vgg16")
-    )
+    out: Annotated[
+        Path,
+        typer.Option(callback=own_folder, help="Folder for the results; both tables share one."),
+    ] = Path("maxprune-vgg16")
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
 
 

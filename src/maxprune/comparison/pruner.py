@@ -15,7 +15,7 @@ from maxprune.modes import copied
 from maxprune.plan import ChannelGroup, KeepPlan
 from maxprune.planner import cut_plan
 from maxprune.scores.library import with_gradients
-from maxprune.scores.named import BATCH, BATCHES, some
+from maxprune.scores.named import BATCH, BATCHES, drawn
 
 IMPORTANCES: dict[str, Callable[[], Any]] = {
     "torch-pruning-magnitude": lambda: torch_pruning.importance.GroupMagnitudeImportance(p=2),
@@ -39,7 +39,7 @@ class Pruner:
         self, method: str, model: nn.Module, groups: Sequence[ChannelGroup], data: Splits, seed: int
     ) -> None:
         self.method, self.groups = method, groups
-        self.network, self.x = with_gradients(model, some(data.train, BATCH * BATCHES, seed))
+        self.network, self.x = with_gradients(model, drawn(data.train, BATCH * BATCHES, seed))
 
     def plan(self, share: float) -> KeepPlan | None:
         """What it removes if it is asked for this share of the channels; None for nothing.

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from maxprune.data.samples import Splits
+from maxprune.distributed.world import world
 from maxprune.errors import MaxpruneError, TrainingDiverged, UsageError, first_line
 from maxprune.lineage import lineage, remember
 from maxprune.measure import accuracy
@@ -105,6 +106,7 @@ class Trainer:
         wrong = [n for n, v in trained.state_dict().items() if not bool(torch.isfinite(v).all())]
         if wrong:
             raise TrainingDiverged(f"{wrong[0]} is not finite after your fit function")
+        world().equalise(trained)
         tick(1, 1)
         return remember(trained, lineage(model)).eval()
 

@@ -13,7 +13,9 @@ from typing import Protocol
 from torch import nn
 
 from maxprune.data.samples import Samples, first_inputs
+from maxprune.distributed.world import world
 from maxprune.plan import KeepPlan
+from maxprune.runs.identity import of_network
 from maxprune.store.quantized import Mode
 from maxprune.surgery import apply, audit
 
@@ -67,7 +69,17 @@ class Method(Protocol):
 
 
 def audited(model: nn.Module, plan: KeepPlan, samples: Samples) -> nn.Module:
-    """The smaller network, compared with the masked larger one on real samples."""
+    """The smaller network, compared with the masked larger one on real samples.
+
+    The plan is that of the first process, and all have cut alike.
+
+    Raises:
+        AuditError: the smaller network does not give what the masked larger one gives.
+        MaxpruneError: the processes have cut differently.
+    """
+    plan = KeepPlan.model_validate(world().told(plan.model_dump(mode="json")))
     smaller = apply(model, plan)
     audit(model, smaller, plan, first_inputs(samples, 64))
+    if world().size > 1:
+        world().agree("network after a cut", of_network(smaller).encode())
     return smaller

@@ -18,6 +18,7 @@ from maxprune.compression.quantizing import SAMPLES, calibration, int8_name
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits, first_inputs
+from maxprune.distributed.world import world
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, latency_ms, loss_bound
 from maxprune.modes import best_device, copied
@@ -278,6 +279,7 @@ class Search:
         measured = measure_step(model, self.data.validation, example, name, k, curve, file)
         asked = self.settings.max_latency_ms is not None
         latency = latency_ms(model if file is None else file, example[:1]) if asked else None
+        latency = world().told(latency)
         return measured.model_copy(update={"before": before, "latency_ms": latency})
 
     def _sizes(self, model: nn.Module, measured: Measured) -> Sizes:
@@ -285,7 +287,7 @@ class Search:
         known = measured.latency_ms
         missing = self.settings.max_latency_ms is not None and known is None
         sizes = measure_sizes(model, self.data.example, missing)
-        return replace(sizes, latency_ms=known) if known is not None else sizes
+        return replace(sizes, latency_ms=world().told(sizes.latency_ms) if known is None else known)
 
     def _is_met(self, name: str) -> bool:
         """Whether there are budgets, and this network is within all of them."""

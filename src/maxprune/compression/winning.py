@@ -29,7 +29,7 @@ def without_least_winning(
     Returns:
         The smaller network, compared with the masked larger one, and the counts that decided.
     """
-    counts = count_wins(model, layer, (x for x, _ in every(samples)))
+    counts = count_wins(model, layer, *every(samples))
     plan = least_winning(layer, counts.wins)
     wins = Wins(
         step=step, layer=layer, wins=counts.wins.tolist(), keep=list(plan.keep[layer]),

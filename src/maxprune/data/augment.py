@@ -1,5 +1,7 @@
 """What is done to training pictures at random, each a pure function of a batch and a generator.
 
+For a part of a batch a `Chance` takes the place of the generator.
+
 Pictures are floats in [0, 1], shape (b, channels, height, width). Whatever comes in from outside a
 picture is black. What is drawn is drawn on the CPU, so every device sees the same pictures.
 """
@@ -7,26 +9,33 @@ picture is black. What is drawn is drawn on the CPU, so every device sees the sa
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from maxprune.data.part import Chance
 
-def flipped(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
+Generator: TypeAlias = torch.Generator | Chance
+
+
+def flipped(x: Float[Tensor, "b c h w"], generator: Generator) -> Float[Tensor, "b c h w"]:
     """Each picture mirrored from left to right with probability one half."""
-    mirror = torch.rand(len(x), generator=generator) < 0.5
+    mirror = Chance.of(generator, x).draw(torch.rand) < 0.5
     return torch.where(mirror.to(x.device)[:, None, None, None], x.flip(3), x)
 
 
 def shifted(
-    x: Float[Tensor, "b c h w"], most: int, generator: torch.Generator
+    x: Float[Tensor, "b c h w"], most: int, generator: Generator
 ) -> Float[Tensor, "b c h w"]:
     """Each picture shifted by up to `most` pixels in each direction."""
     n, _, height, width = x.shape
     padded = F.pad(x, (most, most, most, most))
-    down, right = torch.randint(0, 2 * most + 1, (2, n, 1), generator=generator).to(x.device)
+    pixel = partial(torch.randint, 0, 2 * most + 1)
+    down, right = Chance.of(generator, x).draw(pixel, (2,), (1,)).to(x.device)
     rows = down + torch.arange(height, device=x.device)
     columns = right + torch.arange(width, device=x.device)
     each = torch.arange(n, device=x.device)[:, None, None]
@@ -35,7 +44,7 @@ def shifted(
 
 
 def turned(
-    x: Float[Tensor, "b c h w"], degrees: float, zoom: float, generator: torch.Generator
+    x: Float[Tensor, "b c h w"], degrees: float, zoom: float, generator: Generator
 ) -> Float[Tensor, "b c h w"]:
     """Each picture turned around its middle and made larger or smaller, between pixels.
 
@@ -46,7 +55,7 @@ def turned(
         generator: of the angles, then the factors.
     """
     n, _, height, width = x.shape
-    angle, size = 2 * torch.rand(2, n, generator=generator) - 1
+    angle, size = 2 * Chance.of(generator, x).draw(torch.rand, (2,)) - 1
     angle, size = angle * math.radians(degrees), (size * math.log1p(zoom)).exp()
     cos, sin, zero = angle.cos() / size, angle.sin() / size, torch.zeros(n)
     rows = [
@@ -57,11 +66,9 @@ def turned(
     return F.grid_sample(x, grid.to(x.device, x.dtype), align_corners=False)
 
 
-def lit(
-    x: Float[Tensor, "b c h w"], most: float, generator: torch.Generator
-) -> Float[Tensor, "b c h w"]:
+def lit(x: Float[Tensor, "b c h w"], most: float, generator: Generator) -> Float[Tensor, "b c h w"]:
     """Each picture's contrast changed by a factor in 1 ± most, its brightness by up to most / 2."""
-    contrast, brightness = 2 * torch.rand(2, len(x), 1, 1, 1, generator=generator) - 1
+    contrast, brightness = 2 * Chance.of(generator, x).draw(torch.rand, (2,), (1, 1, 1)) - 1
     factor, more = (1 + most * contrast).to(x.device), (most / 2 * brightness).to(x.device)
     middle = x.mean((1, 2, 3), keepdim=True)
     changed: Tensor = ((x - middle) * factor + middle + more).clamp(0, 1)
@@ -69,11 +76,13 @@ def lit(
 
 
 def noisy(
-    x: Float[Tensor, "b c h w"], most: float, generator: torch.Generator
+    x: Float[Tensor, "b c h w"], most: float, generator: Generator
 ) -> Float[Tensor, "b c h w"]:
     """Normal noise of a standard deviation that is drawn for each picture, at most `most`."""
-    strength = most * torch.rand(len(x), 1, 1, 1, generator=generator)
-    return (x + (strength * torch.randn(x.shape, generator=generator)).to(x.device)).clamp(0, 1)
+    chance = Chance.of(generator, x)
+    strength = most * chance.draw(torch.rand, (), (1, 1, 1))
+    noise = chance.draw(torch.randn, (), tuple(x.shape[1:]))
+    return (x + (strength * noise).to(x.device)).clamp(0, 1)
 
 
 ERASED = (0.02, 0.33)  # the smallest and the largest part of a picture that is erased
@@ -81,7 +90,7 @@ NARROW = 3.3  # so many times as high as wide at most, or as wide as high
 
 
 def erased(
-    x: Float[Tensor, "b c h w"], share: float, generator: torch.Generator
+    x: Float[Tensor, "b c h w"], share: float, generator: Generator
 ) -> Float[Tensor, "b c h w"]:
     """A rectangle of some pictures filled with noise (Zhong et al. 2020, "Random Erasing").
 
@@ -91,8 +100,9 @@ def erased(
         generator: of which they are, how large, how narrow and where the rectangles are, and of
             the noise.
     """
-    n, _, height, width = x.shape
-    chosen, area, shape, down, right = torch.rand(5, n, generator=generator)
+    height, width = x.shape[2:]
+    chance = Chance.of(generator, x)
+    chosen, area, shape, down, right = chance.draw(torch.rand, (5,))
     area = (ERASED[0] + (ERASED[1] - ERASED[0]) * area) * height * width
     ratio = ((2 * shape - 1) * math.log(NARROW)).exp()
     high = (area * ratio).sqrt().round().clamp(1, height)
@@ -100,7 +110,7 @@ def erased(
     rows = _inside(height, (down * (height - high + 1)).floor(), high)
     columns = _inside(width, (right * (width - wide + 1)).floor(), wide)
     here = (chosen < share)[:, None, None] & rows[:, :, None] & columns[:, None, :]
-    noise = torch.rand(x.shape, generator=generator)
+    noise = chance.draw(torch.rand, (), tuple(x.shape[1:]))
     return torch.where(here[:, None].to(x.device), noise.to(x.device), x)
 
 

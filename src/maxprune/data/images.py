@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
 from maxprune.data.order import batches
+from maxprune.data.part import WHOLE, Part
 from maxprune.data.splits import stratified
 from maxprune.errors import DataError, UsageError
 from maxprune.plural import kind_of, plural
@@ -76,8 +77,12 @@ class Images:
         chosen = self._checked(index)
         return _floats(self.pixels[chosen], self.labels[chosen], device)
 
-    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+    def batches(
+        self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
+    ) -> Iterator[Batch]:
         """All pictures in their order, `size` at a time; the last batch may be smaller.
+
+        Or every so many batches of them, as the part says.
 
         Yields:
             Batches as `batch` gives them.
@@ -88,18 +93,24 @@ class Images:
         if size < 1:
             raise UsageError(f"the batch size is {size}, but must be at least 1")
         ends = ((start, start + size) for start in range(0, len(self), size))
-        return (_floats(self.pixels[a:b], self.labels[a:b], device) for a, b in ends)
+        mine = part.every(ends)
+        return (_floats(self.pixels[a:b], self.labels[a:b], device) for a, b in mine)
 
     def stream(
-        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
-    ) -> Iterator[Batch]:
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
+        part: Part = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
         """Shuffled batches from iteration `start` on, without end; see `data.order.batches`."""
         for index in batches(len(self), size, seed, start):
-            yield self.batch(index, device)
+            yield self.batch(index[part.rows(len(index))], device)
 
     def iterations(self, size: int) -> int:
         """Batches of this size in one pass of training; what does not fill one is left out."""
         return max(1, len(self) // min(size, max(1, len(self))))
+
+    def whole(self, size: int) -> int:
+        """Pictures of every batch of training."""
+        return min(size, len(self))
 
     def about(self) -> list[int]:
         """The shape of the pictures."""

@@ -20,6 +20,7 @@ from torch import Tensor
 from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
 from maxprune.data.order import derive
+from maxprune.data.part import WHOLE, Chance, Part
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
 from maxprune.plural import kind_of, plural
 
@@ -42,13 +43,25 @@ class Samples(Protocol):
     def iterations(self, size: int) -> int:
         """Batches of this size in one pass of training."""
 
-    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
-        """All samples in their order, about `size` at a time, as they are to be judged."""
+    def whole(self, size: int) -> int | None:
+        """Samples of every batch of training of this size; None where they differ."""
+
+    def batches(
+        self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
+    ) -> Iterator[Batch]:
+        """All samples in their order, about `size` at a time, as they are to be judged.
+
+        Or every so many of these batches, as the part says.
+        """
 
     def stream(
-        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
-    ) -> Iterator[Batch]:
-        """Batches to train on from iteration `start` on, without end; shuffled by the seed."""
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
+        part: Part = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """Batches to train on from iteration `start` on, without end; shuffled by the seed.
+
+        Or that part of each batch.
+        """
 
     def to(self, device: torch.device | str) -> Samples:
         """The same samples, kept on a device where they can be."""
@@ -100,22 +113,31 @@ class Pictures:
         """Batches of this size in one pass of training."""
         return self.images.iterations(size)
 
+    def whole(self, size: int) -> int:
+        """Pictures of every batch of training."""
+        return self.images.whole(size)
+
     def to(self, device: torch.device | str) -> Pictures:
         """The same pictures with their bytes on `device`."""
         return replace(self, images=self.images.to(device))
 
-    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+    def batches(
+        self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
+    ) -> Iterator[Batch]:
         """All pictures in their order, not augmented."""
-        for x, y in self.images.batches(size, device):
+        for x, y in self.images.batches(size, device, part):
             yield self._normalised(x), y
 
     def stream(
-        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
-    ) -> Iterator[Batch]:
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
+        part: Part = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
         """Shuffled and augmented; a function of the seed and the iteration alone."""
-        plain = self.images.stream(size, seed, start, device)
+        whole = self.whole(size)
+        plain = self.images.stream(size, seed, start, device, part)
         for iteration, (x, y) in zip(count(start), plain, strict=False):
-            generator = torch.Generator().manual_seed(derive(seed, "augment", iteration))
+            drawn = torch.Generator().manual_seed(derive(seed, "augment", iteration))
+            generator = Chance(drawn, whole, part.rows(whole))
             x = flipped(x, generator) if self.flip else x
             x = shifted(x, self.crop, generator) if self.crop else x
             x = turned(x, self.turn, self.zoom, generator) if self.turn or self.zoom else x
@@ -161,6 +183,9 @@ class Loaded:
         """Batches of one pass; the size is the loader's own."""
         return self._counted[1]
 
+    def whole(self, size: int) -> None:
+        """Nobody knows how large the loader's next batch will be."""
+
     def about(self) -> list[int]:
         """The number of samples."""
         return [len(self)]
@@ -169,16 +194,24 @@ class Loaded:
         """The loader itself: batches move as they come."""
         return self
 
-    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
-        """One pass; the size is the loader's own.
+    def batches(
+        self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
+    ) -> Iterator[Batch]:
+        """One pass; the size is the loader's own. What is not of the part is drawn, too.
 
         Raises:
             DataError: the loader fails, or gives something else than batches.
         """
+        for batch in part.every(self._drawn()):
+            x, y = checked_batch(batch, self.name)
+            yield x.to(device), y.to(device)
+
+    def _drawn(self) -> Iterator[Any]:
+        """What the loader gives in one pass."""
         batches = iter(self.loader)
         while True:
             try:
-                batch = next(batches)
+                yield next(batches)
             except StopIteration:
                 return
             except MaxpruneError:
@@ -186,15 +219,16 @@ class Loaded:
             except Exception as error:
                 says = f"{type(error).__name__}: {first_line(error)}"
                 raise DataError(f"{self.name} failed: {says}") from error
-            x, y = checked_batch(batch, self.name)
-            yield x.to(device), y.to(device)
 
     def stream(
-        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu"
-    ) -> Iterator[Batch]:
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
+        part: Part = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
         """Pass after pass; an earlier run's batches of this pass are drawn and thrown away."""
         first, skip = divmod(start, max(1, self.iterations(size))) if start else (0, 0)
-        return islice(self._passes(seed, first, device), skip, None)
+        for x, y in islice(self._passes(seed, first, device), skip, None):
+            rows = part.rows(len(y))
+            yield x[rows], y[rows]
 
     def _passes(self, seed: int, first_pass: int, device: torch.device | str) -> Iterator[Batch]:
         for epoch in count(first_pass):

@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from maxprune.data.part import Part
 from maxprune.data.samples import Samples
+from maxprune.distributed.world import in_turns, world
 from maxprune.errors import UsageError
 from maxprune.modes import device_of, evaluating
 
@@ -31,11 +33,15 @@ def answers(
 
 
 def correct(model: nn.Module, images: Samples, batch: int = 1000) -> Bool[Tensor, " n"]:
-    """For which samples the class has the largest output, in evaluation mode, on the CPU."""
-    device = device_of(model)
+    """For which samples the class has the largest output, in evaluation mode, on the CPU.
+
+    Several processes share the batches.
+    """
+    device, here = device_of(model), world()
+    own = images.batches(batch, device, Part(here.rank, here.size))
     with evaluating(model), torch.inference_mode():
-        found = [(model(x).argmax(1) == y).cpu() for x, y in images.batches(batch, device)]
-    return torch.cat(found).clone()
+        found = [(model(x).argmax(1) == y).cpu() for x, y in own]
+    return torch.cat(in_turns(here, found)).clone()
 
 
 def accuracy(model: nn.Module, images: Samples) -> float:

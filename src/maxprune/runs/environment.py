@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from maxprune._version import __version__
+from maxprune.distributed.world import world
 from maxprune.modes import best_device
 from maxprune.plural import plural
 
@@ -15,12 +16,14 @@ from maxprune.plural import plural
 def environment(threads: int) -> dict[str, str]:
     """The machine and the versions that a result depends on; no host name, no user."""
     device = best_device()
+    together = {"processes": str(world().size)} if world().size > 1 else {}
     return {
         "maxprune": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": str(threads),
+        **together,
         "system": platform.system(),
     }
 

@@ -12,11 +12,13 @@ import queue
 import signal
 import traceback
 from collections.abc import Callable, Container, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 
+from maxprune.distributed.world import world
 from maxprune.errors import MaxpruneError
 from maxprune.files import write_text
 from maxprune.interrupts import shielded
@@ -63,13 +65,16 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
         pieces: in the order in which they are begun, but that one waits for the piece it comes
             after, which stands before it.
         folder: each piece has its own folder in it.
-        jobs: processes side by side.
+        jobs: processes side by side; those that torchrun has started work together on one piece.
         heard: called with a piece and the training iterations it has done so far.
 
     Raises:
         MaxpruneError: a piece failed or its process died; the others are stopped, and what they
             have finished is kept.
     """
+    if world().size > 1:
+        _together(pieces, folder, heard)
+        return
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     waiting = []
@@ -93,6 +98,17 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
         for _, process in running.values():
             process.terminate()
             process.join()
+
+
+def _together(pieces: Sequence[P], folder: Path, heard: Callable[[P, int], None]) -> None:
+    """Do one piece after the other, each by all processes that torchrun has started."""
+    for piece in pieces:
+        place = folder / piece.name
+        if world().told(piece.is_done(place)):
+            world().mirror(place)
+        else:
+            piece.do(place, partial(heard, piece))
+        heard(piece, piece.length())
 
 
 def _next(waiting: Sequence[P], running: Container[str]) -> P | None:

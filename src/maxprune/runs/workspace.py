@@ -24,6 +24,7 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from maxprune.distributed.world import world
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_bytes, read_json, write_bytes, write_json
 from maxprune.results import Timed
@@ -123,7 +124,7 @@ class Workspace(contextlib.ExitStack, Generic[R]):
         record: Any = Measured,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.folder = folder
+        self.folder = folder = world().own(folder)
         self.record: type[R] = record
         self.enter_context(claimed(folder, identity, resume, wait))
         steps = folder / "steps"
@@ -135,23 +136,29 @@ class Workspace(contextlib.ExitStack, Generic[R]):
     ) -> tuple[nn.Module, R, int]:
         """The network of a step, what was measured of it, and the bytes of its file.
 
-        It is made if it is not there yet, or if what is there is damaged.
+        It is made if it is not there yet, or if what is there is damaged. Of several processes all
+        make it together, and all go on with what the first has kept.
         """
         place = place_of(self.folder, name)
+        world().mirror(place)
         found = self._read(place)
         if found is None:
             part = place.with_name(f"{place.name}.part")
             model, measured = make(Checkpoints(part, key=name))
-            save(model, place, {"measured": measured.model_dump(mode="json")})
-            found = model, measured
+            if world().leads:
+                save(model, place, {"measured": measured.model_dump(mode="json")})
+            world().mirror(place)
+            found = (self._read(place) if world().size > 1 else None) or (model, measured)
         return *found, found[1].bytes or (place / WEIGHTS).stat().st_size
 
     def file(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The 8-bit file of a step, beside its network: what was judged is what is handed over."""
         place = place_of(self.folder, name)
         path = place.with_name(f"{place.name}.onnx")
+        world().mirror(path)
         if not path.exists():
             write_bytes(path, make())
+            world().mirror(path)
         return read_bytes(path)
 
     def scored(self, key: str, make: Callable[[], Scored]) -> Scored:
@@ -161,13 +168,15 @@ class Workspace(contextlib.ExitStack, Generic[R]):
         may take minutes.
         """
         path = self.folder / "scores" / f"{slug(key)}.safetensors"
+        world().mirror(path)
         with contextlib.suppress(StoreError):
             if path.exists():
                 return _read_scores(read_bytes(path), path)
         found, remarks = make()
         tensors = {name: t.detach().cpu().contiguous() for name, t in found.items()}
         write_bytes(path, serialise(tensors, {"remarks": json.dumps(remarks)}))
-        return tensors, remarks
+        world().mirror(path)  # one process decides
+        return _read_scores(read_bytes(path), path) if world().size > 1 else (tensors, remarks)
 
     def _read(self, place: Path) -> tuple[nn.Module, R] | None:
         if not place.exists():
@@ -218,6 +227,7 @@ def claimed(
         OutputError: it holds something else, or the same run and `resume` is not set; or another
             process is in it.
     """
+    folder = world().own(folder)
     mark = folder / "run.json"
     if folder.is_dir() and not mark.exists() and not is_empty(folder):
         raise OutputError(f"{folder} is not empty; name another folder with --out")

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup
 from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, labelled, losses
+from maxprune.scores.reduction import Reduce, alone, summed
 from maxprune.scores.rows import pieces
 
 
-def obd(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+def obd(
+    model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches, reduce: Reduce = alone
+) -> Scores:
     """The saliency of all parameters that make a channel, added up: the sum of h w^2 / 2.
 
     h is the diagonal of the Hessian of the loss (LeCun, Denker, Solla 1990, eq. 5), here by the
@@ -26,6 +29,7 @@ def obd(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> S
         model: a classifier; it is not changed.
         groups: as `channel_groups` finds them; those that cannot be cut are left out.
         batches: inputs and classes.
+        reduce: adds up over processes that have other batches, at least one each.
 
     Raises:
         UsageError: no samples, or classes that are none.
@@ -33,7 +37,7 @@ def obd(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> S
     """
     free = cuttable(model, groups)
     network = differentiable(model, frozen=False)
-    squares = _squared_gradients(network, batches)
+    squares = _squared_gradients(network, batches, reduce)
     found = {}
     for group in free:
         own = [member for member in group.members if member.side in ("out", "along")]
@@ -45,10 +49,10 @@ def obd(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> S
     return found
 
 
-def _squared_gradients(network: nn.Module, batches: Batches) -> dict[str, Tensor]:
+def _squared_gradients(network: nn.Module, batches: Batches, reduce: Reduce) -> dict[str, Tensor]:
     """The mean of the squared gradients of single samples, by the name of the parameter."""
     named = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    squares = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
+    squares = {n: torch.zeros_like(p, dtype=torch.float64) for n, p in network.named_parameters()}
     samples = 0
     for loss, _ in losses(network, _singly(batches)):
         found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
@@ -56,6 +60,7 @@ def _squared_gradients(network: nn.Module, batches: Batches) -> dict[str, Tensor
             if gradient is not None:
                 squares[name] += gradient.square()
         samples += 1
+    squares, samples = summed(squares, samples, reduce)
     if not all(bool(square.isfinite().all()) for square in squares.values()):
         raise StructureError("a gradient is not finite; train the network again")
     return {name: square / samples for name, square in squares.items()}

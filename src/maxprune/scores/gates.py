@@ -24,9 +24,12 @@ from maxprune.scores.readers import (
     losses,
     readers,
 )
+from maxprune.scores.reduction import Reduce, alone, summed
 
 
-def skeletonization(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+def skeletonization(
+    model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches, reduce: Reduce = alone
+) -> Scores:
     """How much the loss would grow without a channel (Mozer and Smolensky 1989, section 2).
 
     The mean over all samples; a channel that does harm has a negative relevance and goes first.
@@ -37,6 +40,7 @@ def skeletonization(model: nn.Module, groups: Sequence[ChannelGroup], batches: B
         model: a classifier; it is not changed.
         groups: as `channel_groups` finds them; those that cannot be cut are left out.
         batches: inputs and classes.
+        reduce: adds up over processes that have other batches, at least one each.
 
     Raises:
         UsageError: no samples, or classes that are none.
@@ -48,10 +52,13 @@ def skeletonization(model: nn.Module, groups: Sequence[ChannelGroup], batches: B
     for slopes, count in _slopes(model, groups, batches):
         total = {name: total.get(name, 0) - slope for name, slope in slopes.items()}
         samples += count
+    total, samples = summed(total, samples, reduce)
     return {name: relevance / samples for name, relevance in total.items()}
 
 
-def taylor(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+def taylor(
+    model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches, reduce: Reduce = alone
+) -> Scores:
     """The squared change of the loss without a channel, to first order (Molchanov et al. 2019).
 
     Their eq. 8 with a gate behind every layer: the mean over minibatches of the squared derivative
@@ -65,6 +72,7 @@ def taylor(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -
     for slopes, count in _slopes(model, groups, batches):
         total = {n: total.get(n, 0) + (slope / count).square() for n, slope in slopes.items()}
         steps += 1
+    total, steps = summed(total, steps, reduce)
     return {name: squares / steps for name, squares in total.items()}
 
 

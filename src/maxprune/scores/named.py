@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 from torch import nn
 
+from maxprune.data.part import WHOLE, Part
 from maxprune.data.samples import Batch, Samples, first_inputs
+from maxprune.distributed.world import world
 from maxprune.plan import ChannelGroup
 from maxprune.records import Settings
 from maxprune.scores.bn_scale import bn_scale
@@ -20,9 +22,10 @@ from maxprune.scores.features import MEMORY
 from maxprune.scores.fpgm import fpgm
 from maxprune.scores.gates import skeletonization, taylor
 from maxprune.scores.magnitude import magnitude
-from maxprune.scores.readers import Scores
+from maxprune.scores.readers import Scores, cuttable
+from maxprune.scores.reduction import Reduce, alone
 from maxprune.scores.trimming import apoz
-from maxprune.scores.vip import vip
+from maxprune.scores.vip import represent
 
 NUMBERS = 3_100_000  # of the inputs of one batch that is scored: 1,000 pictures of CIFAR-10
 FORWARD, BACKWARD = 1000, 128  # samples of one batch at most
@@ -46,6 +49,9 @@ class Scoring(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
+Shared: TypeAlias = tuple[Iterator[Batch], Reduce]
+"""Batches of this process, and what adds up over all that have others."""
+
 Scored = Callable[[nn.Module, Sequence[ChannelGroup], Samples, Scoring], Scores]
 
 
@@ -62,13 +68,15 @@ class Score:
     of: Scored
 
 
-def every(samples: Samples, most: int = FORWARD) -> Iterator[Batch]:
+def every(samples: Samples, most: int = FORWARD) -> Shared:
     """All samples in their order, in batches that fit in memory behind large pictures too."""
     numbers = first_inputs(samples, 1)[0].numel()
-    return samples.batches(max(1, min(most, NUMBERS // max(1, numbers))))
+    size = max(1, min(most, NUMBERS // max(1, numbers)))
+    part, reduce = _share(lambda: samples.iterations(size))
+    return samples.batches(size, part=part), reduce
 
 
-def some(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Iterator[Batch]:
+def some(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Shared:
     """So many samples, or one pass where there are fewer, shuffled, as they are trained on.
 
     Args:
@@ -77,6 +85,20 @@ def some(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Iterato
         seed: of their order and augmentation.
         batch: how many at a time; a loader has its own size.
     """
+    part, reduce = _share(lambda: min(samples.iterations(batch), -(-count // batch)))
+    return part.every(drawn(samples, count, seed, batch)), reduce
+
+
+def _share(batches: Callable[[], int]) -> tuple[Part, Reduce]:
+    """This process's part of so many batches; all of them where there is not one for each."""
+    here = world()
+    if here.size == 1 or batches() < here.size:
+        return WHOLE, alone
+    return Part(here.rank, here.size), here.sum
+
+
+def drawn(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Iterator[Batch]:
+    """What `some` has, for a process alone."""
     left = min(count, samples.iterations(batch) * batch)
     for x, y in islice(samples.stream(batch, seed), samples.iterations(batch)):
         yield x[:left], y[:left]
@@ -85,10 +107,21 @@ def some(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Iterato
             return
 
 
+def _vip(
+    model: nn.Module, groups: Sequence[ChannelGroup], samples: Samples, how: Scoring
+) -> Scores:
+    """PLS-VIP of all samples; every process keeps the representations of its own."""
+    if not cuttable(model, groups):
+        return {}
+    batches, reduce = every(samples)
+    found = represent(model, groups, batches, how.representation, how.memory)
+    return found.importance(how.components, reduce, samples.classes)
+
+
 SCORES: dict[str, Score] = {
     "pls": Score(
         "least importance for the classes by Partial Least Squares (Jordao et al. 2019)",
-        lambda m, g, s, how: vip(m, g, every(s), how.components, how.representation, how.memory),
+        lambda m, g, s, how: _vip(m, g, s, how),
     ),
     "magnitude": Score(
         "the smallest sum of absolute weights (Li et al. 2017)",
@@ -106,18 +139,18 @@ SCORES: dict[str, Score] = {
     ),
     "taylor": Score(
         "the smallest change of the loss to first order (Molchanov et al. 2019)",
-        lambda m, g, s, how: taylor(m, g, some(s, BATCH * BATCHES, how.seed)),
+        lambda m, g, s, how: taylor(m, g, *some(s, BATCH * BATCHES, how.seed)),
     ),
     "apoz": Score(
-        "what is zero most often (Hu et al. 2016)", lambda m, g, s, how: apoz(m, g, every(s))
+        "what is zero most often (Hu et al. 2016)", lambda m, g, s, how: apoz(m, g, *every(s))
     ),
     "obd": Score(
         "the smallest change of the loss to second order (LeCun et al. 1990)",
-        lambda m, g, s, how: obd(m, g, some(s, SINGLE, how.seed)),
+        lambda m, g, s, how: obd(m, g, *some(s, SINGLE, how.seed)),
     ),
     "skeletonization": Score(
         "the smallest growth of the loss without it (Mozer and Smolensky 1989)",
-        lambda m, g, s, how: skeletonization(m, g, every(s, BACKWARD)),
+        lambda m, g, s, how: skeletonization(m, g, *every(s, BACKWARD)),
     ),
     "random": Score("by lot", lambda m, g, s, how: random_scores(g, how.seed)),
 }

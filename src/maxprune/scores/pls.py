@@ -22,10 +22,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maxprune.errors import UsageError
+from maxprune.scores.reduction import Reduce, alone
 
 Block: TypeAlias = tuple[Tensor, Tensor]  # (rows, features) and (rows, targets)
 Blocks: TypeAlias = Callable[[], Iterable[Block]]
-Reduce: TypeAlias = Callable[[Tensor], Tensor]
 
 PIECE = 2**18  # values that are in double precision at once: 2 MiB
 ENDED = 1e-11  # of the first component's covariance, or of the scores' length: nothing is left
@@ -64,7 +64,7 @@ class Pls:
         return (self.weights.square() @ explained * len(self.weights) / total).sqrt()
 
 
-def fit_pls(blocks: Blocks, components: int = 2, reduce: Reduce = lambda sums: sums) -> Pls:
+def fit_pls(blocks: Blocks, components: int = 2, reduce: Reduce = alone) -> Pls:
     """Fit a Partial Least Squares regression, one pass over the rows more than components.
 
     Both X and Y are centred and divided by their columns' standard deviations. Memory beyond the
@@ -75,9 +75,8 @@ def fit_pls(blocks: Blocks, components: int = 2, reduce: Reduce = lambda sums: s
         blocks: called for every pass, gives all rows, some at a time: (rows, features) and
             (rows, targets), in any precision, on any one device; the same in every pass.
         components: at most so many.
-        reduce: gives back the sum of a tensor over all processes that have a part of the rows, at
-            least one each; may write it into the tensor, as `torch.distributed.all_reduce` does
-            (which gives nothing back). Without it this process has all rows.
+        reduce: adds a tensor up over all processes that have a part of the rows, at least one
+            each; without it this process has all rows.
 
     Raises:
         UsageError: fewer than 1 component, column or 2 rows, other rows in another pass, or a

@@ -20,9 +20,12 @@ from maxprune.scores.readers import (
     unpooled,
     watched,
 )
+from maxprune.scores.reduction import Reduce, alone
 
 
-def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> Scores:
+def apoz(
+    model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches, reduce: Reduce = alone
+) -> Scores:
     """The share of values that are not zero, so 1 - APoZ: what is silent most goes first.
 
     Counted are all samples and positions (Hu et al. 2016, eq. 1) of what the next layers read, in
@@ -32,6 +35,7 @@ def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> 
         model: the network; it is left as it was.
         groups: as `channel_groups` finds them; those that cannot be cut are left out.
         batches: inputs and classes; these are not looked at.
+        reduce: adds up over processes that have other batches, at least one each.
 
     Returns:
         A score for each channel of each group that has a zero anywhere; of one that has none, as
@@ -60,5 +64,8 @@ def apoz(model: nn.Module, groups: Sequence[ChannelGroup], batches: Batches) -> 
             samples += len(x)
     if not samples:
         raise no_samples()
-    found = {name: counts.double() / seen[name] for name, counts in fired.items()}
+    found = {
+        name: reduce(counts).double() / int(reduce(torch.tensor(seen[name])))
+        for name, counts in fired.items()
+    }
     return {name: scores for name, scores in found.items() if float(scores.min()) < 1}

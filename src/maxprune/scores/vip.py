@@ -31,7 +31,7 @@ from maxprune.errors import Remark, StructureError, UsageError, first_line
 from maxprune.plan import ChannelGroup, Member
 from maxprune.plural import kind_of, plural
 from maxprune.scores.features import MEMORY, Features
-from maxprune.scores.pls import Block, Pls, Reduce, fit_pls
+from maxprune.scores.pls import Block, Pls, fit_pls
 from maxprune.scores.readers import (
     Maps,
     NotFiniteError,
@@ -44,6 +44,7 @@ from maxprune.scores.readers import (
     run,
     watched,
 )
+from maxprune.scores.reduction import Reduce, alone
 
 Pool: TypeAlias = Callable[[Maps], Tensor]
 Representation: TypeAlias = Literal["max", "average"] | Pool
@@ -107,7 +108,7 @@ class Represented:
     def importance(
         self,
         components: int = 2,
-        reduce: Reduce = lambda sums: sums,
+        reduce: Reduce = alone,
         classes: int | None = None,
     ) -> Scores:
         """VIP of every channel.
@@ -125,7 +126,7 @@ class Represented:
         pairs: Int[Tensor, "pairs 2"],
         same: Tensor,
         components: int = 2,
-        reduce: Reduce = lambda sums: sums,
+        reduce: Reduce = alone,
     ) -> Scores:
         """VIP for verification: do the two samples of a pair belong together?
 

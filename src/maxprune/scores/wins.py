@@ -26,6 +26,7 @@ from torch import Tensor, fx, nn
 from maxprune.errors import StructureError
 from maxprune.modes import device_of, evaluating
 from maxprune.networks.maxout import Maxout
+from maxprune.scores.reduction import Reduce, alone
 from maxprune.surgery.chain import (
     DROPOUTS,
     MAX_POOLS,
@@ -92,8 +93,9 @@ def _piece_wins(
 
 
 def count_wins(
-    model: nn.Module, layer: str, batches: Iterable[Tensor | Sequence[Tensor]]
-) -> WinCounts:
+    model: nn.Module, layer: str, batches: Iterable[Tensor | Sequence[Tensor]],
+    reduce: Reduce = alone,
+) -> WinCounts:  # fmt: skip
     """Count the wins of the neurons of `layer`, whose output goes into a maxout.
 
     The network runs in evaluation mode, only up to the values that are compared, and is left as
@@ -104,6 +106,7 @@ def count_wins(
         layer: the layer before the maxout.
         batches: inputs, (batch, ...), or tuples whose first entry they are: a DataLoader, or
             `images.batches(1000)`.
+        reduce: adds up over processes that have other batches, at least one each.
 
     Raises:
         StructureError: `layer` does not feed a maxout, or gives NaN.
@@ -128,7 +131,7 @@ def count_wins(
             positions += values[:, 0].numel()
     if total is None:
         raise StructureError(f"no inputs to count the wins of layer {layer!r} on")
-    return WinCounts(total.cpu().clone(), positions)
+    return WinCounts(reduce(total.cpu().clone()), int(reduce(torch.tensor(positions))))
 
 
 def _compared(chain: Chain) -> tuple[fx.Node, float | None]:

@@ -19,6 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.order import derive
 from maxprune.data.samples import Batch, Samples
+from maxprune.distributed.team import Team
+from maxprune.distributed.world import world
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
 from maxprune.plural import kind_of, plural
@@ -111,6 +113,7 @@ def train(
     device = device_of(model)
     cuda = device.type == "cuda"
     images = images.to(device) if cuda else images
+    checkpoints = _mirrored(checkpoints)
     with (
         torch.random.fork_rng(devices=[device] if cuda else []),
         _in_training(model, images),
@@ -130,6 +133,15 @@ def train(
     if checkpoints is not None:
         checkpoints.path.unlink(missing_ok=True)
     return progress
+
+
+def _mirrored(checkpoints: Checkpoints | None) -> Checkpoints | None:
+    """The same checkpoint in every process."""
+    if checkpoints is None:
+        return None
+    path = world().own(checkpoints.path)
+    world().mirror(path)
+    return replace(checkpoints, path=path)
 
 
 @contextlib.contextmanager
@@ -210,6 +222,7 @@ class _Job:
     average: AveragedModel | None
     watch: Watch
     zeros: dict[int, float]
+    team: Team
     tuned: tuple[str, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -251,7 +264,8 @@ def _job(
     if zeroed:
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
-    return _Job(model, images, training, seed, optimizer, average, watch, zeros, tuned)
+    team = Team.of(model, images.whole(training.batch))
+    return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, tuned)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -263,7 +277,8 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
         progress = read_checkpoint(checkpoints.path, *parts, key, job.best)
     order = derive(job.seed, "order")
     device = device_of(job.model)
-    stream = job.images.stream(job.training.batch, order, progress.iteration, device)
+    start, part = progress.iteration, job.team.part
+    stream = job.images.stream(job.training.batch, order, start, device, part)
     while progress.iteration < job.training.iterations and not _is_over(job, progress):
         if progress.iteration in job.zeros:
             _zero(job, job.zeros[progress.iteration])
@@ -272,7 +287,7 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
             progress = _stretch(job, progress, stop, stream)
         _check_finite(job, stop)
         progress = _judged(job, progress)
-        if checkpoints is not None and stop < job.training.iterations:
+        if checkpoints is not None and stop < job.training.iterations and job.team.world.leads:
             write_checkpoint(checkpoints.path, *parts, progress, key, job.best)
     return progress
 
@@ -328,10 +343,10 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        with in_precision(training.precision, device):
-            outputs = _outputs(model, x)
+        with in_precision(training.precision, device), job.team.step(len(y)) as weight:
+            outputs = _outputs(job.team.forward, x)
         outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-        loss = training.loss(outputs, y, iteration)
+        loss = training.loss(outputs, y, iteration) * weight
         loss.backward()
         if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
@@ -341,7 +356,7 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
         if job.average is not None and training.is_averaged(done):
             job.average.update_parameters(model)
         if done % TICK_EVERY == 0 or done == stop:
-            mean = float(total) / (done - since)
+            mean = job.team.mean(total) / (done - since)
             if not math.isfinite(mean):
                 raise _diverged(job, f"the loss is {mean} between iterations {since} and", done)
             points.append(done)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from maxprune.distributed.world import world
 from maxprune.modes import copied, device_of
 from maxprune.train.config import Precision, Training
 
@@ -46,7 +47,8 @@ def measured_precision(model: nn.Module, x: Tensor, y: Tensor, training: Trainin
     seconds = {
         p: _seconds(copied(model).train(), x, y, training, p) for p in ("float32", "bfloat16")
     }
-    return "bfloat16" if seconds["float32"] > GAIN * seconds["bfloat16"] else "float32"
+    faster = seconds["float32"] > GAIN * seconds["bfloat16"]
+    return "bfloat16" if world().told(faster) else "float32"
 
 
 def _seconds(
