@@ -1,0 +1,104 @@
+"""The page of all results: which file was made by which command, on which machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maxprune.files import read_json
+from maxprune.plural import plural
+
+HEAD = """# Results
+
+Every figure in these pages and in the README is from a file in the folder `results/` of the
+repository. Commands and machines are read from the files when these pages are built; what a file
+does not hold is left empty. The folder that a command wrote to is left out.
+"""
+
+
+class Made(NamedTuple):
+    """How files were made: what they are of, by which command and where."""
+
+    what: str
+    command: str
+    machine: str
+
+
+def measured_page(results: Path) -> str:
+    """The page, a section for every folder of `results`."""
+    folders = sorted(path for path in results.iterdir() if path.is_dir())
+    return "\n\n".join([HEAD, *(_section(folder) for folder in folders)]) + "\n"
+
+
+def pictures(results: Path) -> dict[str, str]:
+    """The plots in `results`, by the names that the page has for them."""
+    return {
+        f"measured/{path.relative_to(results)}": path.read_text(encoding="utf-8")
+        for path in sorted(results.rglob("*.svg"))
+    }
+
+
+def _section(folder: Path) -> str:
+    by_making: dict[Made, list[Path]] = defaultdict(list)
+    for path in sorted(folder.rglob("*.json")):
+        if path.name != "run.json":
+            by_making[_made(path)].append(path)
+    rows = [
+        f"| {_names(paths, folder)} | {how.what} | {_code(how.command)} | {how.machine} |"
+        for how, paths in by_making.items()
+    ]
+    parts = [f"## {folder.name}"]
+    if rows:
+        parts.append("\n".join(["| file | of | command | machine |", "|---|---|---|---|", *rows]))
+    for path in sorted(folder.rglob("*.svg")):
+        name = path.relative_to(folder.parent)
+        parts.append(f"![{path.stem}](measured/{name})")
+    for path in sorted(folder.rglob("*.txt")):
+        text = path.read_text(encoding="utf-8").rstrip()
+        inner = "\n".join(f"    {line}" for line in ["```text", *text.splitlines(), "```"])
+        parts.append(f'??? note "{path.relative_to(folder)}"\n\n{inner}')
+    return "\n\n".join(parts)
+
+
+def _names(paths: list[Path], folder: Path) -> str:
+    names = [f"`{path.relative_to(folder)}`" for path in paths]
+    return "<br>".join(names if len(names) < 4 else [names[0], plural(len(names), "file")])
+
+
+def _code(command: str) -> str:
+    return f"`{command}`" if command else ""
+
+
+def _made(path: Path) -> Made:
+    """What a results file says of itself, whichever kind it is."""
+    found: dict[str, Any] = read_json(path)
+    details = found.get("details") or {}
+    where = details.get("environment") or found.get("environment") or {}
+    command = details.get("command") or found.get("command") or ""
+    if "benchmark" in found:
+        return Made(_benchmark(path), f"python3 benchmarks/{path.stem}.py", _machine(where))
+    of = (found.get(name) for name in ("study", "dataset", "network"))
+    return Made(", ".join(str(part) for part in of if part), _typed(command), _machine(where))
+
+
+def _benchmark(path: Path) -> str:
+    """The first line of what the benchmark's script says of itself."""
+    script = path.parents[2] / "benchmarks" / f"{path.stem}.py"
+    about = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    return about.splitlines()[0]
+
+
+def _typed(command: str) -> str:
+    """The command without its folder and without `--resume`, which change no figure."""
+    return re.sub(r" --(out \S+|resume)", "", command)
+
+
+def _machine(where: dict[str, str]) -> str:
+    if not where:
+        return ""
+    threads = where.get("threads", "")
+    count = f", {plural(int(threads), 'thread')}" if threads.isdigit() else ""
+    return f"{where['device']}{count}; torch {where['torch']}"

@@ -1,0 +1,93 @@
+"""The site builds strictly, stands alone, and has a page for all there is."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import maxprune
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md"))
+MADE = ("measured.html", "reference/commands.html", "reference/python.html")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("material", reason="mkdocs-material is not installed: '.[docs]'")
+    out = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def test_every_page_is_built_and_in_the_navigation(site: Path) -> None:
+    shown = (site / "index.html").read_text()
+    nav = set(re.findall(r'<a href="([^"#]+\.html)" class="md-nav__link', shown)) | {"index.html"}
+    assert nav >= {str(path.with_suffix(".html")) for path in PAGES} | set(MADE)
+    for name in nav:
+        assert (site / name).is_file(), name
+
+
+def test_a_page_fetches_nothing_from_elsewhere(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        page = path.read_text()
+        for tag in re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", page):
+            assert not re.search(r'(?:src|href)="(?:\w+:)?//', tag), f"{path.name}: {tag}"
+        assert not re.search(r"@import|url\(['\"]?https?:", page), path.name
+    for path in site.rglob("*.css"):
+        assert not re.search(r"@import|url\(['\"]?(https?:)?//", path.read_text()), path.name
+
+
+def test_links_to_elsewhere_are_https(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        for link in re.findall(r'<a\b[^>]*href="(\w+:[^"]*)"', path.read_text()):
+            assert re.fullmatch(r"https://[\w.-]+\.\w+(/\S*)?", link), f"{path.name}: {link}"
+
+
+def test_formulas_are_drawn(site: Path) -> None:
+    for path in (site / "methods").glob("*.html"):
+        page = path.read_text()
+        assert "arithmatex" not in page, path.name
+        if path.name != "index.html":
+            assert re.search(r'<math [^>]*display="block"', page), path.name
+
+
+def test_the_reference_has_every_public_name(site: Path) -> None:
+    page = (site / "reference/python.html").read_text()
+    rooms = [maxprune, maxprune.data, maxprune.measure, maxprune.networks, maxprune.scores]
+    names = {name: room.__name__ for room in reversed(rooms) for name in room.__all__}
+    for name, room in names.items():
+        if room != "maxprune" or name not in ("data", "measure", "networks", "scores"):
+            assert f'id="{room}.{name}"' in page or name == "__version__", f"{room}.{name}"
+    assert "def " not in re.sub(r"<code>.*?</code>", "", page, flags=re.DOTALL)
+    assert 'id="maxprune.compress.compress"' in page
+    assert 'id="maxprune.compress.Run"' not in page
+
+
+def test_a_wrong_link_ends_the_build(tmp_path: Path) -> None:
+    """By the rules of our mkdocs.yml, in a site of one page."""
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed: '.[docs]'")
+    rules = (ROOT / "mkdocs.yml").read_text().partition("\nvalidation:")[2].partition("\nnav:")[0]
+    (tmp_path / "mkdocs.yml").write_text(f"site_name: one page\nvalidation:{rules}\n")
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs/index.md"
+    for link, code in (("#there", 0), ("#nowhere", 1), ("nowhere.md", 1), ("/there.md", 1)):
+        page.write_text(f"# There\n\n[link]({link})\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "mkdocs", "build", "--strict"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, (link, done.stderr)
+
+
+def test_links_of_the_readme_lead_to_files() -> None:
+    for name in ("README.md", "CHANGELOG.md"):
+        text = (ROOT / name).read_text()
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / link).exists(), f"{name}: {link}"
