@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -15,7 +16,8 @@ HEAD = """# Results
 
 Every figure in these pages and in the README is from a file in the folder `results/` of the
 repository. Commands and machines are read from the files when these pages are built; what a file
-does not hold is left empty. The folder that a command wrote to is left out.
+does not hold is left empty. The folder that a command wrote to is left out. Files of several seeds
+stand in one row, with the command that makes them all.
 """
 
 
@@ -42,14 +44,17 @@ def pictures(results: Path) -> dict[str, str]:
 
 
 def _section(folder: Path) -> str:
-    by_making: dict[Made, list[Path]] = defaultdict(list)
+    alike: dict[Made, list[tuple[Path, str]]] = defaultdict(list)
     for path in sorted(folder.rglob("*.json")):
         if path.name != "run.json":
-            by_making[_made(path)].append(path)
-    rows = [
-        f"| {_names(paths, folder)} | {how.what} | {_code(how.command)} | {how.machine} |"
-        for how, paths in by_making.items()
-    ]
+            made = _made(path)
+            one_for_all = made._replace(command=re.sub(r" --seeds \d+", "", made.command))
+            alike[one_for_all].append((path, made.command))
+    rows = []
+    for how, found in alike.items():
+        names = [f"`{path.relative_to(folder)}`" for path, _ in found]
+        shown = "<br>".join(names if len(names) < 3 else [names[0], "...", names[-1]])
+        rows.append(f"| {shown} | {how.what} | {_code(found[-1][1])} | {how.machine} |")
     parts = [f"## {folder.name}"]
     if rows:
         parts.append("\n".join(["| file | of | command | machine |", "|---|---|---|---|", *rows]))
@@ -63,13 +68,11 @@ def _section(folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def _names(paths: list[Path], folder: Path) -> str:
-    names = [f"`{path.relative_to(folder)}`" for path in paths]
-    return "<br>".join(names if len(names) < 4 else [names[0], plural(len(names), "file")])
-
-
 def _code(command: str) -> str:
-    return f"`{command}`" if command else ""
+    """A command that may be broken behind commas, and not within an option."""
+    shown = html.escape(command).replace(",", ",<wbr>")
+    whole = re.sub(r"--[\w-]+", r'<span class="whole">\g<0></span>', shown)
+    return f"<code>{whole}</code>" if command else ""
 
 
 def _made(path: Path) -> Made:
@@ -80,7 +83,8 @@ def _made(path: Path) -> Made:
     command = details.get("command") or found.get("command") or ""
     if "benchmark" in found:
         return Made(_benchmark(path), f"python3 benchmarks/{path.stem}.py", _machine(where))
-    of = (found.get(name) for name in ("study", "dataset", "network"))
+    kind = "quantize" if "calibrated" in found else found.get("study")
+    of = (kind, found.get("dataset"), found.get("network"))
     return Made(", ".join(str(part) for part in of if part), _typed(command), _machine(where))
 
 

@@ -3,9 +3,12 @@
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from report_browser import Browser, find_chromium
 
 import maxprune
 
@@ -48,6 +51,51 @@ def test_links_to_elsewhere_are_https(site: Path) -> None:
     for path in site.rglob("*.html"):
         for link in re.findall(r'<a\b[^>]*href="(\w+:[^"]*)"', path.read_text()):
             assert re.fullmatch(r"https://[\w.-]+\.\w+(/\S*)?", link), f"{path.name}: {link}"
+
+
+OPENED = ["index.html", "methods/pls.html", "tutorials/engineer.html", *MADE[:2]]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
+    found = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_page_opens_from_a_folder_on_a_phone_too(site: Path, browser: Browser, name: str) -> None:
+    for width, dark in ((1300, True), (400, False)):
+        browser.resize(width, dark=dark)
+        visit = browser.open(site / name, settle=0.1)
+        assert visit.complaints == []
+        assert [url for url in visit.requests if not url.startswith(("file:", "data:"))] == []
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 200) == dark
+        browser.evaluate("localStorage.clear()")  # of the theme's choice
+
+
+def test_search_works_in_pages_from_a_folder(site: Path, browser: Browser) -> None:
+    browser.resize(1300)
+    browser.open(site / "index.html")
+    browser.evaluate("document.querySelector('.md-search__input').focus()")
+    browser.evaluate(
+        "{ const field = document.querySelector('.md-search__input'); field.value = 'non-inferior';"
+        " field.dispatchEvent(new Event('keyup')) }"
+    )
+    found: list[str] = []
+    until = time.monotonic() + 20
+    while not found and time.monotonic() < until:
+        found = browser.evaluate(
+            "[...document.querySelectorAll('.md-search-result__link')].map(link => link.href)"
+        )
+        time.sleep(0.1)
+    assert any("methods/tests.html" in link for link in found)
+    assert browser.visit.complaints == []
 
 
 def test_formulas_are_drawn(site: Path) -> None:
