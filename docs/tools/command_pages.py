@@ -67,7 +67,8 @@ def _paragraphs(text: str) -> str:
 def _row(parameter: Any, context: Any) -> str:
     """What `--help` says of an option: its name and values, what it is, and its default."""
     name, text = parameter.get_help_record(context)
-    about, default = _SAID.fullmatch(text).groups(default="")
+    said = _SAID.fullmatch(text)
+    about, default = said.groups(default="") if said else (text, "")
     return f"| `{_narrow(name)}` | {plain(about)} | {plain(default.removeprefix('default: '))} |"
 
 
@@ -78,6 +79,10 @@ def _narrow(name: str) -> str:
 
 def plain(text: str) -> str:
     """Text in which Markdown finds nothing to set, but code in backquotes."""
-    parts = text.split("`")
-    parts[::2] = [re.sub(r"([\\*_|<>\[\]#])", r"\\\1", part) for part in parts[::2]]
-    return "`".join(parts).replace("\n", " ")
+    parts = " ".join(text.split()).split("`")
+    parts[::2] = [re.sub(r"[\\*_|<>\[\]#&$]", _entity, part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _entity(sign: re.Match[str]) -> str:
+    return f"&#{ord(sign[0])};"

@@ -78,21 +78,25 @@ def _code(command: str) -> str:
 def _made(path: Path) -> Made:
     """What a results file says of itself, whichever kind it is."""
     found: dict[str, Any] = read_json(path)
+    if not isinstance(found, dict):
+        return Made("", "", "")
     details = found.get("details") or {}
     where = details.get("environment") or found.get("environment") or {}
     command = details.get("command") or found.get("command") or ""
     if "benchmark" in found:
-        return Made(_benchmark(path), f"python3 benchmarks/{path.stem}.py", _machine(where))
+        return Made(*_benchmark(path, str(found["benchmark"])), _machine(where))
     kind = "quantize" if "calibrated" in found else found.get("study")
     of = (kind, found.get("dataset"), found.get("network"))
     return Made(", ".join(str(part) for part in of if part), _typed(command), _machine(where))
 
 
-def _benchmark(path: Path) -> str:
-    """The first line of what the benchmark's script says of itself."""
-    script = path.parents[2] / "benchmarks" / f"{path.stem}.py"
-    about = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
-    return about.splitlines()[0]
+def _benchmark(path: Path, name: str) -> tuple[str, str]:
+    """The first line of what the benchmark's script says of itself, and the script."""
+    script = path.parents[2] / "benchmarks" / f"{name}.py"
+    if not script.is_file():
+        return name, ""
+    about = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or name
+    return about.splitlines()[0], f"python3 benchmarks/{name}.py"
 
 
 def _typed(command: str) -> str:
@@ -101,8 +105,10 @@ def _typed(command: str) -> str:
 
 
 def _machine(where: dict[str, str]) -> str:
-    if not where:
-        return ""
-    threads = where.get("threads", "")
-    count = f", {plural(int(threads), 'thread')}" if threads.isdigit() else ""
-    return f"{where['device']}{count}; torch {where['torch']}"
+    threads = str(where.get("threads", ""))
+    parts = [
+        where.get("device", ""),
+        plural(int(threads), "thread") if threads.isdigit() else "",
+        f"torch {where['torch']}" if "torch" in where else "",
+    ]
+    return ", ".join(part for part in parts if part)

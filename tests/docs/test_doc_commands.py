@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command_pages import commands_page, every_command
+from command_pages import commands_page, every_command, plain
 from transcript import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +90,9 @@ def test_the_reference_says_what_help_says() -> None:
 
 def command_arguments(command: object) -> list[str]:
     return [name for p in command.params if p.param_type_name == "argument" for name in p.opts]
+
+
+def test_markdown_finds_nothing_in_help_but_code() -> None:
+    assert plain("a_b *c* <d> of `e_f`\n | $g$") == (
+        "a&#95;b &#42;c&#42; &#60;d&#62; of `e_f` &#124; &#36;g&#36;"
+    )

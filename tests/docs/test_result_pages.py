@@ -45,7 +45,7 @@ def test_what_a_file_says_of_itself_is_shown(tmp_path: Path) -> None:
     (row,) = (line for line in page.splitlines() if "seed0" in line)
     assert "`seed0/results.json`<br>...<br>`seed2/results.json`" in row
     assert re.sub(r"<[^>]*>", "", row).endswith(
-        "| mine | maxprune study --seeds 3 | a chip, 2 threads; torch 2.9 |"
+        "| mine | maxprune study --seeds 3 | a chip, 2 threads, torch 2.9 |"
     )
     assert "not a result" not in page
 
@@ -58,3 +58,11 @@ def test_tables_and_plots_are_shown(tmp_path: Path) -> None:
     assert '??? note "table.txt"\n\n    ```text\n    a  b\n    1  2\n    ```' in page
     assert "![plot](measured/mine/plot.svg)" in page
     assert result_pages.pictures(tmp_path) == {"measured/mine/plot.svg": "<svg/>"}
+
+
+def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    written(tmp_path / "mine/of-no-script.json", benchmark="of-no-script", environment={})
+    (tmp_path / "mine/list.json").write_text("[1]")
+    page = measured_page(tmp_path)
+    assert "| `list.json` |  |  |  |" in page
+    assert "| `of-no-script.json` | of-no-script |  |  |" in page

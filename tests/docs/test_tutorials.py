@@ -2,10 +2,8 @@
 
 import doctest
 import json
-import re
 from pathlib import Path
 
-import formulas
 import pytest
 import transcript
 from transcript import Block, blocks
@@ -62,21 +60,7 @@ def test_commands_run_in_a_folder_with_the_pages_files(tmp_path: Path) -> None:
     assert list(blocks(page))[1] == Block("sh", "python3 my.py\n")
 
 
-@pytest.mark.parametrize("module", [formulas, transcript], ids=lambda module: module.__name__)
-def test_examples_of_the_tools(module: object) -> None:
-    done = doctest.testmod(module)
+def test_examples_of_the_tool() -> None:
+    done = doctest.testmod(transcript)
     assert done.attempted
     assert not done.failed
-
-
-def test_a_formula_that_cannot_be_drawn_ends_the_build() -> None:
-    with pytest.raises(ValueError, match="nonsense"):
-        formulas.with_formulas(r'<span class="arithmatex">\(\nonsense\)</span>')
-
-
-def test_a_formula_becomes_mathml() -> None:
-    page = r'<p><div class="arithmatex">\[a &lt; \frac{b}{c}\]</div> $5</p>'
-    drawn = formulas.with_formulas(page)
-    assert re.search(r'<math [^>]*display="block">.*<mfrac>', drawn)
-    assert "&lt;" in drawn or "&#x0003C;" in drawn
-    assert drawn.endswith("</math> $5</p>")
