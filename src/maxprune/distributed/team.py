@@ -29,11 +29,12 @@ class Team:
     whole: int | None
 
     @staticmethod
-    def of(model: nn.Module, whole: int | None) -> Team:
+    def of(model: nn.Module, whole: int | None, compiled: bool = False) -> Team:
         """For a network in training, which gets the first process's weights in all of them."""
         here = world()
         if here.size == 1:
-            return Team(here, model, whole)
+            forward = torch.compile(model) if compiled else model
+            return Team(here, forward, whole)  # type: ignore[arg-type]
         here.equalise(model)
         return Team(here, here.fabric.strategy.setup_module(model), whole)
 

@@ -46,6 +46,8 @@ class Training(Settings):
         precision: in which numbers most of a step is computed: "bfloat16" is faster on GPUs, and on
             CPUs that know it (`measured_precision`); weights and what is added up to them stay
             float32 in either (Micikevicius et al. 2018).
+        compiled: the network is compiled by `torch.compile`, which may save time on a GPU
+            (`measured_compiling`); where several processes train together it is not.
         scale_dropout: where weights are pruned, dropout shrinks with the connections left (Han
             et al. 2015, section 3.2).
     """
@@ -64,6 +66,7 @@ class Training(Settings):
     boost: Positive = 1.0
     scale_dropout: bool = True
     precision: Precision = "float32"
+    compiled: bool = False
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """What takes the steps; its rate is set before each."""

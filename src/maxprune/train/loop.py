@@ -264,7 +264,7 @@ def _job(
     if zeroed:
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
-    team = Team.of(model, images.whole(training.batch))
+    team = Team.of(model, images.whole(training.batch), training.compiled)
     return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, tuned)
 
 
