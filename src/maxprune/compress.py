@@ -105,7 +105,7 @@ def _space(
         "first": run.first.model_dump() if run.first else None,
         "fit": None if own is None else name_of(own),
         "training": {"by": type(fitting).__name__, **fitting.model_dump()},
-        "data": of_data(data), "network": of_network(model),
+        "data": of_data(data), "network": of_network(model), "stream": data.streamed or None,
     }  # fmt: skip
     return Workspace(Path(folder), identity, resume=run.resume)
 

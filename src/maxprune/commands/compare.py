@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from maxprune.comparison.part import Part, Rows
     from maxprune.comparison.records import Comparison
     from maxprune.comparison.settings import Comparing
+    from maxprune.data.samples import Splits
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,20 @@ class Asked(OnData):
             train_epochs=epochs, train_rate=self.train_rate,
         )  # fmt: skip
 
-    def part(self, comparing: Comparing, each: int, about: dict[str, Any]) -> Part:
-        """What all parts of the work share."""
+    def part(self, comparing: Comparing, data: Splits, about: dict[str, Any]) -> Part:
+        """What all parts of the work share; all have the pictures in memory, or none."""
         from maxprune.comparison.part import Part
 
+        options = self.data_options()
+        if data.streamed:
+            options = replace(options, stream="yes")
+        elif data.source is None:
+            options = replace(options, stream="no", workers=0)
         return Part(
-            network=self.network, data=self.data, comparing=comparing, seed=0, each=each,
+            network=self.network, data=self.data, comparing=comparing, seed=0,
+            each=data.train.iterations(self.batch),
             weights=None if self.weights is None else str(self.weights), factory=self.factory,
-            fit=self.fit, options=self.data_options(), about=about,
+            fit=self.fit, options=options, about=about,
         )  # fmt: skip
 
 
@@ -110,9 +117,9 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     check_comparison(comparing, network, data, build, fit)
     about = {
         "network": of_network(network), "data": of_data(data),
-        "code": of_code(network, fit, data.source),
+        "code": of_code(network, fit, data.source), "stream": data.streamed or None,
     }  # fmt: skip
-    part = asked.part(comparing, data.train.iterations(asked.batch), about)
+    part = asked.part(comparing, data, about)
     tell_if_new(asked.out, asked.resume)
     with claimed(asked.out, {**part.identity(), "command": command_line()}, asked.resume):
         found = _found(asked, part)

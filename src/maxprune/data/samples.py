@@ -1,4 +1,4 @@
-"""What a network is trained and judged on: pictures in memory, or somebody's own loader.
+"""What a network is trained and judged on: pictures, in memory or not, or somebody's own loader.
 
 `Samples` is the contract of the training loop and of everything that measures. `Images` fulfils it
 as it is; `Pictures` adds augmentation and normalisation; `Loaded` wraps a loader.
@@ -18,8 +18,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
-from maxprune.data.images import Images
+from maxprune.data.images import Stock
 from maxprune.data.order import derive
+from maxprune.data.streamed import Streamed
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
 from maxprune.plural import kind_of, plural
 
@@ -56,10 +57,10 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures in memory, augmented in training.
+    """Pictures, augmented in training.
 
     Args:
-        images: bytes and classes.
+        images: bytes and classes, in memory (`Images`) or on disk (`Streamed`).
         flip: mirror half of the pictures from left to right.
         crop: pixels by which a picture is shifted at most, each way; what comes in is black.
         turn: degrees by which it is turned at most, either way.
@@ -71,7 +72,7 @@ class Pictures:
         std: of each channel, by which is divided then; () for none.
     """
 
-    images: Images
+    images: Stock
     flip: bool = False
     crop: int = 0
     turn: float = 0.0
@@ -219,8 +220,14 @@ def first_inputs(samples: Samples, count: int) -> Tensor:
 
 
 def fingerprint(samples: Samples) -> str:
-    """A checksum of one pass over samples as they are judged: inputs, classes and order."""
+    """A checksum of one pass over samples as they are judged: inputs, classes and order.
+
+    Of pictures that stay on disk, of their index: a pass would take as long as an epoch.
+    """
     digest = hashlib.sha256()
+    if isinstance(samples, Pictures) and isinstance(samples.images, Streamed):
+        digest.update(f"{samples.images.checksum()} {samples.mean} {samples.std}".encode())
+        return digest.hexdigest()
     for x, y in samples.batches(1000):
         digest.update(y.cpu().contiguous().numpy().tobytes())
         digest.update(x.cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -282,6 +289,11 @@ class Splits:
     def example(self) -> Tensor:
         """(2, ...): the first inputs to train on, to run a network on."""
         return first_inputs(self.train, 2)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the pictures stay on disk, and are read as they are needed."""
+        return isinstance(self.train, Pictures) and isinstance(self.train.images, Streamed)
 
     @property
     def tested(self) -> Samples:
