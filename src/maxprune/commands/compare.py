@@ -107,9 +107,11 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     maxprune compare my_net.py:build --data pictures --methods pls,taylor --sizes 0.5,0.25
     """
     from maxprune.comparison.compare import as_comparison, check_comparison
+    from maxprune.report.progress import tell_waiting
     from maxprune.runs.code import of_code
     from maxprune.runs.identity import of_data, of_network
     from maxprune.runs.workspace import claimed
+    from maxprune.train.waiting import Waiting, advice_of
 
     comparing = asked.comparing()
     network, fit, data = asked.opened()
@@ -130,7 +132,11 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
         {method: why for rows in found for method, why in rows.missing.items()},
         threads=1, command=command_line(),
     )  # fmt: skip
-    _show(result, asked.out, as_json)
+    waiting = Waiting(
+        advice_of(data), sum(rows.waited for rows in found), sum(rows.passed for rows in found)
+    )
+    _show(result.with_waiting(waiting.share), asked.out, as_json)
+    tell_waiting(terminal(stderr=True), waiting)
 
 
 def _found(asked: Asked, part: Part) -> list[Rows]:

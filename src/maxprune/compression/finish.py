@@ -44,7 +44,12 @@ def finished(search: Search, last: str, command: str = "") -> Compressed:
         seed=settings.seed, baseline=as_baseline(base, networks[UNPRUNED].bytes),
         steps=steps if control is None else steps[:-1],
         control=None if control is None else steps[-1],
-        details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
+        details=details.model_copy(
+            update={
+                "command": command, "search": found, "notes": notes,
+                "waiting": search.trainer.waiting.share,
+            }
+        ),
     )  # fmt: skip
     models = {name: taken.model for name, taken in networks.items()}
     file = search.files.get(last)

@@ -28,6 +28,7 @@ from maxprune.train.config import Training
 from maxprune.train.fitting import Fitting
 from maxprune.train.precision import in_precision
 from maxprune.train.tuning import tuning
+from maxprune.train.waiting import Waiting
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
@@ -55,11 +56,13 @@ class Watch:
             the best one.
         judge: how good the network is, on validation data; asked where the training is a `Fitting`
             that says how often.
+        waiting: told how long it waits for its batches.
     """
 
     tick: Tick | None = None
     last: Callable[[nn.Module], None] | None = None
     judge: Callable[[nn.Module], float] | None = None
+    waiting: Waiting | None = None
 
 
 UNWATCHED = Watch()
@@ -264,6 +267,7 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
     order = derive(job.seed, "order")
     device = device_of(job.model)
     stream = job.images.stream(job.training.batch, order, progress.iteration, device)
+    stream = stream if job.watch.waiting is None else job.watch.waiting.through(stream)
     while progress.iteration < job.training.iterations and not _is_over(job, progress):
         if progress.iteration in job.zeros:
             _zero(job, job.zeros[progress.iteration])

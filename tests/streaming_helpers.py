@@ -17,7 +17,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Ima
     return Image.fromarray(draw.integers(0, 256, shape, dtype=np.uint8))
 
 
-def write_folder(root: Path, each: int = 20, classes: int = 3, **how: object) -> Path:
+def write_folder(root: Path, each: int = 12, classes: int = 3, **how: object) -> Path:
     """train/, val/ and test/ with so many pictures of each class to train on, and fewer others."""
     for start, split, count in ((0, "train", each), (500, "val", 4), (900, "test", 3)):
         for label in range(classes):
