@@ -186,9 +186,9 @@ def test_samples_that_are_none(tmp_path: Path, members: dict[str, bytes], says: 
 def test_other_splits_have_the_classes_of_train(tmp_path: Path) -> None:
     shard(tmp_path / "train-0.tar", two())
     shard(tmp_path / "test-0.tar", two() | {"2.png": b"", "2.cls": b"2"})
-    assert "has the class 2, the training pictures not" in refused(tmp_path)
+    assert "has the class '2', which the training pictures do not" in refused(tmp_path)
     shard(tmp_path / "test-0.tar", {"cat/1.png": b""})
-    assert "has the class 'cat', the training pictures not" in refused(tmp_path)
+    assert "has the class 'cat', which the training pictures do not" in refused(tmp_path)
     shard(tmp_path / "test-0.tar", {"1.png": b"", "1.cls": b"1"})
     assert "has no pictures of class '0'" in refused(tmp_path)
     shard(tmp_path / "train-1.tar", {"cat/1.png": b""})

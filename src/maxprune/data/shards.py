@@ -11,12 +11,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tarfile
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import torch
+from jaxtyping import Int64
 from pydantic import ValidationError, model_validator
+from torch import Tensor
 
 from maxprune.data.download import cache
 from maxprune.data.index import Index, Names, Shard
@@ -109,45 +113,66 @@ def shard_index(paths: list[Path], classes: tuple[str, ...] | None = None) -> In
         DataError: a shard is damaged, cut off, or has something else than files and folders, a
             picture has no class or one that is none, or there are no pictures.
     """
-    contents = [_content(path) for path in paths]
-    root = paths[0].parent
-    if not any(c.names for c in contents):
+    root, found = paths[0].parent, _Found()
+    names = Names(found.names(paths))
+    if not len(names):
         raise DataError(f"{shown(paths[0])} and its like have no pictures; {EXPECTED}")
-    numbered = [c.labels is not None for c in contents if c.names]
-    if any(numbered) and not all(numbered):
-        other = next(p for p, c in zip(paths, contents, strict=True) if c.names and not c.labels)
-        raise DataError(f"{shown(other)} has no files *.cls, but other shards have; {EXPECTED}")
-    if any(numbered):
-        labels = [label for c in contents for label in c.labels or ()]
-        classes = classes or _numbers(max(labels), len(labels), root)
-        if str(max(labels)) not in classes:
-            raise DataError(f"{shown(root)} has the class {max(labels)}, the training pictures not")
+    if len(found.kinds) == 2:
+        raise DataError(
+            f"{shown(found.kinds[False])} has no files *.cls, but other shards have; {EXPECTED}"
+        )
+    labels = torch.tensor(found.labels, dtype=torch.int64)
+    if True in found.kinds:
+        own = _numbers(int(labels.max()), max(len(labels), len(classes or ())), root)
     else:
-        names = [_folder(name, p) for p, c in zip(paths, contents, strict=True) for name in c.names]
-        classes = tuple(sorted({*names})) if classes is None else classes
-        places = {name: place for place, name in enumerate(classes)}
-        wrong = next((name for name in names if name not in places), None)
-        if wrong is not None:
-            raise DataError(f"{shown(root)} has the class {wrong!r}, the training pictures not")
-        labels = [places[name] for name in names]
-    return _index(paths, contents, labels, classes)
+        own = tuple(found.folders)
+    classes = tuple(sorted(own) if False in found.kinds else own) if classes is None else classes
+    known = {name: place for place, name in enumerate(classes)}
+    others = [name for name in own if name not in known]
+    if others:
+        raise DataError(
+            f"{shown(root)} has the class {others[-1]!r}, which the training pictures do not have"
+        )
+    places = torch.tensor([known[name] for name in own])
+    return Index(
+        root, names, places[labels], classes, found.digest.hexdigest(), tuple(found.shards),
+        torch.cat(found.spans),
+    )  # fmt: skip
 
 
-def _index(
-    paths: list[Path], contents: list[Content], labels: list[int], classes: tuple[str, ...]
-) -> Index:
-    shards = tuple(Shard(p, c.size, c.changed) for p, c in zip(paths, contents, strict=True))
-    spans = [
-        torch.tensor([[number] * len(c.names), c.starts, c.counts], dtype=torch.int64).T
-        for number, c in enumerate(contents)
-    ]
-    digest = hashlib.sha256()
-    for shard in shards:
-        digest.update(f"{shard.path.name!r} {shard.size} {shard.changed}\n".encode())
-    kept = Names(name for c in contents for name in c.names)
-    found = torch.tensor(labels, dtype=torch.int64)
-    root = paths[0].parent
-    return Index(root, kept, found, classes, digest.hexdigest(), shards, torch.cat(spans))
+@dataclass
+class _Found:
+    """What one shard after the other has, so that no more than one is held as it was read.
+
+    `kinds` has a shard with files *.cls and one without, `folders` a number for each class by
+    name, `labels` the numbers of the one or the other kind.
+    """
+
+    shards: list[Shard] = field(default_factory=list)
+    spans: list[Int64[Tensor, "n 3"]] = field(default_factory=list)
+    labels: array[int] = field(default_factory=lambda: array("q"))
+    kinds: dict[bool, Path] = field(default_factory=dict)
+    folders: dict[str, int] = field(default_factory=dict)
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def names(self, paths: list[Path]) -> Iterator[str]:
+        """The names of all pictures; what else there is to know of them is gathered by the way."""
+        for number, path in enumerate(paths):
+            content = _content(path)
+            self.shards.append(Shard(path, content.size, content.changed))
+            self.digest.update(f"{path.name!r} {content.size} {content.changed}\n".encode())
+            columns = [number] * len(content.names), content.starts, content.counts
+            self.spans.append(torch.tensor(columns, dtype=torch.int64).T)
+            if content.names:
+                self.kinds.setdefault(content.labels is not None, path)
+            self.labels.extend(self._labels(path, content))
+            yield from content.names
+
+    def _labels(self, path: Path, content: Content) -> Iterable[int]:
+        if content.labels is not None:
+            return content.labels
+        folders = (_folder(name, path) for name in content.names)
+        return (self.folders.setdefault(name, len(self.folders)) for name in folders)
 
 
 def _numbers(largest: int, count: int, root: Path) -> tuple[str, ...]:
