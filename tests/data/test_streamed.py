@@ -228,7 +228,9 @@ def test_what_was_seen_of_all_pictures_is_kept(
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"shape": null, "first": 5, "unreadable": 3}'])
 def test_a_damaged_cache_is_made_again(flowers: Path, cache: Path, content: bytes) -> None:
     spoil(flowers)
-    wanted = stream_folder(flowers, skip=True).skipped
+    wanted, told = stream_folder(flowers, skip=True).skipped, []
+    assert stream_folder(flowers, skip=True, tick=lambda *now: told.append(now)).skipped == wanted
+    assert (len(wanted), told) == (3, [])
     for path in (cache / "looked").iterdir():
         path.write_bytes(content)
     assert stream_folder(flowers, skip=True).skipped == wanted

@@ -39,7 +39,11 @@ class Tested:
         str | None, typer.Option(help="Each channel is divided by it: 0.229,0.224,0.225.")
     ] = None
     unreadable: Annotated[
-        str, typer.Option(help="At a picture that cannot be read: stop, or skip it and count.")
+        str,
+        typer.Option(
+            help="At a picture that cannot be read: stop, or skip it and count (with --stream all "
+            "are decoded once at the start, to know which)."
+        ),
     ] = "stop"
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
