@@ -8,7 +8,7 @@ from maxprune.compression.control import retrained_alike
 from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Search, Taken
 from maxprune.compression.settings import UNCUT
-from maxprune.data.samples import Samples, Splits
+from maxprune.data.samples import Pictures, Samples, Splits
 from maxprune.measure import correct, loss_bound, percent, randomization_test
 from maxprune.results import Budget, Control, Results
 from maxprune.results import Search as Found
@@ -92,7 +92,12 @@ def _found(search: Search, last: str, tested: dict[str, Measured]) -> Found:
 
 def _guess(samples: Samples) -> float:
     """Percent of the samples that are of the commonest class."""
-    counts = sum(torch.bincount(y, minlength=samples.classes) for _, y in samples.batches(1000))
+    labels = (
+        [samples.images.labels]  # none has to be decoded for it
+        if isinstance(samples, Pictures)
+        else [y for _, y in samples.batches(1000)]
+    )
+    counts = sum(torch.bincount(y, minlength=samples.classes) for y in labels)
     return 100 * float(torch.as_tensor(counts).max()) / len(samples)
 
 
