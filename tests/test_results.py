@@ -32,6 +32,7 @@ WHOLE: dict[str, Any] = {
                     "neurons": 2, "alive": 1, "parameters": 10, "nonzero": 5}],
         "curves": [{"step": "maxout k=1", "iterations": [100, 200], "loss": [0.5, 0.25]}],
         "wrong": {"maxout k=1": [0, 7], "control": [1, 2]}, "last_iteration": {"maxout k=1": 97.0},
+        "waiting": 0.25,
         "search": {
             "method": "maxout", "goal": "at most 5 MACs", "keep_accuracy": 0.5, "samples": 9,
             "validation": 97.0, "guess": 12.5, "test_loss_bound": -0.5, "missed": ["macs"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ from maxprune.store.onnx import exported
 from maxprune.store.opening import check_factory
 from maxprune.store.quantized import quantized
 from maxprune.train import Fitting
-from maxprune.train.loop import check_fits
+from maxprune.train.fits import check_fits
+from maxprune.train.waiting import Waiting
 from maxprune.weights import zero_plan
 
 DEFAULT = Compression(keep_accuracy=0.5)
@@ -83,8 +84,8 @@ def compress(
     fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
     own = None if isinstance(fit, Fitting) else fit
     fitting = fit if isinstance(fit, Fitting) else fitting
-    trainer = Trainer(splits, fitting, own)
-    first = Trainer(splits, run.first, own) if run.first else None
+    trainer = Trainer(splits, fitting, own, run.waiting)
+    first = Trainer(splits, run.first, own, run.waiting) if run.first else None
     with _space(folder, model, asked, trainer, run) as space:
         search = Search(asked, splits, trainer, space, run.report, run.told)
         last = search.run(model, first)
@@ -105,7 +106,7 @@ def _space(
         "first": run.first.model_dump() if run.first else None,
         "fit": None if own is None else name_of(own),
         "training": {"by": type(fitting).__name__, **fitting.model_dump()},
-        "data": of_data(data), "network": of_network(model),
+        "data": of_data(data), "network": of_network(model), "stream": data.streamed or None,
     }  # fmt: skip
     return Workspace(Path(folder), identity, resume=run.resume)
 
@@ -120,6 +121,7 @@ class Run:
         first: trains the network before; None for one that is trained.
         resume: go on where an earlier run in the folder was.
         command: the command line, for the results.
+        waiting: told how long trainings wait for their data.
     """
 
     report: Report = lambda *_: None
@@ -127,6 +129,7 @@ class Run:
     first: Fitting | None = None
     resume: bool = True
     command: str = ""
+    waiting: Waiting = field(default_factory=Waiting)
 
 
 def settings_of(settings: Compression, changes: dict[str, Any]) -> Compression:

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from maxprune.errors import first_line
 
@@ -21,6 +21,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """What a file may be inside; told by its content. None of them starts another program."""
 
 _GREY = ("1", "L", "LA", "La", "I")  # and the kinds of "I;16"
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations
 _SEE_THROUGH = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
@@ -41,6 +42,39 @@ def pillow() -> Iterator[None]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         yield
+
+
+def quiet() -> None:
+    """Have Pillow ready for work that goes on beside others', in threads and in the middle of it.
+
+    `pillow` ends with its block, and so fits no stream that lives as long as a training. Here
+    Pillow's remarks are not shown from now on; what is absurdly large is refused in any case.
+    """
+    Image.init()
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+def shape_of(file: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> Size:
+    """(channels, height, width) that `read_picture` gives without a size, from the header alone.
+
+    Raises:
+        Unreadable: the header is none; what follows it is not looked at.
+    """
+    if isinstance(file, Path) and not file.is_file():
+        raise Unreadable("not a file that exists")
+    try:
+        with Image.open(file, formats=formats) as opened:
+            _check_pixels(opened)
+            width, height = opened.size
+            if opened.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+                width, height = height, width
+            grey = opened.mode in _GREY or opened.mode.startswith("I;16")
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Unreadable(_reason(error)) from error
+    return 1 if grey else 3, height, width
 
 
 def read_picture(

@@ -193,7 +193,8 @@ class Details(Record):
 
     `wrong` has, for every network by its step's name, the test samples that it gets wrong: enough
     to compute every accuracy and p-value again. `last_iteration` has the accuracy of the weights
-    of the last iteration, where the network is the mean over the last iterations.
+    of the last iteration, where the network is the mean over the last iterations. `waiting` is the
+    share of the trainings' time in which they waited for their data, as far as this run trained.
     """
 
     command: str = ""
@@ -205,6 +206,7 @@ class Details(Record):
     curves: list[Curve] = []
     wrong: dict[str, list[Count]] = {}
     last_iteration: dict[str, Percent] = {}
+    waiting: Fraction | None = None
     search: Search | None = None
 
 

@@ -22,7 +22,8 @@ from maxprune.comparison.settings import COMPARED, CONTROLS, comparing_of
 from maxprune.compression.scored import chosen_groups, least
 from maxprune.compression.settings import Compression
 from maxprune.data.images import Dataset, Images
-from maxprune.data.samples import Loaded, Splits
+from maxprune.data.loaded import Loaded
+from maxprune.data.samples import Splits
 from maxprune.data.spec import DataOptions, of_dataset, open_data
 from maxprune.errors import OutputError, StoreError, UsageError
 from maxprune.lineage import factory

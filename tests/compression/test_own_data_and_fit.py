@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import maxprune
 from maxprune.compress import Run
 from maxprune.data import Dataset
-from maxprune.data.samples import Loaded, Splits
+from maxprune.data.loaded import Loaded
+from maxprune.data.samples import Splits
 from maxprune.errors import UsageError
 from maxprune.lineage import lineage
 from maxprune.measure import accuracy

@@ -26,7 +26,8 @@ from maxprune.compression.quantizing import (
     quantize_network,
 )
 from maxprune.data import Dataset
-from maxprune.data.samples import Loaded, Splits
+from maxprune.data.loaded import Loaded
+from maxprune.data.samples import Splits
 from maxprune.data.spec import DataOptions, of_dataset
 from maxprune.errors import StructureError, UsageError
 from maxprune.measure import accuracy, correct, percent, randomization_test

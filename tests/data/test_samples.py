@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from maxprune.data.images import Dataset, Images
-from maxprune.data.samples import Loaded, Pictures, Splits
+from maxprune.data.loaded import Loaded
+from maxprune.data.samples import Pictures, Splits
 from maxprune.data.spec import DataOptions, of_dataset, open_data
 from maxprune.errors import DataError, UsageError
 from maxprune.train import Fitting

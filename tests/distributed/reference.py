@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from maxprune.compression.winning import without_least_winning
 from maxprune.data.images import Images
+from maxprune.data.loaded import Loaded
 from maxprune.data.part import WHOLE, Part
-from maxprune.data.samples import Loaded, Pictures, Samples
+from maxprune.data.samples import Pictures, Samples
 from maxprune.plan import ChannelGroup, maxout_plan
 from maxprune.scores.named import SCORES, Scoring
 from maxprune.surgery import apply, channel_groups

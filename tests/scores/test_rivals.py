@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from maxprune.compression.settings import METHODS
 from maxprune.data.images import Images
+from maxprune.data.loaded import Loaded
 from maxprune.data.part import Part
-from maxprune.data.samples import Loaded
 from maxprune.errors import StructureError, UsageError
 from maxprune.networks import vgg_small
 from maxprune.plan import ChannelGroup

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from maxprune.comparison.part import Part, Rows
     from maxprune.comparison.records import Comparison
     from maxprune.comparison.settings import Comparing
+    from maxprune.data.samples import Splits
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,20 @@ class Asked(OnData):
             train_epochs=epochs, train_rate=self.train_rate,
         )  # fmt: skip
 
-    def part(self, comparing: Comparing, each: int, about: dict[str, Any]) -> Part:
-        """What all parts of the work share."""
+    def part(self, comparing: Comparing, data: Splits, about: dict[str, Any]) -> Part:
+        """What all parts of the work share; all have the pictures in memory, or none."""
         from maxprune.comparison.part import Part
 
+        options = self.data_options()
+        if data.streamed:
+            options = replace(options, stream="yes")
+        elif data.source is None:
+            options = replace(options, stream="no", workers=0)
         return Part(
-            network=self.network, data=self.data, comparing=comparing, seed=0, each=each,
+            network=self.network, data=self.data, comparing=comparing, seed=0,
+            each=data.train.iterations(self.batch),
             weights=None if self.weights is None else str(self.weights), factory=self.factory,
-            fit=self.fit, options=self.data_options(), about=about,
+            fit=self.fit, options=options, about=about,
         )  # fmt: skip
 
 
@@ -101,9 +108,11 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     maxprune compare my_net.py:build --data pictures --methods pls,taylor --sizes 0.5,0.25
     """
     from maxprune.comparison.compare import as_comparison, check_comparison
+    from maxprune.report.progress import tell_waiting
     from maxprune.runs.code import of_code
     from maxprune.runs.identity import of_data, of_network
     from maxprune.runs.workspace import claimed
+    from maxprune.train.waiting import Waiting, advice_of
 
     comparing = asked.comparing()
     network, fit, data = asked.opened()
@@ -111,9 +120,9 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
     check_comparison(comparing, network, data, build, fit)
     about = {
         "network": of_network(network), "data": of_data(data),
-        "code": of_code(network, fit, data.source),
+        "code": of_code(network, fit, data.source), "stream": data.streamed or None,
     }  # fmt: skip
-    part = asked.part(comparing, data.train.iterations(asked.batch), about)
+    part = asked.part(comparing, data, about)
     tell_if_new(asked.out, asked.resume)
     with claimed(asked.out, {**part.identity(), "command": command_line()}, asked.resume):
         found = _found(asked, part)
@@ -124,7 +133,11 @@ def compare_command(asked: Asked, as_json: AsJson = False) -> None:
         {method: why for rows in found for method, why in rows.missing.items()},
         threads=1, command=command_line(),
     )  # fmt: skip
-    _show(result, asked.out, as_json)
+    waiting = Waiting(
+        advice_of(data), sum(rows.waited for rows in found), sum(rows.passed for rows in found)
+    )
+    _show(result.with_waiting(waiting.share), asked.out, as_json)
+    tell_waiting(terminal(stderr=True), waiting)
 
 
 def _found(asked: Asked, part: Part) -> list[Rows]:

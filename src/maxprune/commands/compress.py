@@ -164,6 +164,7 @@ def compress_command(
     from maxprune.report.progress import Steps
     from maxprune.report.trials import trial_line
     from maxprune.train import Fitting
+    from maxprune.train.waiting import Waiting, advice_of
 
     if dry_run and as_json:
         raise UsageError("--dry-run shows its plan in words; leave out --json")
@@ -182,11 +183,12 @@ def compress_command(
         console.print(f"{WITHIN}; nothing was trained, and nothing was written.")
         return
     tell_if_new(asked.out, asked.resume)
-    with Steps(console, None, "the search") as steps:
+    waiting = Waiting(advice_of(data))
+    with Steps(console, None, "the search", waiting=waiting) as steps:
         run = Run(
             report=steps.report,
             told=lambda trial: console.print(trial_line(trial), soft_wrap=True),
-            first=first, resume=asked.resume, command=command_line(),
+            first=first, resume=asked.resume, command=command_line(), waiting=waiting,
         )  # fmt: skip
         found = compress(model, data, settings, fit=fit, folder=asked.out, run=run)
     results = found.write(asked.out)

@@ -39,11 +39,28 @@ class Tested:
         str | None, typer.Option(help="Each channel is divided by it: 0.229,0.224,0.225.")
     ] = None
     unreadable: Annotated[
-        str, typer.Option(help="At a picture that cannot be read: stop, or skip it and count.")
+        str,
+        typer.Option(
+            help="At a picture that cannot be read: stop, or skip it and count (with --stream all "
+            "are decoded once at the start, to know which)."
+        ),
     ] = "stop"
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
     ] = None
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Leave the pictures of a folder or of tar shards on disk and decode them as they "
+            "are needed, in place of reading all into memory. It is done, and said, where they "
+            "would take more than half of the free memory; the results are the same.",
+            show_default=False,
+        ),
+    ] = None
+    workers: Annotated[
+        int, typer.Option(min=0, help="Threads that decode them then; 0: one a core.")
+    ] = 0
 
     def data_options(self, seed: int = 0) -> DataOptions:
         """How the data are read; the seed is that of the split."""
@@ -55,7 +72,8 @@ class Tested:
             size=shape(self.input_shape) if self.input_shape else None,
             mean=numbers("mean", self.mean), std=numbers("std", self.std),
             unreadable="skip" if self.unreadable == "skip" else "stop",
-            root=self.data_root, seed=seed,
+            root=self.data_root, seed=seed, workers=self.workers,
+            stream="auto" if self.stream is None else "yes" if self.stream else "no",
         )  # fmt: skip
 
     def opened_on(self, data: str, seed: int = 0, graph: bool = False) -> tuple[nn.Module, Splits]:
@@ -72,7 +90,7 @@ class Tested:
         from maxprune.data.order import sow
         from maxprune.data.spec import open_data
         from maxprune.store.source import open_network
-        from maxprune.train.loop import check_fits
+        from maxprune.train.fits import check_fits
 
         sow(seed)
         network = open_network(self.network, self.weights, self.factory, graph)
@@ -154,7 +172,8 @@ class OnData(Trained):
     data: Annotated[
         str,
         typer.Option(
-            help="digits, mnist, cifar10, a folder with train/CLASS/ (and val/, test/), or "
+            help="digits, mnist, cifar10, a folder with train/CLASS/ (and val/, test/) or with tar "
+            "shards train-*.tar (and val-*, test-*; key.jpg with key.cls, or CLASS/name.jpg), or "
             "my_data.py:loaders, a function that gives (train, validation, test) loaders.",
             show_default=False,
         ),

@@ -22,7 +22,8 @@ from maxprune.modes import copied
 from maxprune.results import Details
 from maxprune.runs.environment import environment
 from maxprune.runs.workspace import Memory
-from maxprune.train.loop import check_fits
+from maxprune.train.fits import check_fits
+from maxprune.train.waiting import Waiting
 
 
 def compare(
@@ -66,7 +67,7 @@ def compare(
     starts: list[Start] = []
     rows: list[Compared] = []
     missing: dict[str, str] = {}
-    name = ""
+    name, waiting = "", Waiting()
     for seed in range(seeds):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "initial"))
@@ -74,14 +75,16 @@ def compare(
         name = type(made).__name__
         if seed == 0:
             check_comparison(comparing, made, splits, build, fit)
-        contest = Contest(comparing, seed, splits, fit, report, build)
+        contest = Contest(comparing, seed, splits, fit, report, build, waiting)
         start, figures = contest.start(made, Memory())
         starts.append(figures)
         for method in comparing.methods:
-            found, why = contest.compared(method, start, Memory())
-            rows += found
+            compared, why = contest.compared(method, start, Memory())
+            rows += compared
             missing |= why
-    return as_comparison(comparing, splits, name, starts, rows, missing, torch.get_num_threads())
+    threads = torch.get_num_threads()
+    found = as_comparison(comparing, splits, name, starts, rows, missing, threads)
+    return found.with_waiting(waiting.share)
 
 
 def _several(given: Any) -> tuple[Any, ...]:

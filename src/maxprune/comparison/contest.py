@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -26,6 +26,7 @@ from maxprune.results import NO_CURVE, Curve
 from maxprune.runs.measured import Measured, measure_step
 from maxprune.runs.workspace import Space, timed
 from maxprune.train import Checkpoints, Fitting
+from maxprune.train.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Contest:
         own: the user's training, used instead of the default, once a size.
         report: told (step, iterations done, iterations in all).
         build: gives the network with random weights; None where nobody knows how.
+        waiting: told how long trainings wait for their data.
     """
 
     comparing: Comparing
@@ -50,6 +52,7 @@ class Contest:
     own: Fit | None
     report: Callable[[str, int, int], None]
     build: Callable[[], nn.Module] | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     def start(self, model: nn.Module, space: Space) -> tuple[nn.Module, Start]:
         """The unpruned network, trained first if the settings say so."""
@@ -132,7 +135,7 @@ class Contest:
         fitting = Fitting.of_passes(epochs, self.data.train, batch=batch, rate=rate)
         fitting = fitting.model_copy(update={"judge_every": 0})
         tick = partial(self.report, name)
-        return Trainer(self.data, fitting, self.own).fit(model, seed, place, tick)
+        return Trainer(self.data, fitting, self.own, self.waiting).fit(model, seed, place, tick)
 
     def _measured(
         self, model: nn.Module, name: str, before: float | None, curve: Curve

@@ -21,7 +21,7 @@ from maxprune.data.spec import DEFAULT, DataOptions, open_data
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_json, write_json
 from maxprune.modes import best_device
-from maxprune.results import Record
+from maxprune.results import Record, Seconds
 from maxprune.runs.another import changed_code
 from maxprune.runs.code import of_code
 from maxprune.runs.parallel import run_all
@@ -33,11 +33,13 @@ ROWS = "rows.json"
 
 
 class Rows(Record):
-    """What one part has found."""
+    """What one part has found, and the seconds that its last process waited for data, of all."""
 
     start: Start | None
     compared: list[Compared]
     missing: dict[str, str]
+    waited: Seconds = 0.0
+    passed: Seconds = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class Part:
             else:
                 compared, missing = contest.compared(self.method, self._start(folder), space)
                 rows = Rows(start=None, compared=compared, missing=missing)
-            write_json(folder / ROWS, rows.model_dump(mode="json"))
+            clock = {"waited": contest.waiting.waited, "passed": contest.waiting.passed}
+            write_json(folder / ROWS, {**rows.model_dump(mode="json"), **clock})
 
     def _check_code(self, network: nn.Module, own: Fit | None, data: Splits) -> None:
         """Refuse code that was changed since all parts were begun: this process read it anew."""

@@ -126,6 +126,11 @@ class Comparison(Record):
             ),
         )  # fmt: skip
 
+    def with_waiting(self, share: float | None) -> Comparison:
+        """The same with the share of the trainings' time in which they waited for their data."""
+        details = self.details.model_copy(update={"waiting": share})
+        return self.model_copy(update={"details": details})
+
     def table(self) -> str:
         """What the command prints, as text: the table, the verdict and the notes."""
         from maxprune.report.comparison import summary  # matplotlib is slow to import

@@ -8,7 +8,7 @@ from maxprune.compression.control import retrained_alike
 from maxprune.compression.result import Compressed
 from maxprune.compression.search import UNPRUNED, Search, Taken
 from maxprune.compression.settings import UNCUT
-from maxprune.data.samples import Samples, Splits
+from maxprune.data.samples import Pictures, Samples, Splits
 from maxprune.measure import correct, loss_bound, percent, randomization_test
 from maxprune.results import Budget, Control, Results
 from maxprune.results import Search as Found
@@ -44,7 +44,12 @@ def finished(search: Search, last: str, command: str = "") -> Compressed:
         seed=settings.seed, baseline=as_baseline(base, networks[UNPRUNED].bytes),
         steps=steps if control is None else steps[:-1],
         control=None if control is None else steps[-1],
-        details=details.model_copy(update={"command": command, "search": found, "notes": notes}),
+        details=details.model_copy(
+            update={
+                "command": command, "search": found, "notes": notes,
+                "waiting": search.trainer.waiting.share,
+            }
+        ),
     )  # fmt: skip
     models = {name: taken.model for name, taken in networks.items()}
     file = search.files.get(last)
@@ -87,7 +92,12 @@ def _found(search: Search, last: str, tested: dict[str, Measured]) -> Found:
 
 def _guess(samples: Samples) -> float:
     """Percent of the samples that are of the commonest class."""
-    counts = sum(torch.bincount(y, minlength=samples.classes) for _, y in samples.batches(1000))
+    labels = (
+        [samples.images.labels]  # none has to be decoded for it
+        if isinstance(samples, Pictures)
+        else [y for _, y in samples.batches(1000)]
+    )
+    counts = sum(torch.bincount(y, minlength=samples.classes) for y in labels)
     return 100 * float(torch.as_tensor(counts).max()) / len(samples)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -17,6 +17,7 @@ from maxprune.measure import accuracy
 from maxprune.plural import kind_of
 from maxprune.results import NO_CURVE, Curve
 from maxprune.train import Checkpoints, Fitting, Watch, train
+from maxprune.train.waiting import Waiting
 from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
 
 Fit: TypeAlias = Callable[[nn.Module, Splits], nn.Module | None]
@@ -34,11 +35,13 @@ class Trainer:
         data: to train on, and to judge by.
         fitting: the default training.
         own: the user's function, used instead.
+        waiting: told how long trainings wait for their data; the user's function tells nothing.
     """
 
     data: Splits
     fitting: Fitting
     own: Fit | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     def fit(
         self,
@@ -76,6 +79,7 @@ class Trainer:
         watch = Watch(
             tick=lambda done: tick(done, total),
             judge=lambda network: accuracy(network, self.data.stopping or self.data.validation),
+            waiting=self.waiting,
         )
         progress = train(model, self.data.train, self.fitting, seed, place, watch, zero)
         model.zero_grad(set_to_none=True)  # or every network of a search would keep its own

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from maxprune.data.images import Images
+from maxprune.data.ahead import in_order
+from maxprune.data.images import Images, S
 from maxprune.data.layout import Listing, check_classes, listing, shown, splits
 from maxprune.errors import DataError, UsageError
 from maxprune.pictures import Size, Unreadable, pillow, read_picture
@@ -29,8 +28,8 @@ _THREADS = 8  # at most; more of them only wait for the disk
 
 
 @dataclass(frozen=True, eq=False)
-class Folder:
-    """Pictures that were read from folders.
+class Folder(Generic[S]):
+    """The pictures of a folder, in memory (`Images`) or left on disk (`Streamed`).
 
     Attributes:
         name: the last part of the root's path.
@@ -44,9 +43,9 @@ class Folder:
 
     name: str
     classes: tuple[str, ...]
-    train: Images
-    validation: Images | None
-    test: Images | None
+    train: S
+    validation: S | None
+    test: S | None
     skipped: tuple[str, ...]
 
 
@@ -55,7 +54,7 @@ def read_folder(
     size: Size | None = None,
     unreadable: Literal["stop", "skip"] = "stop",
     tick: Tick | None = None,
-) -> Folder:
+) -> Folder[Images]:
     """Read ROOT/train/CLASS/*, and ROOT/val/CLASS/* and ROOT/test/CLASS/* where they are there.
 
     The folder of validation pictures may also be called `validation` or `valid`. A picture is a
@@ -74,7 +73,7 @@ def read_folder(
             one, a picture cannot be read, or sizes differ and no `size` is given.
         UsageError: `size` or `unreadable` is none of the values above.
     """
-    _check_arguments(size, unreadable)
+    check_arguments(size, unreadable)
     folders = splits(root)
     listed = {part: listing(folder) for part, folder in folders.items()}
     classes = tuple(listed["train"])
@@ -122,7 +121,8 @@ class _Reader:
         labels = torch.empty(len(wanted), dtype=torch.int64)
         pixels = None if self.size is None else _memory(len(wanted), self.size)
         kept = 0
-        found = _in_order(self._one, [path for _, path in wanted])
+        threads = min(_THREADS, os.cpu_count() or 1)
+        found = in_order(self._one, (path for _, path in wanted), threads, 4 * threads)
         with contextlib.closing(found):
             for (label, path), picture in zip(wanted, found, strict=True):
                 self.done += 1
@@ -187,21 +187,6 @@ def _check_kept(split: Path, listed: Listing, labels: Int64[Tensor, " n"]) -> No
             raise DataError(f"{shown(split)} has no pictures of class {name!r} that can be read")
 
 
-def _in_order(
-    read: Callable[[Path], UInt8[np.ndarray, "c h w"] | Unreadable], paths: list[Path]
-) -> Generator[UInt8[np.ndarray, "c h w"] | Unreadable]:
-    """What `read` gives for each path, in their order, from several threads, a few ahead."""
-    threads = min(_THREADS, os.cpu_count() or 1)
-    waiting: deque[Future[UInt8[np.ndarray, "c h w"] | Unreadable]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for path in paths:
-            waiting.append(pool.submit(read, path))
-            if len(waiting) > 4 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 def _widened(pixels: UInt8[Tensor, "n c h w"], channels: int) -> UInt8[Tensor, "n d h w"]:
     """Grey pictures as RGB where `channels` is 3; other pictures as they are."""
     if channels <= pixels.shape[1]:
@@ -220,7 +205,7 @@ def _of_one_kind(
     }
 
 
-def _check_arguments(size: Size | None, unreadable: str) -> None:
+def check_arguments(size: Size | None, unreadable: str) -> None:
     """Refuse a size that no picture has, and a word that means nothing."""
     if size is not None and not (len(size) == 3 and size[0] in (1, 3) and min(size) >= 1):
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import torch
 from jaxtyping import Float, Int, Int64, UInt8
@@ -16,6 +17,54 @@ from maxprune.errors import DataError, UsageError
 from maxprune.plural import kind_of, plural
 
 Batch = tuple[Float[Tensor, "b c h w"], Int[Tensor, " b"]]
+
+
+class Stock(Protocol):
+    """Labelled pictures of one size: `Images` in memory, or `streamed.Streamed` on disk."""
+
+    @property
+    def labels(self) -> Int64[Tensor, " n"]:
+        """The class of each picture."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every picture."""
+
+    def __len__(self) -> int:
+        """How many pictures."""
+
+    def about(self) -> list[int]:
+        """The shape of all pictures."""
+
+    def iterations(self, size: int) -> int:
+        """Batches of this size in one pass of training."""
+
+    def whole(self, size: int) -> int:
+        """Pictures of every batch of training."""
+
+    def batches(
+        self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
+    ) -> Iterator[Batch]:
+        """All pictures in their order, `size` at a time, or that part of these batches."""
+
+    def stream(
+        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
+        part: Part = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """Shuffled batches from iteration `start` on, without end, or that part of each."""
+
+    def subset(self, index: Int[Tensor, " b"]) -> Self:
+        """The pictures at `index`, in that order."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same pictures, kept on a device where they can be."""
+
+
+S = TypeVar("S", bound=Stock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +107,12 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every picture."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
     def batch(self, index: Int[Tensor, " b"], device: torch.device | str = "cpu") -> Batch:
         """The pictures at `index`, as floats.
 
@@ -75,7 +130,7 @@ class Images:
             UsageError: `index` is not a vector of integers in [0, n).
         """
         chosen = self._checked(index)
-        return _floats(self.pixels[chosen], self.labels[chosen], device)
+        return floats(self.pixels[chosen], self.labels[chosen], device)
 
     def batches(
         self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
@@ -94,7 +149,7 @@ class Images:
             raise UsageError(f"the batch size is {size}, but must be at least 1")
         ends = ((start, start + size) for start in range(0, len(self), size))
         mine = part.every(ends)
-        return (_floats(self.pixels[a:b], self.labels[a:b], device) for a, b in mine)
+        return (floats(self.pixels[a:b], self.labels[a:b], device) for a, b in mine)
 
     def stream(
         self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
@@ -131,18 +186,7 @@ class Images:
 
     def _checked(self, index: Tensor) -> Tensor:
         """`index` on the device of the pictures, once it is known to be in range."""
-        whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
-        if index.ndim != 1 or not whole:
-            raise UsageError(
-                f"the index is {index.dtype} of shape {tuple(index.shape)}, but must be a vector "
-                "of integers"
-            )
-        if len(index) and not (index.min() >= 0 and index.max() < len(self)):
-            raise UsageError(
-                f"the index reaches from {int(index.min())} to {int(index.max())}, but the "
-                f"pictures are numbered from 0 to {len(self) - 1}"
-            )
-        return index.to(self.pixels.device, torch.int64)
+        return checked_index(index, len(self)).to(self.pixels.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,14 +245,42 @@ class Dataset:
         Raises:
             UsageError: one of the two would be empty, or the seed is out of its range.
         """
-        total = len(self.train)
-        if isinstance(size, bool):
-            raise UsageError(f"the size of the validation set is {size}, but must be a number")
-        if isinstance(size, float) and not 0 < size < 1:
-            raise UsageError(f"the share held out is {size}, but must lie between 0 and 1")
-        count = round(size * total) if isinstance(size, float) else size
-        rest, chosen = stratified(self.train.labels, count, seed)
-        return self.train.subset(rest), self.train.subset(chosen)
+        return held_out(self.train, size, seed)
+
+
+def held_out(images: S, size: int | float, seed: int) -> tuple[S, S]:
+    """Pictures split into (rest, held out), every class in its proportion.
+
+    The arguments and errors are those of `Dataset.holdout`.
+    """
+    total = len(images)
+    if isinstance(size, bool):
+        raise UsageError(f"the size of the validation set is {size}, but must be a number")
+    if isinstance(size, float) and not 0 < size < 1:
+        raise UsageError(f"the share held out is {size}, but must lie between 0 and 1")
+    count = round(size * total) if isinstance(size, float) else size
+    rest, chosen = stratified(images.labels, count, seed)
+    return images.subset(rest), images.subset(chosen)
+
+
+def checked_index(index: Tensor, count: int) -> Int64[Tensor, " b"]:
+    """Numbers of pictures, once they are known to be some of so many.
+
+    Raises:
+        UsageError: it is not a vector of integers in [0, count).
+    """
+    whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
+    if index.ndim != 1 or not whole:
+        raise UsageError(
+            f"the index is {index.dtype} of shape {tuple(index.shape)}, but must be a vector of "
+            "integers"
+        )
+    if len(index) and not (index.min() >= 0 and index.max() < count):
+        raise UsageError(
+            f"the index reaches from {int(index.min())} to {int(index.max())}, but the pictures "
+            f"are numbered from 0 to {count - 1}"
+        )
+    return index.to(torch.int64)
 
 
 def _check_tensor(name: str, value: object, dtype: torch.dtype, dimensions: int) -> None:
@@ -222,7 +294,7 @@ def _check_tensor(name: str, value: object, dtype: torch.dtype, dimensions: int)
         )
 
 
-def _floats(
+def floats(
     pixels: UInt8[Tensor, "b c h w"], labels: Int64[Tensor, " b"], device: torch.device | str
 ) -> Batch:
     """Bytes to floats in [0, 1], on the device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ SUFFIXES = frozenset(
 )
 """How the name of a picture ends, in small letters; files with other names are not looked at."""
 
-_VALIDATION = ("val", "validation", "valid")
+VALIDATION = ("val", "validation", "valid")
 _LAYOUT = "expected ROOT/train/CLASS/*.jpg and, as you like, ROOT/val/CLASS/* and ROOT/test/CLASS/*"
 
 Listing = dict[str, list[Path]]
@@ -30,7 +31,7 @@ def splits(root: Path) -> dict[str, Path]:
         what = "has no folder train" if root.is_dir() else "is not a folder that exists"
         raise DataError(f"{shown(root)} {what}; {_LAYOUT}")
     folders = {"train": root / "train"}
-    named = [root / name for name in _VALIDATION if (root / name).is_dir()]
+    named = [root / name for name in VALIDATION if (root / name).is_dir()]
     if len(named) > 1:
         both = " and ".join(path.name for path in named)
         raise DataError(f"{shown(root)} has the folders {both}; keep one of them for validation")
@@ -42,7 +43,12 @@ def splits(root: Path) -> dict[str, Path]:
 
 
 def listing(split: Path) -> Listing:
-    """The pictures of each class of one split: every visible folder in it is a class.
+    """The pictures of each class of one split; see `listed`."""
+    return dict(listed(split))
+
+
+def listed(split: Path) -> Iterator[tuple[str, list[Path]]]:
+    """The classes of one split, one after the other: every visible folder in it is a class.
 
     Raises:
         DataError: a folder cannot be read, a picture lies outside the classes, or a class has a
@@ -55,7 +61,9 @@ def listing(split: Path) -> Listing:
     for name in entries:
         if not (split / name).is_dir() and Path(name).suffix.lower() in SUFFIXES:
             raise DataError(f"{shown(split / name)} lies in no folder of a class; {_LAYOUT}")
-    return {name: _pictures(split / name) for name in entries if (split / name).is_dir()}
+    for name in entries:
+        if (split / name).is_dir():
+            yield name, _pictures(split / name)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -81,8 +89,16 @@ def _unlisted(error: OSError) -> NoReturn:
     ) from error
 
 
-def check_classes(split: Path, listed: Listing, classes: tuple[str, ...], train: Path) -> None:
+def check_classes(
+    split: Path, found: Mapping[str, object], classes: tuple[str, ...], train: Path
+) -> None:
     """Refuse a split that lacks pictures of a class, or has a class that `train` does not have.
+
+    Args:
+        split: for messages.
+        found: the pictures of each of its classes, or how many there are.
+        classes: those of the training pictures.
+        train: for messages.
 
     Raises:
         DataError: one of the two, or there are no classes at all.
@@ -90,9 +106,9 @@ def check_classes(split: Path, listed: Listing, classes: tuple[str, ...], train:
     if not classes:
         raise DataError(f"{shown(train)} has no folders of classes; {_LAYOUT}")
     for name in classes:
-        if not listed.get(name):
+        if not found.get(name):
             raise DataError(f"{shown(split)} has no pictures of class {name!r}")
-    for name in listed:
+    for name in found:
         if name not in classes:
             raise DataError(
                 f"{shown(split)} has the class {name!r}, which {shown(train)} does not have"

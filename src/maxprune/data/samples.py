@@ -1,4 +1,4 @@
-"""What a network is trained and judged on: pictures in memory, or somebody's own loader.
+"""What a network is trained and judged on: pictures, in memory or not, or somebody's own loader.
 
 `Samples` is the contract of the training loop and of everything that measures. `Images` fulfils it
 as it is; `Pictures` adds augmentation and normalisation; `Loaded` wraps a loader.
@@ -7,24 +7,23 @@ as it is; `Pictures` adds augmentation and normalisation; `Loaded` wraps a loade
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count, islice
+from itertools import count
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
-from maxprune.data.images import Images
+from maxprune.data.images import Batch, Stock
+from maxprune.data.loaded import Loaded
 from maxprune.data.order import derive
 from maxprune.data.part import WHOLE, Chance, Part
-from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
-from maxprune.plural import kind_of, plural
-
-Batch = tuple[Tensor, Int[Tensor, " b"]]
+from maxprune.data.streamed import Streamed
+from maxprune.errors import UsageError
 
 
 class Samples(Protocol):
@@ -69,10 +68,10 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures in memory, augmented in training.
+    """Pictures, augmented in training.
 
     Args:
-        images: bytes and classes.
+        images: bytes and classes, in memory (`Images`) or on disk (`Streamed`).
         flip: mirror half of the pictures from left to right.
         crop: pixels by which a picture is shifted at most, each way; what comes in is black.
         turn: degrees by which it is turned at most, either way.
@@ -84,7 +83,7 @@ class Pictures:
         std: of each channel, by which is divided then; () for none.
     """
 
-    images: Images
+    images: Stock
     flip: bool = False
     crop: int = 0
     turn: float = 0.0
@@ -152,96 +151,6 @@ class Pictures:
         return x / x.new_tensor(self.std)[:, None, None] if self.std else x
 
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """Somebody's own loader, for example a `torch.utils.data.DataLoader`.
-
-    It is iterated anew for every epoch and every pass, and gives batches (inputs, classes). Its
-    own batch size and augmentation stay; its order is as repeatable as the loader is under
-    torch's global seed.
-
-    Args:
-        loader: any iterable that can be iterated again.
-        name: for messages.
-        classes: how many classes there are.
-    """
-
-    loader: Iterable[Any]
-    name: str
-    classes: int
-
-    @cached_property
-    def _counted(self) -> tuple[int, int]:
-        """Samples and batches of one pass."""
-        sizes = [len(y) for _, y in self.batches(0)]
-        return sum(sizes), len(sizes)
-
-    def __len__(self) -> int:
-        return self._counted[0]
-
-    def iterations(self, size: int) -> int:
-        """Batches of one pass; the size is the loader's own."""
-        return self._counted[1]
-
-    def whole(self, size: int) -> None:
-        """Nobody knows how large the loader's next batch will be."""
-
-    def about(self) -> list[int]:
-        """The number of samples."""
-        return [len(self)]
-
-    def to(self, device: torch.device | str) -> Loaded:
-        """The loader itself: batches move as they come."""
-        return self
-
-    def batches(
-        self, size: int, device: torch.device | str = "cpu", part: Part = WHOLE
-    ) -> Iterator[Batch]:
-        """One pass; the size is the loader's own. What is not of the part is drawn, too.
-
-        Raises:
-            DataError: the loader fails, or gives something else than batches.
-        """
-        for batch in part.every(self._drawn()):
-            x, y = checked_batch(batch, self.name)
-            yield x.to(device), y.to(device)
-
-    def _drawn(self) -> Iterator[Any]:
-        """What the loader gives in one pass."""
-        batches = iter(self.loader)
-        while True:
-            try:
-                yield next(batches)
-            except StopIteration:
-                return
-            except MaxpruneError:
-                raise
-            except Exception as error:
-                says = f"{type(error).__name__}: {first_line(error)}"
-                raise DataError(f"{self.name} failed: {says}") from error
-
-    def stream(
-        self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
-        part: Part = WHOLE,
-    ) -> Iterator[Batch]:  # fmt: skip
-        """Pass after pass; an earlier run's batches of this pass are drawn and thrown away."""
-        first, skip = divmod(start, max(1, self.iterations(size))) if start else (0, 0)
-        for x, y in islice(self._passes(seed, first, device), skip, None):
-            rows = part.rows(len(y))
-            yield x[rows], y[rows]
-
-    def _passes(self, seed: int, first_pass: int, device: torch.device | str) -> Iterator[Batch]:
-        for epoch in count(first_pass):
-            passes = self.batches(0, device)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "epoch", epoch))
-                first = next(passes, None)
-            if first is None:
-                raise DataError(f"{self.name} gives no batch")
-            yield first
-            yield from passes
-
-
 def first_inputs(samples: Samples, count: int) -> Tensor:
     """The first inputs, so many or all where there are fewer; not augmented."""
     found: list[Tensor] = []
@@ -253,33 +162,18 @@ def first_inputs(samples: Samples, count: int) -> Tensor:
 
 
 def fingerprint(samples: Samples) -> str:
-    """A checksum of one pass over samples as they are judged: inputs, classes and order."""
+    """A checksum of one pass over samples as they are judged: inputs, classes and order.
+
+    Of pictures that stay on disk, of their index: a pass would take as long as an epoch.
+    """
     digest = hashlib.sha256()
+    if isinstance(samples, Pictures) and isinstance(samples.images, Streamed):
+        digest.update(f"{samples.images.checksum()} {samples.mean} {samples.std}".encode())
+        return digest.hexdigest()
     for x, y in samples.batches(1000):
         digest.update(y.cpu().contiguous().numpy().tobytes())
         digest.update(x.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def checked_batch(batch: Any, name: str) -> Batch:
-    """A batch of a loader as (inputs, classes).
-
-    Raises:
-        DataError: it is something else.
-    """
-    if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise DataError(f"{name} gives {kind_of(batch)}, not pairs (inputs, classes) of tensors")
-    x, y = batch
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-        raise DataError(f"{name} gives no tensors; each batch is (inputs, classes)")
-    if y.dim() != 1 or len(x) != len(y) or y.is_floating_point():
-        raise DataError(
-            f"{name}: classes are whole numbers, one a sample; there are {tuple(y.shape)} of "
-            f"{y.dtype} for {plural(len(x), 'input')}"
-        )
-    if x.is_floating_point() and not bool(x.isfinite().all()):
-        raise DataError(f"{name} gives inputs that are not finite: NaN or infinity is among them")
-    return x, y.long()
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,6 +210,11 @@ class Splits:
     def example(self) -> Tensor:
         """(2, ...): the first inputs to train on, to run a network on."""
         return first_inputs(self.train, 2)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the pictures stay on disk, and are read as they are needed."""
+        return isinstance(self.train, Pictures) and isinstance(self.train.images, Streamed)
 
     @property
     def tested(self) -> Samples:

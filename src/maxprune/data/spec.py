@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from maxprune.data import NAMES, load
-from maxprune.data.folder import read_folder
-from maxprune.data.images import Dataset, Images
-from maxprune.data.samples import Loaded, Pictures, Splits
+from maxprune.data.images import Dataset, Stock, held_out
+from maxprune.data.loaded import Loaded
+from maxprune.data.samples import Pictures, Splits
+from maxprune.data.streaming import opened_folder
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
 from maxprune.plural import kind_of, plural
 from maxprune.store.source import find_function, look_here
@@ -42,6 +43,9 @@ class DataOptions:
         unreadable: what happens at a picture that cannot be read.
         root: folder of the built-in datasets.
         seed: of the validation split.
+        stream: whether the pictures of a folder stay on disk and are read as they are needed:
+            "yes", "no", or "auto" where they would take more than half of the free memory.
+        workers: threads that read them then; 0 for one a core.
     """
 
     size: tuple[int, ...] | None = None
@@ -51,6 +55,8 @@ class DataOptions:
     unreadable: Literal["stop", "skip"] = "stop"
     root: Path | None = None
     seed: int = 0
+    stream: Literal["auto", "yes", "no"] = "auto"
+    workers: int = 0
 
 
 DEFAULT = DataOptions()
@@ -61,7 +67,8 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
 
     Args:
         spec: "digits", "mnist" or "cifar10"; a folder with train/CLASS/ and, if there are, val/
-            and test/; or "my_data.py:loaders", a function without arguments that gives
+            and test/, or with tar shards called train-*.tar, val-*.tar and test-*.tar (see
+            `data.shards`); or "my_data.py:loaders", a function without arguments that gives
             (train, validation) or (train, validation, test), each a loader of batches (inputs,
             classes). Without validation data a tenth of the training set is held out, and a
             twentieth of the rest to decide on the best epoch of a training.
@@ -76,14 +83,16 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
     if spec in NAMES:
         if options.size is not None:
             raise UsageError(f"the pictures of {spec} have one size; a size is for a folder")
+        if options.stream == "yes" or options.workers:
+            raise UsageError(f"{spec} is in memory; streaming, with workers, is for a folder")
         return of_dataset(load(spec, options.root), options, spec not in NOT_MIRRORED)
     source, _, path = spec.rpartition(":")
     if source and not Path(spec).exists():
         return _from_function(spec, find_function(source, path), options)
     if not Path(spec).is_dir():
         raise UsageError(
-            f"{spec!r} is no data: give {', '.join(NAMES)}, a folder with train/CLASS/, or "
-            "my_data.py:loaders"
+            f"{spec!r} is no data: give {', '.join(NAMES)}, a folder with train/CLASS/ or "
+            "train-*.tar, or my_data.py:loaders"
         )
     return _from_folder(Path(spec), options)
 
@@ -144,9 +153,9 @@ def _check(options: DataOptions) -> None:
         raise UsageError(f"a standard deviation is above 0, not {options.std}")
 
 
-def _plain(images: Images, options: DataOptions) -> Pictures:
+def _plain(images: Stock, options: DataOptions) -> Pictures:
     """The pictures, normalised."""
-    channels = images.pixels.shape[1]
+    channels = images.shape[0]
     for name, values in (("mean", options.mean), ("std", options.std)):
         if len(values) not in (0, channels):
             raise UsageError(
@@ -156,12 +165,12 @@ def _plain(images: Images, options: DataOptions) -> Pictures:
     return Pictures(images, mean=options.mean, std=options.std)
 
 
-def _training(images: Images, options: DataOptions, mirrored: bool) -> Pictures:
+def _training(images: Stock, options: DataOptions, mirrored: bool) -> Pictures:
     """The training pictures, normalised and augmented."""
     augment = options.augment
     if augment is None:
         augment = USUAL if mirrored else ("crop",)
-    shift = max(1, min(images.pixels.shape[2:]) // 8) if "crop" in augment else 0
+    shift = max(1, min(images.shape[1:]) // 8) if "crop" in augment else 0
     return replace(
         _plain(images, options), flip="flip" in augment, crop=shift,
         turn=TURN * ("turn" in augment), zoom=ZOOM * ("zoom" in augment),
@@ -172,12 +181,14 @@ def _training(images: Images, options: DataOptions, mirrored: bool) -> Pictures:
 
 def _from_folder(root: Path, options: DataOptions) -> Splits:
     size = options.size
-    found = read_folder(root, (size[0], size[1], size[2]) if size else None, options.unreadable)
+    found, notes = opened_folder(
+        root, (size[0], size[1], size[2]) if size else None, options.unreadable, options.stream,
+        options.workers,
+    )  # fmt: skip
     train, validation, test = found.train, found.validation, found.test
-    notes = [f"classes: {', '.join(found.classes)}"]
+    notes = [f"classes: {', '.join(found.classes)}", *notes]
     if validation is None:
-        rest, validation = Dataset(found.name, train, train).holdout(VALIDATION, options.seed)
-        train = rest
+        train, validation = held_out(train, VALIDATION, options.seed)
         notes.append("There is no val/: a tenth of train/ was held out to judge by.")
     if found.skipped:
         more = len(found.skipped) - NAMED
@@ -186,11 +197,10 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
             + "; ".join(found.skipped[:NAMED])
             + (f"; and {more} more" if more > 0 else "")
         )
-    train, stopping = Dataset(found.name, train, train).holdout(STOPPING, options.seed)
-    channels, height, width = (int(n) for n in train.pixels.shape[1:])
+    train, stopping = held_out(train, STOPPING, options.seed)
     return Splits(
         found.name, _training(train, options, mirrored=True), _plain(validation, options),
-        None if test is None else _plain(test, options), (channels, height, width), tuple(notes),
+        None if test is None else _plain(test, options), train.shape, tuple(notes),
         _plain(stopping, options),
     )  # fmt: skip
 
@@ -208,8 +218,8 @@ def _from_function(spec: str, function: Callable[..., Any], options: DataOptions
         return of_dataset(found, options, mirrored=True)
     if options != replace(DEFAULT, root=options.root, seed=options.seed):
         raise UsageError(
-            f"{spec} gives loaders, which do their own: no size, augmentation, mean, std or "
-            "unreadable pictures can be set for them"
+            f"{spec} gives loaders, which do their own: no size, augmentation, mean, std, "
+            "unreadable pictures, streaming or workers can be set for them"
         )
     splits = found if isinstance(found, Splits) else _of_loaders(spec, found)
     return replace(splits, source=function)

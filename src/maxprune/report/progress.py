@@ -20,6 +20,7 @@ from rich.progress import (
 
 from maxprune.plural import plural
 from maxprune.train.loop import TICK_EVERY
+from maxprune.train.waiting import Waiting
 
 
 class MeasuredStep(Protocol):
@@ -39,12 +40,19 @@ class Steps:
         total: iterations in all, None where nobody knows; parts report theirs.
         title: what is being done.
         unit: what a part's length is counted in.
+        waiting: how long trainings wait for their data, which is shown; None for no trainings.
     """
 
     def __init__(
-        self, console: Console, total: int | None, title: str, unit: str = "iteration"
+        self,
+        console: Console,
+        total: int | None,
+        title: str,
+        unit: str = "iteration",
+        waiting: Waiting | None = None,
     ) -> None:
         self.console, self.total, self.unit = console, total, unit
+        self.waiting, self.advised = waiting, False
         self.bars = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=24),
@@ -52,11 +60,12 @@ class Steps:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[waiting]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self.whole = self.bars.add_task(title, total=total)
+        self.whole = self.bars.add_task(title, total=total, waiting="")
         self.parts: dict[str, tuple[TaskID, int]] = {}
         self.spoken = self.started = time.monotonic()
         self.skipped = 0
@@ -76,16 +85,18 @@ class Steps:
     def report(self, name: str, done: int, total: int) -> None:
         """A part is `done` of `total` iterations; a finished part's bar goes away."""
         if name not in self.parts:
-            self.parts[name] = self.bars.add_task(f"  {name}", total=total), 0
+            self.parts[name] = self._bar(name, total), 0
         task, before = self.parts[name]
         if done - before > TICK_EVERY:  # a larger jump was done by an earlier run
             self.skipped += done - before
         self.parts[name] = task, done
         self.bars.update(task, completed=done, visible=done < total)
         finished = sum(count for _, count in self.parts.values())
-        self.bars.update(self.whole, completed=finished)
+        self.bars.update(self.whole, completed=finished, waiting=self._waits())
         if not self.console.is_terminal and done > before:
             self._say(name, done, total, finished)
+        if self.waiting is not None and not self.advised:
+            self.advised = tell_waiting(self.console, self.waiting)
 
     def of(self, totals: Mapping[str, int], name: str, done: int) -> None:
         """A part, whose total is known by its name, is `done`; never more than that total."""
@@ -98,6 +109,14 @@ class Steps:
             f"{step.accuracy:>8.2f}% right",
             highlight=False,
         )
+
+    def _bar(self, name: str, total: int) -> TaskID:
+        return self.bars.add_task(f"  {name}", total=total, waiting="")
+
+    def _waits(self) -> str:
+        """The share of the time in which trainings wait for their data."""
+        share = None if self.waiting is None else self.waiting.share
+        return "" if share is None else f"waiting for data {share:.0%}"
 
     def _say(self, name: str, done: int, total: int, finished: int) -> None:
         """Without a terminal: a line when a part ends, and every minute."""
@@ -115,6 +134,19 @@ class Steps:
         else:
             whole = f" {passed:.0f} s"
         self.console.print(
-            f"{name}: {done:,} of {plural(total, self.unit)};{whole}",
+            f"{name}: {done:,} of {plural(total, self.unit)};{whole}"
+            + (f"; {self._waits()}" if self._waits() else ""),
             highlight=False,
         )
+
+
+def tell_waiting(console: Console, waiting: Waiting) -> bool:
+    """Say what to do, if there is something, where much of the time is spent waiting for data."""
+    if not waiting.is_much or not waiting.advice:
+        return False
+    console.print(
+        f"{waiting.share:.0%} of the training's time is spent waiting for data: {waiting.advice}",
+        soft_wrap=True,
+        highlight=False,
+    )
+    return True

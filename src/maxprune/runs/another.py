@@ -120,6 +120,8 @@ def _with(name: str, value: Any) -> str:
         return f"{'without' if value else 'with'} {called('paper')}"
     if on_command_line() and isinstance(value, bool) and name == "keep_last":
         return f"with {called('keep_last' if value else 'cut_last')}"
+    if on_command_line() and name == "stream":
+        return f"with --{'stream' if value else 'no-stream'}"
     if value is None or value == []:
         return f"without {called(name)}"
     return f"with {giving(name, _said(name, value))}"

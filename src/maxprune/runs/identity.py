@@ -6,7 +6,8 @@ import hashlib
 
 from torch import nn
 
-from maxprune.data.samples import Loaded, Splits, fingerprint
+from maxprune.data.loaded import Loaded
+from maxprune.data.samples import Splits, fingerprint
 
 
 def of_data(data: Splits) -> str:

@@ -10,8 +10,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 from torch import nn
 
+from maxprune.data.images import Batch
 from maxprune.data.part import WHOLE, Part
-from maxprune.data.samples import Batch, Samples, first_inputs
+from maxprune.data.samples import Samples, first_inputs
 from maxprune.distributed.world import world
 from maxprune.plan import ChannelGroup
 from maxprune.records import Settings

@@ -45,6 +45,7 @@ from maxprune.scores.readers import (
     watched,
 )
 from maxprune.scores.reduction import Reduce, alone
+from maxprune.scores.targets import Targets
 
 Pool: TypeAlias = Callable[[Maps], Tensor]
 Representation: TypeAlias = Literal["max", "average"] | Pool
@@ -103,7 +104,7 @@ class Represented:
 
     features: Features
     columns: tuple[tuple[ChannelGroup, int, int], ...]
-    targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"]
+    targets: Targets
 
     def importance(
         self,
@@ -160,12 +161,10 @@ class Represented:
         return self._by_channel(fit_pls(blocks, components, reduce))
 
     def _blocks(self, classes: int | None) -> Iterator[Block]:
-        start, real = 0, self.targets.is_floating_point()
-        if not real and classes is None:
-            classes = int(self.targets.max()) + 1
+        start, count = 0, self.targets.largest + 1 if classes is None else classes
         for rows in self.features.blocks():
-            y = self.targets[start : start + len(rows)]
-            yield rows, y if real or classes is None else F.one_hot(y, classes)
+            y = self.targets.of(start, len(rows))
+            yield rows, y if self.targets.real else F.one_hot(y, count)
             start += len(rows)
 
     def _by_channel(self, found: Pls) -> Scores:
@@ -218,7 +217,7 @@ def represent(
     if not wanted:
         raise UsageError("there is no group to represent")
     columns: list[tuple[ChannelGroup, int, int]] = []
-    targets: list[Tensor] = []
+    targets = Targets()
     with naming(model, inputs), watched(model, free, see), torch.inference_mode():
         for x, y in labelled(batches):
             if len(x) != len(y):
@@ -238,11 +237,9 @@ def represent(
                 columns = _columns(wanted, seen)
             kept.append(torch.cat([seen[group.name, member] for group, member in wanted], 1))
             targets.append(_target(y))
-            if targets[-1].shape[1:] != targets[0].shape[1:]:
-                raise UsageError("the targets of two batches are not of one kind")
     if kept is None:
         raise no_samples()
-    return Represented(kept, tuple(columns), torch.cat(targets).cpu().clone())
+    return Represented(kept, tuple(columns), targets)
 
 
 def _pooled(pool: Pool, maps: Tensor, reader: str) -> Float[Tensor, "batch numbers"]:

@@ -17,19 +17,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
+from maxprune.data.images import Batch
 from maxprune.data.order import derive
-from maxprune.data.samples import Batch, Samples
+from maxprune.data.samples import Samples
 from maxprune.distributed.team import Team
 from maxprune.distributed.world import world
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.modes import device_of, evaluating
-from maxprune.plural import kind_of, plural
-from maxprune.state import check_finite
+from maxprune.plural import kind_of
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from maxprune.train.config import Training
+from maxprune.train.fits import check_fits, refusal
 from maxprune.train.fitting import Fitting
 from maxprune.train.precision import in_precision
 from maxprune.train.tuning import tuning
+from maxprune.train.waiting import Waiting
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
@@ -57,11 +59,13 @@ class Watch:
             the best one.
         judge: how good the network is, on validation data; asked where the training is a `Fitting`
             that says how often.
+        waiting: told how long it waits for its batches.
     """
 
     tick: Tick | None = None
     last: Callable[[nn.Module], None] | None = None
     judge: Callable[[nn.Module], float] | None = None
+    waiting: Waiting | None = None
 
 
 UNWATCHED = Watch()
@@ -153,7 +157,7 @@ def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
     """
     try:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if _refusal(model, images) is not None:
+        if refusal(model, images) is not None:
             model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             check_fits(model, images)
         model.train()
@@ -161,53 +165,6 @@ def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
     finally:
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         model.eval()
-
-
-def _check_state(model: nn.Module) -> None:
-    """Refuse a network whose state is not finite numbers alone.
-
-    Raises:
-        UsageError: it has other state, or a value is not finite.
-    """
-    for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor):
-            raise UsageError(
-                f"the network keeps {name!r}, {kind_of(value)}, in its state; only tensors "
-                "can be saved and checked"
-            )
-    check_finite(model.state_dict())
-
-
-def check_fits(model: nn.Module, images: Samples) -> None:
-    """Refuse a network that does not give one row of outputs, one a class, for each sample.
-
-    Raises:
-        UsageError: it does not take these samples, gives something else, or has a state that is not
-            finite numbers alone.
-    """
-    _check_state(model)
-    refusal = _refusal(model, images)
-    if refusal is not None:
-        shape = tuple(next(images.batches(1))[0].shape[1:]) if len(images) else ()
-        raise UsageError(f"the network does not fit the images, of shape {shape}: {refusal}")
-
-
-def _refusal(model: nn.Module, images: Samples) -> str | None:
-    """Why the network cannot classify these images, tried on two of them; None if it can."""
-    if len(images) == 0:
-        return "there are no images to train on"
-    x, _ = next(images.batches(2, device_of(model)))
-    try:
-        with evaluating(model), torch.no_grad():
-            out = model(x)
-    except Exception as error:
-        return f"{type(error).__name__}: {first_line(error)}"
-    if not isinstance(out, Tensor) or out.shape[:1] != x.shape[:1] or out.dim() != 2:
-        return "it does not give one row of outputs for each image"
-    if out.shape[1] < images.classes:
-        outputs, classes = out.shape[1], images.classes
-        return f"it has {plural(outputs, 'output')} for {plural(classes, 'class', 'classes')}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -279,6 +236,7 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
     device = device_of(job.model)
     start, part = progress.iteration, job.team.part
     stream = job.images.stream(job.training.batch, order, start, device, part)
+    stream = stream if job.watch.waiting is None else job.watch.waiting.through(stream)
     while progress.iteration < job.training.iterations and not _is_over(job, progress):
         if progress.iteration in job.zeros:
             _zero(job, job.zeros[progress.iteration])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from maxprune.data.images import Images
+from maxprune.data.images import Stock
 from maxprune.data.order import derive
 from maxprune.measure import nonzero, parameters
 from maxprune.measure.descriptors import BATCH, descriptors
@@ -15,7 +15,7 @@ from maxprune.modes import device_of
 from maxprune.networks import Discriminant, descriptor_network, discriminant
 
 
-def describer(model: nn.Module, images: Images, dimensions: int, seed: int) -> nn.Module:
+def describer(model: nn.Module, images: Stock, dimensions: int, seed: int) -> nn.Module:
     """The network that gives the descriptor of a face.
 
     Args:
@@ -36,7 +36,7 @@ def describer(model: nn.Module, images: Images, dimensions: int, seed: int) -> n
     return descriptor_network(model, fit if dimensions else None)
 
 
-def half_mirrored(images: Images, seed: int) -> Iterator[Tensor]:
+def half_mirrored(images: Stock, seed: int) -> Iterator[Tensor]:
     """The pictures in their order, each of them or its mirror image by chance."""
     generator = torch.Generator().manual_seed(derive(seed, "mirrored"))
     for x, _ in images.batches(BATCH):

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int, Int64, UInt8
 from torch import Tensor
 
 from maxprune.data.faces import Faces
-from maxprune.data.images import Images
+from maxprune.data.images import Images, Stock
 from maxprune.data.order import derive
 from maxprune.data.pairs import Pairs, allowed, check_no_leak
 from maxprune.errors import DataError, UsageError
@@ -127,7 +127,7 @@ def _some(theirs: Bool[Tensor, " n"], generator: torch.Generator) -> Int[Tensor,
 
 
 def training_pairs(
-    images: Images, count: int, seed: int
+    images: Stock, count: int, seed: int
 ) -> tuple[Int64[Tensor, "pairs 2"], Bool[Tensor, " pairs"]]:
     """Pairs of pictures that are trained on, half of one person and half of two.
 

@@ -167,7 +167,7 @@ def _data(
     return FoldData(both, train, pairs, moved), notes
 
 
-def _held_out(study: Vgg16Study, given: Folder) -> tuple[Images, torch.Tensor, Pairs]:
+def _held_out(study: Vgg16Study, given: Folder[Images]) -> tuple[Images, torch.Tensor, Pairs]:
     """The pictures to train on, those of people held out, and pairs of these."""
     generator = torch.Generator().manual_seed(derive(study.seed, "held out"))
     counts = torch.bincount(given.train.labels, minlength=given.train.classes)
