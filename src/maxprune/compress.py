@@ -18,6 +18,7 @@ from maxprune.compression.reach import check_reach
 from maxprune.compression.result import Compressed
 from maxprune.compression.search import Report, Search, Told
 from maxprune.compression.settings import OWNERS, Compression
+from maxprune.compression.speed import with_speed
 from maxprune.data.samples import Splits, check_repeatable
 from maxprune.data.spec import Data, as_splits
 from maxprune.errors import UsageError
@@ -84,8 +85,10 @@ def compress(
     fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
     own = None if isinstance(fit, Fitting) else fit
     fitting = fit if isinstance(fit, Fitting) else fitting
+    if fit is None:
+        fitting = with_speed(fitting, asked, model, splits, Path(folder) if folder else None)
     trainer = Trainer(splits, fitting, own, run.waiting)
-    first = Trainer(splits, run.first, own, run.waiting) if run.first else None
+    first = Trainer(splits, fitting.as_fast(run.first), own, run.waiting) if run.first else None
     with _space(folder, model, asked, trainer, run) as space:
         search = Search(asked, splits, trainer, space, run.report, run.told)
         last = search.run(model, first)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch._dynamo import OptimizedModule
 
 from maxprune.data.images import Images
 from maxprune.networks import Cosine
 from maxprune.train import Fitting, train
 from maxprune.train import precision as module
 from maxprune.train.config import Precision
-from maxprune.train.precision import in_precision, measured_precision
+from maxprune.train.precision import in_precision, measured_compiling, measured_precision
 
 CPU = torch.device("cpu")
 
@@ -78,3 +79,52 @@ def test_measuring_changes_nothing() -> None:
     assert not model.training
     assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("plain", "compiled", "iterations", "expected"),
+    [
+        (1.0, 0.5, 1000, True),
+        (1.0, 0.95, 1000, False),  # hardly faster
+        (1.0, 0.5, 599, False),  # not worth trying
+        (1.0, 2.0, 1000, False),
+    ],
+)
+def test_compiling_has_to_pay(
+    plain: float, compiled: float, iterations: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seconds(model: nn.Module, *_: object) -> float:
+        return compiled if isinstance(model, OptimizedModule) else plain
+
+    compiling = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compiling(model, backend="eager"))
+    monkeypatch.setattr(module, "_seconds", seconds)
+    x, y = images().batch(torch.arange(8))
+    fitting = Fitting(iterations=iterations)
+    assert measured_compiling(network(), x, y, fitting, "float32") is expected
+
+
+def test_where_nothing_compiles_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> nn.Module:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(module, "_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(torch, "compile", fails)
+    x, y = images().batch(torch.arange(8))
+    assert measured_compiling(network(), x, y, Fitting(), "float32") is False
+
+
+def test_a_compiled_network_learns_and_stays_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    compiling = torch.compile
+
+    def eager(model: nn.Module) -> object:
+        compiled.append(model)
+        return compiling(model, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", eager)
+    one, other = network(), network()
+    train(one, images(), Fitting(iterations=20, batch=16))
+    train(other, images(), Fitting(iterations=20, batch=16, compiled=True))
+    assert compiled == [other]
+    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from maxprune.compression.result import Compressed
     from maxprune.compression.settings import Compression
     from maxprune.data.samples import Splits
+
+OURS = ("epochs", "rate", "batch", "train_rate", "precision", "compiled")
+"""Options of our own training."""
 
 KEEP_ACCURACY = 0.5
 WITHIN = "The network is within its budget as it is: nothing needs to be cut"
@@ -108,6 +111,23 @@ class Asked(OnData):
             "after a run that is finished.",
         ),
     ] = False
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"] | None,
+        typer.Option(
+            help="In which trainings compute; auto takes the faster by the clock. Default: auto on "
+            "CUDA; float32 on a CPU, where equal seeds then give equal results.",
+            show_default=False,
+        ),
+    ] = None
+    compiled: Annotated[
+        Literal["auto", "on", "off"] | None,
+        typer.Option(
+            "--compile",
+            help="Compile networks for their training; auto where the clock says that it saves "
+            "more than it costs. Default: auto on CUDA, off on a CPU.",
+            show_default=False,
+        ),
+    ] = None
     seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
 
     def settings(self) -> Compression:
@@ -116,9 +136,10 @@ class Asked(OnData):
 
         if self.method not in METHODS:
             raise UsageError(f"--method is one of {', '.join(METHODS)}, not {self.method!r}")
-        for name in ("epochs", "rate", "batch", "train_rate") if self.fit else ():
+        for name in OURS if self.fit else ():
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
-                raise UsageError(f"--{name.replace('_', '-')} does nothing beside --fit")
+                option = name.replace("_", "-").replace("compiled", "compile")
+                raise UsageError(f"--{option} does nothing beside --fit")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
         budgets = {
@@ -132,8 +153,10 @@ class Asked(OnData):
             name: getattr(self, name)
             for name in (
                 "method", "rounds", "share", "iterations", "bits", "int8", "seed", "control",
+                "precision",
             )
         }  # fmt: skip
+        values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]
         return Compression(
             **self.shared(), **values, **budgets, keep_accuracy=keep,
             zero=percentage("zero", self.zero),

@@ -221,7 +221,8 @@ class Search:
     ) -> tuple[nn.Module, Measured]:
         """The network with few values; what is measured is what the decoder makes of its file."""
         data, settings = self.data.train, self.settings
-        fitting = Adam.of_passes(settings.epochs, data, batch=settings.batch)
+        adam = Adam.of_passes(settings.epochs, data, batch=settings.batch)
+        fitting = self.trainer.fitting.as_fast(adam)
         trainer = replace(self.trainer, fitting=fitting)
 
         def fit(shared: nn.Module) -> tuple[nn.Module, tuple[float, Curve]]:

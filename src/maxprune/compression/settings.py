@@ -78,6 +78,11 @@ class Compression(Settings):
         epochs: of every retraining.
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
+        precision: in which trainings compute: "float32", "bfloat16", or "auto" for the faster one
+            by the clock; None is "auto" on CUDA and "float32" on a CPU, where equal seeds then
+            give equal results.
+        compiled: whether networks are compiled for their training; "auto" where the clock says that
+            it saves more than it costs; None is "auto" on CUDA and False on a CPU.
         seed: of order, augmentation, dropout and what a score draws by lot.
         control: at the end the unpruned network is retrained as often as the one that was found,
             and compared with it: what the additional training brings without any cut.
@@ -107,6 +112,8 @@ class Compression(Settings):
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128
+    precision: Literal["auto", "float32", "bfloat16"] | None = None
+    compiled: bool | Literal["auto"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     control: bool = False
 

@@ -62,6 +62,10 @@ class Fitting(Training):
         batch = cls(**settings).batch  # type: ignore[arg-type]
         return cls.of_epochs(epochs, samples.iterations(batch) * batch, **settings)
 
+    def as_fast(self, other: Fitting) -> Fitting:
+        """Another training, in this one's precision, and compiled if this one is."""
+        return other.model_copy(update={"precision": self.precision, "compiled": self.compiled})
+
     def about(self) -> dict[str, int | float | str]:
         """The settings that are in force, for the results; the rate falls by a cosine alone."""
         return {n: value for n, value in super().about().items() if n not in ("gamma", "power")}
