@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import inspect
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -269,6 +270,18 @@ def _fill(model: nn.Module, path: Path) -> None:
         raise UsageError(f"{path} does not fit: {first_line(error)}") from error
 
 
+def check_unpacked(path: Path) -> None:
+    """Refuse an archive that would be larger unpacked: torch packs nothing.
+
+    Raises:
+        StoreError: it is one.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise StoreError(f"{path} is packed, as torch does not write it")
+
+
 def _state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(
@@ -280,6 +293,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise StoreError(f"{path} is damaged: {first_line(error)}") from error
     try:
+        check_unpacked(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise StoreError(
