@@ -56,9 +56,6 @@ def arguments() -> argparse.Namespace:
 def inside(target_name: str, folder: Path, runs: int, seconds: int, seed: int) -> None:
     """The process of one target: fuzz until it ends."""
     import atheris
-    import h5py  # noqa: F401  (as all of torch: to count its lines would take minutes)
-    import torch._dynamo
-    import torch.export  # noqa: F401
 
     sys.path.insert(0, str(TESTS))
     with atheris.instrument_imports(include=INSTRUMENTED):

@@ -10,13 +10,11 @@ import functools
 import importlib.util
 import inspect
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -27,9 +25,8 @@ from maxprune.lineage import adopt, lineage, trust
 from maxprune.plural import kind_of
 from maxprune.store.model import load
 from maxprune.store.parts import SUFFIXES, is_model_file
+from maxprune.store.state import load_state
 from maxprune.store.weights import check_shared, from_safetensors, shared_names
-
-WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def open_network(
@@ -270,18 +267,6 @@ def _fill(model: nn.Module, path: Path) -> None:
         raise UsageError(f"{path} does not fit: {first_line(error)}") from error
 
 
-def check_unpacked(path: Path) -> None:
-    """Refuse an archive that would be larger unpacked: torch packs nothing.
-
-    Raises:
-        StoreError: it is one.
-    """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-                raise StoreError(f"{path} is packed, as torch does not write it")
-
-
 def _state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(
@@ -293,16 +278,12 @@ def _state(path: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise StoreError(f"{path} is damaged: {first_line(error)}") from error
     try:
-        check_unpacked(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = load_state(path)
     except Exception as error:
         raise StoreError(
             f"{path} is not a state dict that can be read safely; save model.state_dict() with "
             "torch or safetensors"
         ) from error
-    for key in WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
     ):
