@@ -21,7 +21,6 @@ import random
 import re
 import resource
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -49,26 +48,31 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="JSON; targets in it that are not run again stay")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
-    parser.add_argument("--inside", help=argparse.SUPPRESS)  # the process of one target
     return parser.parse_args()
 
 
-def inside(target_name: str, folder: Path, runs: int, seconds: int, seed: int) -> None:
-    """The process of one target: fuzz until it ends."""
+def instrumented() -> dict[str, Any]:
+    """The targets, with the lines counted that they reach; once, as it takes its time."""
     import atheris
 
     sys.path.insert(0, str(TESTS))
     with atheris.instrument_imports(include=INSTRUMENTED):
         from fuzz_targets import TARGETS
+    return TARGETS
+
+
+def inside(target: Any, folder: Path, runs: int, seconds: int, seed: int) -> None:
+    """The process of one target: fuzz until so many inputs have been parsed, or so long."""
+    import atheris
     from fuzz_changes import changed
     from fuzz_target import Finding
 
-    target = TARGETS[target_name]
     seeds = target.seeds()
     target.warm()
     with (folder / "counters").open("r+b") as file:
         counters = mmap.mmap(file.fileno(), COUNTERS.size)
     done, refused, peak = COUNTERS.unpack(counters[:])
+    until = time.monotonic() + seconds
 
     def one(content: bytes) -> None:
         nonlocal done, refused, peak
@@ -79,6 +83,8 @@ def inside(target_name: str, folder: Path, runs: int, seconds: int, seed: int) -
         done += 1
         peak = max(peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         COUNTERS.pack_into(counters, 0, done, refused, peak)
+        if done >= runs or time.monotonic() > until:
+            os._exit(0)  # libFuzzer's own way to end is not made for a process that was forked
 
     def change(content: bytes, most: int, chance: int) -> bytes:
         if chance % 2:
@@ -91,7 +97,7 @@ def inside(target_name: str, folder: Path, runs: int, seconds: int, seed: int) -
         (begun / f"{number}").write_bytes(content)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # of libraries that print
     options = [
-        f"-runs={runs}", f"-max_total_time={seconds}", f"-seed={seed}", f"-timeout={SECONDS}",
+        f"-seed={seed}", f"-timeout={SECONDS}",
         f"-max_len={LONGEST}", f"-rss_limit_mb={MEMORY}", f"-artifact_prefix={folder}/ended-",
         "-print_final_stats=0", str(folder / "corpus"), str(begun),
     ]  # fmt: skip
@@ -114,7 +120,20 @@ def keep(folder: Path, content: bytes, error: Exception) -> None:
         place.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def fuzzed(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
+def forked(target: Any, folder: Path, said: Path, *limits: int) -> int:
+    """`inside` in a process of its own, which has everything imported; how it ended."""
+    child = os.fork()
+    if not child:
+        try:
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            inside(target, folder, *limits)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fuzzed(target: Any, chosen: argparse.Namespace) -> dict[str, Any]:
     """Fuzz one target, in as many processes as it takes."""
     features, ended, started = 0, 0, time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
@@ -125,22 +144,17 @@ def fuzzed(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
             left = chosen.seconds - int(time.perf_counter() - started)
             if done >= chosen.runs or left < 1:
                 break
-            command = [
-                sys.executable, __file__, "--inside", name, "--keep", str(folder),
-                "--runs", str(chosen.runs - done), "--seconds", str(left),
-                "--seed", str(chosen.seed + ended),
-            ]  # fmt: skip
-            with (folder / "said").open("wb") as said:
-                code = subprocess.run(command, stderr=said, check=False).returncode
+            limits = chosen.runs, left, chosen.seed + ended
+            code = forked(target, folder, folder / "said", *limits)
             told = (folder / "said").read_text(encoding="utf-8", errors="replace")
             features = max([features, *map(int, re.findall(r" ft: (\d+)", told))])
             if not code:
                 break
             ended += 1
         done, refused, peak = COUNTERS.unpack((folder / "counters").read_bytes())
-        findings = collected(folder, chosen.keep / name)
+        findings = collected(folder, chosen.keep / target.name)
         if ended and not findings:
-            raise SystemExit(f"{name} could not be fuzzed:\n{told[-2000:]}")
+            raise SystemExit(f"{target.name} could not be fuzzed:\n{told[-2000:]}")
     taken = time.perf_counter() - started
     return {
         "engine": "atheris", "runs": done, "refused": refused, "seconds": round(taken, 1),
@@ -169,23 +183,18 @@ def collected(folder: Path, kept: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     chosen = arguments()
-    if chosen.inside:
-        inside(chosen.inside, chosen.keep, chosen.runs, chosen.seconds, chosen.seed)
-    sys.path.insert(0, str(TESTS))
-    import atheris  # noqa: F401  (said at once where it is not installed)
-    from fuzz_targets import TARGETS
-
+    targets = instrumented()
     from maxprune.files import read_json, write_json
     from maxprune.runs.environment import environment
 
-    unknown = [name for name in chosen.targets if name not in TARGETS]
+    unknown = [name for name in chosen.targets if name not in targets]
     if unknown:
-        raise SystemExit(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
+        raise SystemExit(f"no target {unknown[0]!r}; there are {', '.join(targets)}")
     result: dict[str, Any] = {"benchmark": "fuzz", "targets": {}}
     if chosen.out and chosen.out.exists():
         result = read_json(chosen.out)
-    for name in chosen.targets or TARGETS:
-        found = fuzzed(name, chosen)
+    for name in chosen.targets or targets:
+        found = fuzzed(targets[name], chosen)
         command = f"benchmarks/fuzz.py --runs {chosen.runs} --seed {chosen.seed} {name}"
         result["targets"][name] = {"command": command} | found
         result["environment"] = environment(1)
