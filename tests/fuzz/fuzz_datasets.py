@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib
 import io
@@ -76,6 +77,7 @@ def _tar(names: list[str], content: bytes) -> bytes:
     return file.getvalue()[: 512 * (2 * len(names) + 4)]  # not all of the zeros at its end
 
 
+@functools.cache
 def _tars() -> list[bytes]:
     long = "lfw/" + "A" * 120 + ".jpg"
     return [
@@ -107,6 +109,7 @@ def _decoded() -> list[bytes]:
     return [decoded._line(KEY, content) + content.tobytes()]
 
 
+@functools.cache
 def _pictures() -> list[bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6  # on its side

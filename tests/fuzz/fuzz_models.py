@@ -111,6 +111,7 @@ def _file() -> bytes:
     return as_file({p.name: p.read_bytes() for p in sorted(_saved().iterdir(), reverse=True)})
 
 
+@functools.cache
 def _graphs() -> list[bytes]:
     small = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.BatchNorm1d(2))
     return [
@@ -123,6 +124,7 @@ def _graphed(content: bytes) -> object:
     return from_graph(parse_json(content, Path("graph.json")), _cut().state_dict())
 
 
+@functools.cache
 def _coded() -> list[bytes]:
     some = {"a": np.arange(12, dtype=np.float32).reshape(3, 4) % 3, "b": np.arange(2),
             "c": np.zeros((40, 40), np.float32), "e": np.arange(300, dtype=np.float32)}  # fmt: skip
@@ -153,6 +155,7 @@ def _described_as(text: bytes, number: int = 0) -> bytes:
     return fuzz_repairs.coded(MAGIC + b"\1" + bytes(8) + rest)
 
 
+@functools.cache
 def _safetensors() -> list[bytes]:
     one = torch.arange(4.0)
     both = {"a": one, "b": torch.ones(2, 3, dtype=torch.int8), "c": one, "d": torch.zeros(0, 2)}
@@ -212,6 +215,7 @@ def _training() -> tuple[nn.Module, torch.optim.Optimizer]:
     return model, torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
 
 
+@functools.cache
 def _checkpoints() -> list[bytes]:
     model, optimizer = _training()
     model(torch.ones(1, 2)).sum().backward()

@@ -53,6 +53,7 @@ ARRAYS = {
 }
 
 
+@functools.cache
 def _keras_json() -> list[bytes]:
     layers = [
         {
@@ -64,6 +65,7 @@ def _keras_json() -> list[bytes]:
     return [json.dumps({"class_name": "Model", "config": {"layers": layers}}).encode()]
 
 
+@functools.cache
 def _keras_h5() -> list[bytes]:
     found = []
     for packed in (None, "gzip"):
@@ -168,6 +170,7 @@ def _filled(path: Path) -> object:
 _state_of = of_file(_filled, "state.pt")
 
 
+@functools.cache
 def _onnx() -> list[bytes]:
     x = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 1, 4, 4])
     y = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 2])
