@@ -6,9 +6,20 @@ The command line prints it and ends with exit code 2.
 
 from __future__ import annotations
 
+LONGEST = 2000
+"""Characters of a message at most."""
+
 
 class MaxpruneError(Exception):
-    """Whatever maxprune refuses; every error of the library is one of these."""
+    """Whatever maxprune refuses; every error of the library is one of these.
+
+    Args:
+        message: parts of it may come from a damaged file: what is not printable is escaped, so
+            that it stays one line and a terminal obeys nothing in it.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(in_one_line(message))
 
 
 class UsageError(MaxpruneError):
@@ -41,6 +52,19 @@ class TrainingDiverged(MaxpruneError):  # noqa: N818  (what happened, not what t
 
 class Remark(UserWarning):
     """No error, but something that the user has to know of a result."""
+
+
+def in_one_line(message: object) -> str:
+    r"""A message in one line, of characters that can be printed, and not of very many.
+
+    Example:
+        >>> print(in_one_line("no layer 'a\nb'"))
+        no layer 'a\nb'
+    """
+    text = str(message)
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def first_line(error: BaseException) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from torch import fx, nn
 
-from maxprune.errors import UsageError
+from maxprune.errors import StoreError, UsageError
 from maxprune.plan import KeepPlan, Plan
 from maxprune.plural import kind_of
 
@@ -39,15 +39,21 @@ class Lineage:
         return replace(self, plans=(*self.plans, plan))
 
     def kept(self) -> dict[str, tuple[int, ...]]:
-        """Each cut layer's neurons, by their index in the network that the factory built."""
-        kept: dict[str, tuple[int, ...]] = {}
+        """Each cut layer's neurons, by their index in the network that the factory built.
+
+        Raises:
+            StoreError: a plan keeps neurons that there are not.
+        """
+        kept: dict[str, Sequence[int]] = {}
         for plan in self.plans:
             if isinstance(plan, KeepPlan):
                 for group in plan.keep:
                     for layer, (before, stay) in _stay(plan, group).items():
-                        had = kept.get(layer, tuple(range(before)))
+                        had = kept.get(layer, range(before))
+                        if stay[-1] >= len(had):
+                            raise StoreError(f"not a plan: {layer} keeps {stay[-1]} of {len(had)}")
                         kept[layer] = tuple(had[i] for i in stay)
-        return kept
+        return {layer: tuple(stay) for layer, stay in kept.items()}
 
 
 def _stay(plan: KeepPlan, group: str) -> dict[str, tuple[int, list[int]]]:

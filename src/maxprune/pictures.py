@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from maxprune.errors import first_line
+
+FREE = 1 << 24
+"""Pixels that any file may have,"""
+
+A_BYTE = 64
+"""and beside them for each of its bytes: the memory that a small file can take is bounded."""
 
 Size = tuple[int, int, int]
 """(channels 1 or 3, height, width) of a picture, in pixels."""
@@ -65,7 +72,7 @@ def shape_of(file: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> Size
         raise Unreadable("not a file that exists")
     try:
         with Image.open(file, formats=formats) as opened:
-            _check_pixels(opened)
+            _check_pixels(opened, _length(file))
             width, height = opened.size
             if opened.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
                 width, height = height, width
@@ -103,7 +110,7 @@ def read_picture(
         raise Unreadable("not a file that exists")
     try:
         with Image.open(file, formats=formats) as opened:
-            _check_pixels(opened)
+            _check_pixels(opened, _length(file))
             kind = opened.format
             image = _plain(_eight_bits(ImageOps.exif_transpose(opened), kind), size)
         if size is not None:
@@ -116,11 +123,24 @@ def read_picture(
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
 
-def _check_pixels(image: Image.Image) -> None:
-    """Pillow's bound, also where a thread does not see that its warning is an error."""
-    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
-    if limit is not None and pixels > limit:
-        raise Image.DecompressionBombError(f"{pixels} pixels exceed the limit of {limit}")
+def _length(file: Path | IO[bytes]) -> int:
+    """The bytes of a file; an open one is where it was."""
+    if isinstance(file, Path):
+        return file.stat().st_size
+    place, end = file.tell(), file.seek(0, io.SEEK_END)
+    file.seek(place)
+    return end
+
+
+def _check_pixels(image: Image.Image, length: int) -> None:
+    """Pillow's bound, also where a thread does not see that its warning is an error, and ours."""
+    limit, pixels = FREE + A_BYTE * length, image.width * image.height
+    if Image.MAX_IMAGE_PIXELS is not None:
+        limit = min(limit, Image.MAX_IMAGE_PIXELS)
+    if pixels > limit:
+        raise Image.DecompressionBombError(
+            f"{pixels} pixels in {length} bytes exceed the limit of {limit}"
+        )
 
 
 def _eight_bits(image: Image.Image, kind: str | None) -> Image.Image:

@@ -17,6 +17,12 @@ from maxprune.errors import StoreError, UsageError
 from maxprune.plural import plural
 from maxprune.records import Checked, first_wrong
 
+MOST_NEURONS = 1 << 22
+"""Of a layer; a plan that claims more is refused before memory is taken for them."""
+
+MOST_ENTRIES = 1 << 24
+"""Of a layer's neurons in one module: its inputs behind a flattening, for example."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -44,8 +50,8 @@ class Member(Checked):
 
     name: str
     side: Literal["out", "in", "along", "count"]
-    start: Annotated[int, Field(ge=0)] = 0
-    each: Annotated[int, Field(ge=1)] = 1
+    start: Annotated[int, Field(ge=0, lt=2**40)] = 0
+    each: Annotated[int, Field(ge=1, le=MOST_ENTRIES)] = 1
 
     def entries(self, channels: Int[Tensor, " channels"]) -> Int[Tensor, " entries"]:
         """The entries of these channels.
@@ -114,7 +120,19 @@ class KeepPlan(Checked):
                 raise UsageError(f"KeepPlan: layer {layer}: the indices that stay must ascend")
             if indices[0] < 0 or indices[-1] >= count:
                 raise UsageError(f"KeepPlan: layer {layer}: an index is outside 0 to {count - 1}")
+            self._check_size(layer, count)
         return self
+
+    def _check_size(self, layer: str, count: int) -> None:
+        """Refuse what no network has."""
+        for each, most in (
+            (1, MOST_NEURONS),
+            *((m.each, MOST_NEURONS if m.side == "out" else MOST_ENTRIES) for m in
+              self.members.get(layer, ())),
+        ):  # fmt: skip
+            if count * each > most:
+                raise UsageError(f"KeepPlan: layer {layer} has {count * each} entries, which is "
+                                 f"more than {most}")  # fmt: skip
 
     def removed(self, layer: str) -> tuple[int, ...]:
         """The indices of `layer` that go."""

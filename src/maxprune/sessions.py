@@ -44,12 +44,13 @@ def open_session(
         raise UsageError(f"this ONNX Runtime has no {PARTS[device]}; onnxruntime-gpu has one")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is wrong is raised, too
     if weights:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
     source = str(file) if isinstance(file, Path) else file
     try:
-        return onnxruntime.InferenceSession(source, options, [PARTS[device]])
+        # Its way of falling back prints, and tries again what has failed.
+        return onnxruntime.InferenceSession(source, options, [PARTS[device]], enable_fallback=0)
     except Exception as error:
         raise StoreError(f"{what} cannot be opened by ONNX Runtime: {first_line(error)}") from error

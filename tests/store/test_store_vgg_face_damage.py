@@ -27,6 +27,9 @@ FORMS = (
 )
 
 
+TRIED = ("mat 7.3",)  # a process of its own each; tests/fuzz damages more of them without
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The content of a whole file of each form."""
@@ -63,7 +66,8 @@ def test_a_truncated_file_is_refused(form: str, whole: dict[str, bytes], path: P
     assert outcome(path, content) == ""
     # Behind the last weights a file of Caffe has a layer more, and one of HDF5 unused bytes.
     last = {"caffe old": len(content) - 40, "caffe new": len(content) - 40}.get(form, len(content))
-    for end in [*range(0, last, last // 30), last - 1]:
+    steps = 5 if form in TRIED else 30
+    for end in [*range(0, last, last // steps), last - 1]:
         assert "cannot be read" in outcome(path, content[:end]), end
 
 
@@ -84,7 +88,9 @@ def test_other_bytes_are_refused_or_read_as_numbers(
     refusals = set()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    @settings(deadline=None, max_examples=60, derandomize=True, database=None)
+    examples = 12 if form in TRIED else 60
+
+    @settings(deadline=None, max_examples=examples, derandomize=True, database=None)
     @given(DAMAGE)
     def damaged(changes: list[tuple[float, int]]) -> None:
         content = bytearray(whole[form])

@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from maxprune.comparison.settings import CONTROLS
 from maxprune.errors import StoreError
@@ -86,6 +86,21 @@ class Comparison(Record):
     missing: dict[str, str] = Field(default={})
     settings: dict[str, Any] = Field(default={})
     details: Details = Details()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Comparison:
+        """Every network was cut from the one that its seed began with, and is no larger."""
+        starts = {start.seed: start for start in self.starts}
+        for one in self.compared:
+            start = starts.get(one.seed)
+            if start is None:
+                raise ValueError(f"{one.method} has the seed {one.seed}, which nothing began with")
+            for what, left, whole in (
+                ("parameters", one.parameters, start.parameters), ("macs", one.macs, start.macs)
+            ):  # fmt: skip
+                if not whole > 0 or left > whole:
+                    raise ValueError(f"{one.method} has {left} {what} of {whole}")
+        return self
 
     def summaries(self) -> list[Summary]:
         """A record for every method and size, in their order."""

@@ -244,7 +244,13 @@ def _check(folder: Path, found: Any, identity: dict[str, Any], resume: bool) -> 
     if not isinstance(found, dict):
         raise StoreError(f"{folder / 'run.json'} is damaged: it does not say which run this is")
     if not is_same(found, identity):
-        raise OutputError(f"{folder} {difference(found, identity)}")
+        try:
+            how = difference(found, identity)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{folder / 'run.json'} is damaged: it does not say how the run was started"
+            ) from error
+        raise OutputError(f"{folder} {how}")
     if not resume:
         raise OutputError(
             f"{folder} holds this run already; go on with --resume or name another --out"

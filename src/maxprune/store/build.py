@@ -13,6 +13,7 @@ from torch import nn
 from maxprune.errors import MaxpruneError, StoreError, first_line
 from maxprune.lineage import Lineage, is_factory, lineage, remember
 from maxprune.plan import SharePlan, ZeroPlan, read_plan
+from maxprune.store.bounded import Bounded
 from maxprune.store.description import Description
 from maxprune.store.weights import Tensors, check_shared, shared_names
 from maxprune.surgery.apply import apply
@@ -33,9 +34,14 @@ def build(
         factory: called instead of the function that the description names.
 
     Raises:
-        StoreError: the factory is not there or fails, or a plan or the weights do not fit.
+        StoreError: the factory is not there or fails, a plan or the weights do not fit, or what a
+            factory that is not given builds is far larger than the weights.
     """
-    model = _made(description, factory or _found(description.factory))
+    if factory is None:
+        with Bounded(tensors):
+            model = _made(description, _found(description.factory))
+    else:
+        model = _made(description, factory)
     for content in description.plans:
         plan = read_plan(content)
         known = lineage(model).then(plan)

@@ -15,7 +15,7 @@ from maxprune.coding import Coded, decode, encode
 from maxprune.errors import StoreError, UsageError
 from maxprune.files import write_bytes
 from maxprune.lineage import Lineage, lineage
-from maxprune.plan import KeepPlan, MaxoutPlan, Plan, SharePlan, read_plan
+from maxprune.plan import MOST_NEURONS, KeepPlan, MaxoutPlan, Plan, SharePlan, read_plan
 from maxprune.store.build import build
 from maxprune.store.description import Description
 from maxprune.store.opening import check_json, check_opens, origin_of
@@ -23,7 +23,6 @@ from maxprune.store.weights import shared_names, tensors_of
 
 SUFFIX = ".mxp"
 METHOD = "coded"
-MOST_NEURONS = 1 << 24  # of a layer; a file that claims more is refused before memory is taken
 Factory = Callable[..., nn.Module]
 
 

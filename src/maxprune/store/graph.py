@@ -193,17 +193,10 @@ def from_graph(content: Any, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     try:
         return _built(content, tensors)
     except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RuntimeError,
-        IndexError,
-        RecursionError,
-        OverflowError,
-        StructureError,
-    ) as error:
-        raise StoreError(f"the graph is damaged: {first_line(error)}") from error  # fmt: skip
+        ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, StructureError,
+        TypeError, ValueError,
+    ) as error:  # fmt: skip
+        raise StoreError(f"the graph is damaged: {first_line(error)}") from error
 
 
 def _built(content: Any, tensors: Mapping[str, Tensor]) -> fx.GraphModule:

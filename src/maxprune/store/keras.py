@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.networks.described import INPUT, described
+from maxprune.store.hdf5 import numbers, try_hdf5
 
 Shape: TypeAlias = tuple[int, ...]  # (channels, height, width), or (features,)
 Config: TypeAlias = Mapping[str, Any]
@@ -64,8 +65,8 @@ def read_keras(
 def _converted(architecture: Path, weights: Path, mean: Float[Tensor, "c h w"] | None) -> nn.Module:
     """The network, without a guard against damaged files."""
     found = _Converted(_layers(architecture), mean)
-    network = described(found.layers)
-    state = network.state_dict()
+    with torch.device("meta"):  # no memory for what a description alone claims
+        network = described(found.layers)
     given = {f"{found.first}.mean": mean.float()} if mean is not None else {}
     arrays_of: dict[str, tuple[np.ndarray, Shape | None]] = {}
     for layer, arrays in _weights(weights).items():
@@ -73,13 +74,14 @@ def _converted(architecture: Path, weights: Path, mean: Float[Tensor, "c h w"] |
             if name not in NAMES:
                 raise StoreError(f"{weights.name}: {layer!r} has {name!r}, which is not known here")
             arrays_of[f"{layer}.{NAMES[name]}"] = array, found.flattened.get(layer)
-    given |= {name: state[name] for name in state if name.endswith("num_batches_tracked")}
+    counts = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
+    given |= {name: torch.tensor(0) for name in counts}
     try:
         given |= {name: _turned(*array) for name, array in arrays_of.items()}
         wrong = [name for name, value in given.items() if not bool(value.isfinite().all())]
         if wrong:
             raise StoreError(f"{weights.name}: {wrong[0]} is not finite")
-        network.load_state_dict(given)
+        network.load_state_dict(given, assign=True)
     except RuntimeError as error:
         why = str(error).splitlines()[-1].strip()
         raise StoreError(f"{weights.name} does not fit {architecture.name}: {why}") from error
@@ -127,12 +129,13 @@ def _weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
 
     found: dict[str, dict[str, np.ndarray]] = {}
     try:
+        try_hdf5(path)
         with h5py.File(path, "r") as file:
             group = file.get("model_weights", file)
             for layer in map(_text, group.attrs["layer_names"]):
                 for key in map(_text, group[layer].attrs["weight_names"]):
                     leaf = key.rpartition("/")[2].partition(":")[0]
-                    found.setdefault(layer, {})[leaf] = np.asarray(group[layer][key])
+                    found.setdefault(layer, {})[leaf] = numbers(group[layer][key], key)
     except (OSError, KeyError) as error:
         raise StoreError(f"{path}: no weights of Keras: {first_line(error)}") from error
     return found
@@ -156,7 +159,7 @@ def _text(name: Any) -> str:
 
 def _turned(array: np.ndarray, flattened: Shape | None) -> Tensor:
     """Weights with the outputs first, then the inputs, then height and width."""
-    value = torch.from_numpy(array)
+    value = torch.from_numpy(array).float()
     if value.dim() == 4:
         return value.permute(3, 2, 0, 1).contiguous()
     if value.dim() == 2:

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -26,9 +25,8 @@ from maxprune.lineage import adopt, lineage, trust
 from maxprune.plural import kind_of
 from maxprune.store.model import load
 from maxprune.store.parts import SUFFIXES, is_model_file
+from maxprune.store.state import load_state
 from maxprune.store.weights import check_shared, from_safetensors, shared_names
-
-WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def open_network(
@@ -280,15 +278,12 @@ def _state(path: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise StoreError(f"{path} is damaged: {first_line(error)}") from error
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = load_state(path)
     except Exception as error:
         raise StoreError(
             f"{path} is not a state dict that can be read safely; save model.state_dict() with "
             "torch or safetensors"
         ) from error
-    for key in WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
     ):

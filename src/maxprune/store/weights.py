@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from maxprune.errors import StoreError, UsageError
+from maxprune.errors import StoreError, UsageError, first_line
 from maxprune.files import safetensors_header
 
 METADATA = {"format": "pt"}
@@ -100,7 +101,10 @@ def from_safetensors(content: bytes) -> Tensors:
     Raises:
         SafetensorError: it is damaged.
     """
-    tensors = parse(content)
+    try:
+        tensors = parse(content)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise SafetensorError(first_line(error)) from error
     metadata = safetensors_header(content)[0].get("__metadata__") or {}
     for name, kept in metadata.items():
         if (name, kept) not in METADATA.items() and name not in tensors and kept in tensors:

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from maxprune.errors import OutputError
+from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_bytes, write_bytes
 from maxprune.modes import device_of
 
@@ -101,7 +102,7 @@ def read_checkpoint(
         this training.
 
     Raises:
-        StoreError: the file cannot be read.
+        StoreError: the file cannot be read, or is of another network.
         OutputError: a damaged file cannot be set aside.
     """
     if not path.exists():
@@ -110,10 +111,34 @@ def read_checkpoint(
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         _set_aside(path)
         return Progress()
-    tensors = load(content[_DIGEST:])
-    about = json.loads(tensors["about"].numpy().tobytes())
-    if about["key"] != key:
+    try:
+        tensors = load(content[_DIGEST:])
+        about = json.loads(tensors["about"].numpy().tobytes())
+        there = about["key"]
+        done = Progress(
+            about["iteration"],
+            *(tuple(about.get(name, ())) for name in ("iterations", "loss", "judged")),
+        )
+    except (SafetensorError, AttributeError, LookupError, TypeError, ValueError):
+        _set_aside(path)
         return Progress()
+    if there != key:
+        return Progress()
+    try:
+        _restore(tensors, model, optimizer, average, best)
+    except (LookupError, RuntimeError, TypeError) as error:
+        raise StoreError(f"{path} does not fit its training; remove it to start again") from error
+    return done
+
+
+def _restore(
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
+    best: dict[str, Tensor] | None,
+) -> None:
+    """Put everything where it was."""
     model.load_state_dict(_part(tensors, "model."))
     if average is not None:
         average.load_state_dict(_part(tensors, "average."))
@@ -128,8 +153,6 @@ def read_checkpoint(
     torch.set_rng_state(tensors["random.cpu"])
     if device_of(model).type == "cuda" and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"], device_of(model))
-    done = [tuple(about.get(name, ())) for name in ("iterations", "loss", "judged")]
-    return Progress(about["iteration"], *done)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

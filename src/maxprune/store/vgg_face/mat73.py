@@ -9,10 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from maxprune.errors import StoreError, UsageError
+from maxprune.store.hdf5 import is_here, try_hdf5
 from maxprune.store.vgg_face.layers import LIMIT, MANY, check_size
 from maxprune.store.vgg_face.matlab import require
-
-DEFLATED = 1100  # times that zlib, MATLAB's filter, can make numbers smaller (1,032), rounded up
 
 
 class Mat73:
@@ -34,6 +33,7 @@ class Mat73:
             raise UsageError(
                 f"{path} is of MATLAB 7.3, which needs the package h5py: pip install h5py"
             ) from error
+        try_hdf5(path)
         self.h5py, self.top = h5py, h5py.File(path, "r")
         self.read = 0
 
@@ -76,9 +76,8 @@ class Mat73:
 
     def _values(self, node: Any, kinds: str, most: int) -> np.ndarray:
         """The content of a dataset, once it is known to be here and of a size that can be."""
-        require(isinstance(node, self.h5py.Dataset) and not node.external and not node.is_virtual)
+        require(isinstance(node, self.h5py.Dataset))
         self.read += node.size or 0
         check_size("the file", self.read)
-        require((node.size or 0) <= most and node.dtype.kind in kinds)
-        require(node.nbytes <= DEFLATED * node.id.get_storage_size())
+        require((node.size or 0) <= most and node.dtype.kind in kinds and is_here(node))
         return np.asarray(node[()])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maxprune.errors import StoreError
 from maxprune.files import read_bytes
-from maxprune.store.source import WRAPPERS
+from maxprune.store.state import load_state
 from maxprune.store.vgg_face.layers import Colours, Found, Layer, check_size, checked
 
 _FROM_LUA = re.compile(r"(?:^|\.)conv_\d{1,3}_\d{1,3}$")
@@ -41,16 +41,13 @@ def read_torch(path: Path) -> Found:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 check_size("the file", sum(entry.file_size for entry in archive.infolist()) // 4)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_state(path)
     except StoreError:
         raise
     except Exception as error:
         raise StoreError(
             "it is damaged, or no state dict that can be read safely; save model.state_dict()"
         ) from error
-    for key in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise StoreError("it holds no state dict; save model.state_dict()")
     return _found(state, ordered=True)

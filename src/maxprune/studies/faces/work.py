@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from maxprune.data.images import Images
@@ -20,9 +21,11 @@ from maxprune.data.lfw import lfw
 from maxprune.data.order import derive
 from maxprune.data.pairs import view2
 from maxprune.data.samples import Pictures
+from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
 from maxprune.modes import best_device
 from maxprune.networks import TaughtCosine
+from maxprune.records import first_wrong
 from maxprune.runs.measured import step_name
 from maxprune.runs.workspace import Workspace, place_of, timed
 from maxprune.store import load
@@ -207,8 +210,16 @@ def read_table(
 
 
 def read_run(folder: Path) -> FaceRun:
-    """What a piece measured."""
-    return FaceRun.model_validate(read_json(folder / RESULT))
+    """What a piece measured.
+
+    Raises:
+        StoreError: it has not ended, or its file is damaged.
+    """
+    path = folder / RESULT
+    try:
+        return FaceRun.model_validate(read_json(path))
+    except ValidationError as error:
+        raise StoreError(f"{path} is damaged: {first_wrong(error)}") from error
 
 
 def _together(run: FaceRun, more: FaceRun | None) -> FaceRun:
