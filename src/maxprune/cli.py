@@ -15,7 +15,7 @@ import typer
 from maxprune._version import __version__
 from maxprune.commands.shared import command_line, percentage, tell_if_new, terminal
 from maxprune.commands.verify import faces_app, verify_command
-from maxprune.errors import MaxpruneError, Remark, UsageError
+from maxprune.errors import MaxpruneError, OutOfMemory, Remark, UsageError
 from maxprune.interrupts import asked_to_end
 from maxprune.naming import as_options
 from maxprune.plural import plural
@@ -25,6 +25,9 @@ _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 
 RESUMED = {"demo", "compress", "compare", "reproduce"}
 """The commands that go on where they were."""
+
+WHOLE = {"convert", "quantize", "faces"}
+"""The commands that write their file at the end, whole, or leave all as it was."""
 
 # What typer gives for Ctrl-C, and what a shell expects of it.
 _INTERRUPTED = 130
@@ -169,8 +172,11 @@ def main() -> None:
 
 
 def _stopped(heard: Sequence[int]) -> NoReturn:
-    goes_on = {*sys.argv[1:2]} & RESUMED
-    on = "; go on with the same command and --resume" if goes_on else ""
+    on = ""
+    if {*sys.argv[1:2]} & RESUMED:
+        on = "; go on with the same command and --resume"
+    elif {*sys.argv[1:2]} & WHOLE:
+        on = "; nothing was changed: start the same command again"
     print(f"maxprune: stopped{on}", file=sys.stderr)
     sys.exit(128 + heard[0] if heard else _INTERRUPTED)
 
@@ -188,7 +194,19 @@ def _refused(error: Exception) -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    says = _explained(error)
+    if says is not None:
+        _fail(str(says))
     raise error
+
+
+def _explained(error: Exception) -> MaxpruneError | None:
+    """What the machine did to a command, where that is it; torch need not be there."""
+    if "torch" not in sys.modules:
+        return OutOfMemory("out of memory") if isinstance(error, MemoryError) else None
+    from maxprune.faults import explained
+
+    return explained(error)
 
 
 def _fail(message: str) -> NoReturn:

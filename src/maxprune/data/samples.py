@@ -19,8 +19,9 @@ from torch import Tensor
 
 from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
-from maxprune.data.order import derive
+from maxprune.data.order import apart, derive
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
+from maxprune.faults import explained
 from maxprune.plural import kind_of, plural
 
 Batch = tuple[Tensor, Int[Tensor, " b"]]
@@ -135,8 +136,9 @@ class Loaded:
     """Somebody's own loader, for example a `torch.utils.data.DataLoader`.
 
     It is iterated anew for every epoch and every pass, and gives batches (inputs, classes). Its
-    own batch size and augmentation stay; its order is as repeatable as the loader is under
-    torch's global seed.
+    own batch size and augmentation stay; its order and its augmentation are as repeatable as the
+    loader is under the global seeds of torch, NumPy and Python, so a training that goes on sees
+    what it would have seen.
 
     Args:
         loader: any iterable that can be iterated again.
@@ -173,7 +175,9 @@ class Loaded:
         """One pass; the size is the loader's own.
 
         Raises:
-            DataError: the loader fails, or gives something else than batches.
+            DataError: the loader fails, a process of it died, or it gives something else than
+                batches.
+            OutOfMemory: it has not enough memory.
         """
         batches = iter(self.loader)
         while True:
@@ -184,8 +188,8 @@ class Loaded:
             except MaxpruneError:
                 raise
             except Exception as error:
-                says = f"{type(error).__name__}: {first_line(error)}"
-                raise DataError(f"{self.name} failed: {says}") from error
+                says = f"{self.name} failed: {type(error).__name__}: {first_line(error)}"
+                raise explained(error) or DataError(says) from error
             x, y = checked_batch(batch, self.name)
             yield x.to(device), y.to(device)
 
@@ -198,10 +202,8 @@ class Loaded:
 
     def _passes(self, seed: int, first_pass: int, device: torch.device | str) -> Iterator[Batch]:
         for epoch in count(first_pass):
-            passes = self.batches(0, device)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "epoch", epoch))
-                first = next(passes, None)
+            passes = apart(self.batches(0, device), derive(seed, "epoch", epoch))
+            first = next(passes, None)
             if first is None:
                 raise DataError(f"{self.name} gives no batch")
             yield first

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from maxprune.data.samples import Samples
 from maxprune.errors import UsageError
+from maxprune.halving import in_halves
 from maxprune.modes import device_of, evaluating
 
 
@@ -15,7 +16,8 @@ def predict(model: nn.Module, images: Samples, batch: int = 1000) -> Int[Tensor,
     """The class with the largest output for every sample, in evaluation mode, on the CPU."""
     device = device_of(model)
     with evaluating(model), torch.inference_mode():
-        found = [model(x).argmax(1).cpu() for x, _ in images.batches(batch, device)]
+        batches = images.batches(batch, device)
+        found = list(in_halves(batches, lambda part: model(part[0]).argmax(1).cpu()))
     return torch.cat(found).clone()
 
 
@@ -25,7 +27,8 @@ def answers(
     """The outputs for every sample, and whether the largest is that of its class, on the CPU."""
     device = device_of(model)
     with evaluating(model), torch.inference_mode():
-        found = [(model(x).cpu(), y.cpu()) for x, y in images.batches(batch, device)]
+        batches = images.batches(batch, device)
+        found = list(in_halves(batches, lambda part: (model(part[0]).cpu(), part[1].cpu())))
     outputs, labels = (torch.cat(parts).clone() for parts in zip(*found, strict=True))
     return outputs, outputs.argmax(1) == labels
 
@@ -34,7 +37,8 @@ def correct(model: nn.Module, images: Samples, batch: int = 1000) -> Bool[Tensor
     """For which samples the class has the largest output, in evaluation mode, on the CPU."""
     device = device_of(model)
     with evaluating(model), torch.inference_mode():
-        found = [(model(x).argmax(1) == y).cpu() for x, y in images.batches(batch, device)]
+        batches = images.batches(batch, device)
+        found = list(in_halves(batches, lambda part: (model(part[0]).argmax(1) == part[1]).cpu()))
     return torch.cat(found).clone()
 
 

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,12 +21,19 @@ from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 from maxprune.data.order import derive
 from maxprune.data.samples import Batch, Samples
 from maxprune.errors import TrainingDiverged, UsageError, first_line
+from maxprune.faults import in_one_line
 from maxprune.modes import device_of, evaluating
 from maxprune.plural import kind_of, plural
 from maxprune.state import check_finite
-from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
+from maxprune.train.checkpoint import (
+    Progress,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 from maxprune.train.config import Training
 from maxprune.train.fitting import Fitting
+from maxprune.train.micro import Parts
 from maxprune.train.precision import in_precision
 from maxprune.train.tuning import tuning
 from maxprune.weights.dropout import scaled_dropout
@@ -90,7 +98,8 @@ def train(
             same machine with the same number of threads.
         checkpoints: where to resume from and to write to; the file is removed at the end. The
             checkpoint of another training (name, seed, settings, shapes, zeros) is written over, a
-            damaged one is set aside; then the training starts from its beginning.
+            damaged one is set aside; then the training goes on from the one before, which is kept
+            beside it, or starts from its beginning.
         watch: who is told as it goes on.
         zeroed: share of all parameters to be zero at the end, in [0, 1); None or 0 zeroes
             nothing.
@@ -105,6 +114,8 @@ def train(
         UsageError: there are no images, the network does not fit them, there is nothing of a
             tuned name to train, or the share of zeros is outside [0, 1) or takes every weight.
         TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
+        OutOfMemory: a step does not fit in memory, not in parts either (`train.micro`).
+        DataError: a loader fails, or a process of it died.
         StoreError: the checkpoint to resume from cannot be read.
         OutputError: a checkpoint cannot be written.
     """
@@ -119,7 +130,7 @@ def train(
         torch.manual_seed(derive(seed, "dropout"))
         job = _job(model, images, training, seed, watch, zeroed, tuple(tuned))
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
-        with scaled_dropout(model, left):
+        with scaled_dropout(model, left), in_one_line("in training"):
             progress = _run(job, checkpoints)
         if watch.last is not None:
             watch.last(model.eval())
@@ -128,7 +139,7 @@ def train(
         if job.best:
             model.load_state_dict(job.best)
     if checkpoints is not None:
-        checkpoints.path.unlink(missing_ok=True)
+        remove_checkpoint(checkpoints.path)
     return progress
 
 
@@ -210,6 +221,7 @@ class _Job:
     average: AveragedModel | None
     watch: Watch
     zeros: dict[int, float]
+    parts: Parts
     tuned: tuple[str, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -251,7 +263,8 @@ def _job(
     if zeroed:
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
-    return _Job(model, images, training, seed, optimizer, average, watch, zeros, tuned)
+    parts = Parts(model)
+    return _Job(model, images, training, seed, optimizer, average, watch, zeros, parts, tuned)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -261,6 +274,7 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
     if checkpoints is not None:
         key = job.key(checkpoints.key)
         progress = read_checkpoint(checkpoints.path, *parts, key, job.best)
+        job.parts.count = progress.parts
     order = derive(job.seed, "order")
     device = device_of(job.model)
     stream = job.images.stream(job.training.batch, order, progress.iteration, device)
@@ -328,15 +342,11 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        with in_precision(training.precision, device):
-            outputs = _outputs(model, x)
-        outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-        loss = training.loss(outputs, y, iteration)
-        loss.backward()
+        loss = job.parts.backward(x, y, partial(_loss, job, iteration))
         if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
         optimizer.step()
-        total += loss.detach()
+        total += loss
         done = iteration + 1
         if job.average is not None and training.is_averaged(done):
             job.average.update_parameters(model)
@@ -350,7 +360,14 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             since = done
             if job.watch.tick is not None:
                 job.watch.tick(done)
-    return Progress(stop, tuple(points), tuple(losses), progress.judged)
+    return Progress(stop, tuple(points), tuple(losses), progress.judged, job.parts.count)
+
+
+def _loss(job: _Job, iteration: int, x: Tensor, y: Tensor) -> Tensor:
+    with in_precision(job.training.precision, device_of(job.model)):
+        outputs = _outputs(job.model, x)
+    outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    return job.training.loss(outputs, y, iteration)
 
 
 def _outputs(model: nn.Module, x: Tensor) -> Tensor:
