@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from maxprune.data.samples import Loaded
 from maxprune.errors import DataError, OutOfMemory
-from maxprune.faults import explained
+from maxprune.faults import explained, of_loader
 from maxprune.naming import as_options
 from maxprune.train import Training, train
 
@@ -38,7 +38,11 @@ class Fragile(Dataset[tuple[Tensor, int]]):
 @pytest.mark.parametrize(
     ("kill", "workers", "says"),
     [
-        (True, 1, r"DataLoader worker \(pid.* num_workers or batch; what is finished is kept"),
+        (
+            True,
+            1,
+            r"^a process of the data loader died \(.* num_workers or batch; what is",
+        ),
         (False, 0, "mine failed: RuntimeError: .*gone.*No such file"),
     ],
     ids=["a worker that is killed", "a file that vanishes"],
@@ -75,6 +79,14 @@ def test_an_allocation_that_is_really_refused_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert isinstance(explained(caught.value), OutOfMemory)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset"), EOFError()])
+def test_a_connection_that_ends_is_a_process_that_died(error: Exception) -> None:
+    """Which of the two is seen first is chance."""
+    says = of_loader(error, "mine")
+    assert isinstance(says, DataError)
+    assert str(says).startswith("a process of the data loader died (")
 
 
 def test_a_defect_is_not_explained_away() -> None:

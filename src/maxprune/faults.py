@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -14,6 +15,7 @@ NO_MEMORY = ("DefaultCPUAllocator: ", "out of memory", "not enough memory")
 """Of torch's and ONNX Runtime's plain RuntimeErrors about memory, one is in each."""
 
 WORKER = "DataLoader worker (pid"
+SIGNAL = 0.5  # seconds until the signal of a process's death has surely come
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -41,11 +43,30 @@ def explained(error: BaseException, doing: str = "") -> MaxpruneError | None:
             "finished is kept"
         )
     if isinstance(error, RuntimeError) and WORKER in str(error):
-        return DataError(
-            f"a process of the data loader died ({first_line(error).strip()}); it may have had too "
-            "little memory: take a smaller num_workers or batch; what is finished is kept"
-        )
+        return _of_worker(error)
     return None
+
+
+def of_loader(error: Exception, name: str) -> MaxpruneError:
+    """One line in the place of an error that somebody's loader raised.
+
+    Args:
+        error: which.
+        name: of the loader.
+    """
+    if isinstance(error, ConnectionError | EOFError) or WORKER in str(error):
+        with suppress(RuntimeError):  # torch raises one wherever the signal comes: here, please
+            time.sleep(SIGNAL)
+        return _of_worker(error)
+    says = f"{name} failed: {type(error).__name__}: {first_line(error)}"
+    return explained(error) or DataError(says)
+
+
+def _of_worker(error: BaseException) -> DataError:
+    return DataError(
+        f"a process of the data loader died ({first_line(error).strip()}); it may have had too "
+        "little memory: take a smaller num_workers or batch; what is finished is kept"
+    )
 
 
 @contextmanager

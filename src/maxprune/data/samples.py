@@ -20,8 +20,8 @@ from torch import Tensor
 from maxprune.data.augment import erased, flipped, lit, noisy, shifted, turned
 from maxprune.data.images import Images
 from maxprune.data.order import apart, derive
-from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
-from maxprune.faults import explained
+from maxprune.errors import DataError, MaxpruneError, UsageError
+from maxprune.faults import of_loader
 from maxprune.plural import kind_of, plural
 
 Batch = tuple[Tensor, Int[Tensor, " b"]]
@@ -188,8 +188,7 @@ class Loaded:
             except MaxpruneError:
                 raise
             except Exception as error:
-                says = f"{self.name} failed: {type(error).__name__}: {first_line(error)}"
-                raise explained(error) or DataError(says) from error
+                raise of_loader(error, self.name) from error
             x, y = checked_batch(batch, self.name)
             yield x.to(device), y.to(device)
 
