@@ -125,7 +125,8 @@ def demo(
     recipe = plan.recipe()
     recipe.check()
     tell_if_new(out, resume)
-    with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
+    everything = recipe.trainings() * iterations
+    with Steps(console, everything, "all steps") as steps, as_options(batch="fc"):
         finished = run_demo(plan, out, resume, command_line(), steps.report, steps.finished)
     console.print(steps_table(finished.results))
     console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
@@ -206,7 +207,8 @@ def _explained(error: Exception) -> MaxpruneError | None:
         return OutOfMemory("out of memory") if isinstance(error, MemoryError) else None
     from maxprune.faults import explained
 
-    return explained(error)
+    with as_options():
+        return explained(error)
 
 
 def _fail(message: str) -> NoReturn:
