@@ -83,8 +83,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="A folder for runs that end differently.")
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
-    about = {
-        "benchmark": "kills", "command": shlex.join(["python3", *sys.argv]), "seed": chosen.seed,
+    names = [word for name in chosen.only or () for word in ("--only", name)]
+    command = ["python3", "benchmarks/kills.py", "--kills", str(chosen.kills), *names]
+    about: dict[str, Any] = {
+        "benchmark": "kills", "command": shlex.join(command), "seed": chosen.seed,
         "not_compared": ASIDE, "environment": environment(1), "commands": {},
     }  # fmt: skip
     server = Server()
