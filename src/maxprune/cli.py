@@ -17,7 +17,7 @@ from maxprune._version import __version__
 from maxprune.commands.shared import Out, command_line, percentage, tell_if_new, terminal
 from maxprune.commands.together import in_turn, rank, together
 from maxprune.commands.verify import faces_app, verify_command
-from maxprune.errors import MaxpruneError, Remark, UsageError
+from maxprune.errors import MaxpruneError, OutOfMemory, Remark, UsageError
 from maxprune.interrupts import asked_to_end
 from maxprune.naming import as_options
 from maxprune.plural import plural
@@ -27,6 +27,9 @@ _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 
 RESUMED = {"demo", "compress", "compare", "reproduce"}
 """The commands that go on where they were, and that several processes can do together."""
+
+WHOLE = {"convert", "quantize", "faces"}
+"""The commands that write their file at the end, whole, or leave all as it was."""
 
 # What typer gives for Ctrl-C, and what a shell expects of it.
 _INTERRUPTED = 130
@@ -124,7 +127,8 @@ def demo(
     recipe = plan.recipe()
     recipe.check()
     tell_if_new(out, resume)
-    with Steps(console, recipe.trainings() * iterations, "all steps") as steps:
+    everything = recipe.trainings() * iterations
+    with Steps(console, everything, "all steps") as steps, as_options(batch="fc"):
         finished = run_demo(plan, out, resume, command_line(), steps.report, steps.finished)
     console.print(steps_table(finished.results))
     console.print(f"\nThe page: {out / 'report.html'}", soft_wrap=True)
@@ -172,8 +176,11 @@ def main() -> None:
 
 
 def _stopped(heard: Sequence[int]) -> NoReturn:
-    goes_on = {*sys.argv[1:2]} & RESUMED
-    on = "; go on with the same command and --resume" if goes_on else ""
+    on = ""
+    if {*sys.argv[1:2]} & RESUMED:
+        on = "; go on with the same command and --resume"
+    elif {*sys.argv[1:2]} & WHOLE:
+        on = "; nothing was changed: start the same command again"
     if not rank():
         print(f"maxprune: stopped{on}", file=sys.stderr)
     sys.exit(128 + heard[0] if heard else _INTERRUPTED)
@@ -192,7 +199,20 @@ def _refused(error: Exception) -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    says = _explained(error)
+    if says is not None:
+        _fail(str(says))
     raise error
+
+
+def _explained(error: Exception) -> MaxpruneError | None:
+    """What the machine did to a command, where that is it; torch need not be there."""
+    if "torch" not in sys.modules:
+        return OutOfMemory("out of memory") if isinstance(error, MemoryError) else None
+    from maxprune.faults import explained
+
+    with as_options():
+        return explained(error)
 
 
 def _fail(message: str) -> NoReturn:

@@ -50,6 +50,10 @@ class TrainingDiverged(MaxpruneError):  # noqa: N818  (what happened, not what t
     """The loss is no longer a finite number."""
 
 
+class OutOfMemory(MaxpruneError):  # noqa: N818
+    """Memory is out, on the processor or an accelerator."""
+
+
 class Remark(UserWarning):
     """No error, but something that the user has to know of a result."""
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from maxprune.errors import OutputError, StoreError
+
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
+"""How a file or folder is called until it is whole."""
 
 
 @contextlib.contextmanager
@@ -40,6 +46,36 @@ def atomic(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, lock: str) -> None:
+    """Remove what a process that was killed had begun to write.
+
+    Args:
+        folder: nobody else writes there now.
+        lock: folders inside that have a file of this name are left alone: others may be there.
+    """
+    for inside in folder.iterdir():
+        if TEMPORARY.fullmatch(inside.name):
+            _remove(inside)
+        elif inside.is_dir() and not inside.is_symlink() and not (inside / lock).exists():
+            sweep(inside, lock)
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove what a process that was killed had begun to write in the place of one file."""
+    for beside in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        found = TEMPORARY.fullmatch(beside.name)
+        if found is not None and found["name"] == path.name:
+            _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

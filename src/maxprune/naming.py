@@ -28,6 +28,11 @@ def on_command_line() -> bool:
     return _options.get() is not None
 
 
+def options() -> Mapping[str, str] | None:
+    """The settings whose option has another name, for a process of its own; None in Python."""
+    return _options.get()
+
+
 def called(name: str) -> str:
     """A setting as the user knows it.
 

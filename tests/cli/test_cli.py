@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import call
 
 from maxprune.errors import UsageError
@@ -78,6 +79,39 @@ def test_an_interrupt_that_others_caught_is_no_failure(
 
     before = signal.getsignal(number)
     monkeypatch.setattr("maxprune.cli.app", caught)
-    code, _, said = call(monkeypatch, capsys, "convert")
+    code, _, said = call(monkeypatch, capsys, "bench")
     assert (code, said) == (128 + number, "maxprune: stopped\n")
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        *((name, "go on with the same command and --resume")
+          for name in ("demo", "compress", "compare", "reproduce")),
+        *((name, "nothing was changed: start the same command again")
+          for name in ("convert", "quantize", "faces")),
+    ],
+)  # fmt: skip
+def test_who_stops_a_command_reads_how_to_go_on(
+    command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maxprune.cli.app", stopped)
+    assert call(monkeypatch, capsys, command) == (130, "", f"maxprune: stopped; {says}\n")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA: no\nmore"), MemoryError()])
+def test_no_memory_is_one_line(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("maxprune.cli.app", full)
+    code, out, said = call(monkeypatch, capsys, "compress")
+    assert (code, out) == (2, "")
+    assert said.startswith("maxprune: out of memory: lower --batch, or do less")
+    assert said.count("\n") == 1

@@ -14,7 +14,7 @@ import pytest
 
 from maxprune.errors import OutputError
 from maxprune.files import read_json, write_json
-from maxprune.runs.alone import LOCK, WHO, alone, is_empty
+from maxprune.runs.alone import LOCK, WHO, alone, alone_with, is_empty
 
 HOLD = """
 import sys, time, filelock
@@ -85,3 +85,49 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     assert not is_empty(tmp_path)
     assert not is_empty(tmp_path / "file")
     assert is_empty(tmp_path / "nothing")
+
+
+def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    whose = folder / "another"
+    for place in (folder / "steps", whose):
+        place.mkdir(parents=True)
+    (whose / LOCK).touch()
+    begun = [
+        folder / ".results.json.a1b2c3_4.part", folder / "steps" / ".1.abcdefgh.part" / "model.json"
+    ]  # fmt: skip
+    others = [
+        whose / ".rows.json.abcdefgh.part", folder / "steps" / "1.part", folder / ".mine.markdown",
+        folder / "steps" / "1.part.before",
+    ]  # fmt: skip
+    for path in (*begun, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with alone(folder):
+        assert not any(path.exists() for path in (*begun, begun[1].parent))
+        assert all(path.exists() for path in others)
+        begun[0].touch()
+        with alone(folder):
+            assert begun[0].exists()  # it may be our own
+
+
+def test_one_process_at_a_time_makes_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.mxp"
+    with alone_with(path):
+        pass
+    assert not list(path.parent.iterdir())
+    (path.parent / ".a.mxp.abcdefgh.part").touch()
+    (path.parent / ".b.mxp.abcdefgh.part").touch()
+    command = [sys.executable, "-c", HOLD, str(path.parent / ".a.mxp.lock"), "600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        says = "another process is making .*a.mxp; wait until that has ended, or name another --out"
+        with pytest.raises(OutputError, match=says), alone_with(path):
+            pass
+        process.kill()
+    with alone_with(path):
+        assert [p.name for p in path.parent.glob("*.part")] == [".b.mxp.abcdefgh.part"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"), alone_with(tmp_path / "file" / "a.mxp"):
+        pass

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import queue
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+import torch
+
 from maxprune.errors import MaxpruneError
-from maxprune.runs.parallel import run_all
+from maxprune.naming import as_options
+from maxprune.runs.parallel import run_all, work
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_memory() -> None:
+    raise MemoryError
+
+
+def vanished() -> None:
+    torch.from_file("/gone", size=4)
+
+
+def defect() -> None:
+    raise ValueError("a defect\nof two lines")
+
+
+FAULTS = {"killed": killed, "no memory": no_memory, "vanished": vanished, "defect": defect}
 
 
 @dataclass(frozen=True)
@@ -16,6 +43,7 @@ class Noted:
 
     name: str
     after: str = ""
+    fault: str = ""
 
     def length(self) -> int:
         return 1
@@ -27,6 +55,8 @@ class Noted:
         if self.after and not (folder.with_name(self.after) / "done").exists():
             raise MaxpruneError(f"{self.after} is not done")
         report(1)
+        if self.fault:
+            FAULTS[self.fault]()
         folder.mkdir()
         (folder / "done").touch()
 
@@ -42,3 +72,45 @@ def test_a_piece_waits_for_the_one_it_comes_after(tmp_path: Path) -> None:
     assert all(piece.is_done(tmp_path / piece.name) for piece in pieces)
     assert set(heard) == {piece.name for piece in pieces}
     assert heard.index("first") < heard.index("second")
+
+
+def test_a_process_that_is_killed_is_one_line_and_what_is_finished_stays(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "done").touch()
+    pieces = [Noted("first"), Noted("second", "first", "killed"), Noted("third", "second")]
+    says = r"^the process of second died \(signal SIGKILL\); go on with --resume, perhaps"
+    with pytest.raises(MaxpruneError, match=says) as caught:
+        run_all(pieces, tmp_path, 2, lambda *_: None)
+    assert "\n" not in str(caught.value)
+    assert [piece.is_done(tmp_path / piece.name) for piece in pieces] == [True, False, False]
+
+
+def said(piece: Noted, folder: Path) -> str:
+    """What a process would tell of its end, in this process."""
+    messages: queue.Queue[tuple[str, str, str]] = queue.Queue()
+    with as_options():
+        work(piece, folder / piece.name, messages)
+    told = [messages.get_nowait() for _ in range(messages.qsize())]
+    assert [kind for _, kind, _ in told] == ["iterations", "error"]
+    assert "\n" not in told[-1][2]
+    return told[-1][2]
+
+
+def test_what_ends_a_piece_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said(Noted("a", fault="no memory"), tmp_path).startswith("out of memory: lower --batch")
+    assert not list(tmp_path.iterdir())
+    log = tmp_path / "b.error.log"
+    assert "/gone" in said(Noted("b", fault="vanished"), tmp_path)
+    assert said(Noted("b", fault="defect"), tmp_path) == (
+        f"ValueError: a defect of two lines (all of it in {log})"
+    )
+    assert log.read_text().startswith("Traceback")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    log.unlink()
+    monkeypatch.setattr("os.fsync", full)
+    assert said(Noted("b", fault="defect"), tmp_path) == (
+        f"ValueError: a defect of two lines (cannot write {log}: No space left on device)"
+    )

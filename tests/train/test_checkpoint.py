@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from train_helpers import LONG, SHORT, network, pictures, weights
 from maxprune.data.images import Images
 from maxprune.errors import OutputError, StoreError, TrainingDiverged
 from maxprune.train import Checkpoints, Progress, Training, Watch, train
+from maxprune.train.checkpoint import before
 
 plain_batch = Images.batch
 
@@ -150,6 +152,94 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_training_starts_again(
     assert str(place.path) in note
     assert "starts again" in note
     assert "\n" not in note
+
+
+def flip(path: Path) -> None:
+    """One bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("both", "left", "says"),
+    [
+        (False, 23, "is damaged; kept as {0}.damaged, and its step goes on from the one before, "
+                    "at iteration 20"),
+        (True, 43, "and the one before it are damaged; kept as {0}.damaged and "
+                   "{0}.before.damaged, and its step starts again"),
+    ],
+    ids=["the last", "both"],
+)  # fmt: skip
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    place: Checkpoints, both: bool, left: int, says: str, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    expected, progress = run(None)
+    interrupted(place, 35)
+    assert {p.name for p in place.path.parent.iterdir()} == {"step.part", "step.part.before"}
+    for one in [place.path, before(place.path)][: 1 + both]:
+        flip(one)
+    asked: list[int] = []
+
+    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
+        asked.append(len(index))
+        return plain_batch(self, index, device)
+
+    monkeypatch.setattr(Images, "batch", batch)
+    with caplog.at_level(logging.WARNING, "maxprune"):
+        model, found = run(place)
+    assert caplog.messages == [f"checkpoint {place.path} {says.format(place.path)}"]
+    assert len(asked) == left
+    assert weights(model) == weights(expected)
+    assert found == progress
+    assert all(p.name.endswith(".damaged") for p in place.path.parent.iterdir())
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.chmod"])
+@pytest.mark.parametrize("number", range(1, 4))
+def test_at_any_moment_of_writing_a_whole_checkpoint_is_there(
+    place: Checkpoints, call: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(place, 15)
+    name, _, attribute = call.rpartition(".")
+    owner = os if name == "os" else Path
+    plain, count = getattr(owner, attribute), iter(range(1, 10**9))
+
+    def pulled(*arguments: object) -> object:
+        if next(count) == number:
+            raise Stop
+        return plain(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, attribute, pulled)
+        with pytest.raises(Stop):
+            run(place)
+    asked: list[int] = []
+
+    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
+        asked.append(len(index))
+        return plain_batch(self, index, device)
+
+    monkeypatch.setattr(Images, "batch", batch)
+    assert weights(run(place)[0]) == weights(run(None)[0])
+    assert len(asked) - 43 <= 33  # from iteration 10 on at least; the other was from the start
+
+
+def test_a_full_disk_keeps_the_checkpoints_before(
+    place: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    interrupted(place, 25)
+    there = {p.name: p.read_bytes() for p in place.path.parent.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OutputError, match=r"cannot write .*step.part: No space left on dev"):
+            run(place)
+    assert {p.name: p.read_bytes() for p in place.path.parent.iterdir()} == there
+    assert weights(run(place)[0]) == weights(run(None)[0])
 
 
 OTHERS = {

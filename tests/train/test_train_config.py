@@ -17,7 +17,7 @@ def test_the_papers_training() -> None:
     expected = {
         "iterations": 10_000, "batch": 64, "rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4,
         "gamma": 1e-4, "power": 0.75, "average": 0, "ramp": 0, "boost": 1,
-        "scale_dropout": False, "precision": "float32",
+        "scale_dropout": False, "precision": "float32", "compiled": False,
     }  # fmt: skip
     assert PAPER.model_dump() == expected
 

@@ -50,19 +50,21 @@ def code_command(asked: Asked, context: typer.Context, as_json: AsJson = False) 
     What is measured is what the decoder makes of the file. Open it with maxprune.load, or with
     numpy alone by maxprune.coding.decode.
 
-    After Ctrl-C the same command goes on with the training: until it ends its checkpoint is
-    .model.mxp.part, beside --out.
+    After Ctrl-C the same command goes on with the training: until it ends its checkpoints are
+    .model.mxp.part and .model.mxp.part.before, beside --out.
 
     maxprune code maxprune-out/model --data pictures --bits 5 --out model.mxp
     """
     from maxprune.report.coded import coding_table, remarks
+    from maxprune.runs.alone import alone_with
 
     check_file(asked.out, Asked.out)
     given = [n for n in FOR_TRAINING if _is_typed(context, n)] if asked.data is None else []
     if given:
         raise UsageError(f"--{given[0]} is for the training of the values: give --data, too")
-    found = _coded(asked)
-    found.write(asked.out)
+    with alone_with(asked.out):
+        found = _coded(asked)
+        found.write(asked.out)
     show(found.told, lambda: [coding_table(found.told), *remarks(found.told)], as_json)
     if not as_json:
         terminal().print(f"The network: {loading(asked.out, found.model)}", soft_wrap=True)
@@ -76,6 +78,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 
 def _coded(asked: Asked) -> CodedNetwork[Coding]:
     from maxprune.compression.coding import code_network
+    from maxprune.files import sweep_beside
     from maxprune.report.progress import Steps
     from maxprune.store.source import open_network
     from maxprune.train.adam import Adam
@@ -86,6 +89,7 @@ def _coded(asked: Asked) -> CodedNetwork[Coding]:
     network, own, data = asked.read(asked.data, asked.seed)
     fitting = Adam.of_passes(asked.epochs, data.train, batch=asked.batch, rate=asked.rate)
     part = asked.out.with_name(f".{asked.out.name}.part")
+    sweep_beside(part)
     with Steps(terminal(stderr=True), None, "coding") as steps:
         try:
             return code_network(

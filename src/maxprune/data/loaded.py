@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from maxprune.data.images import Batch
-from maxprune.data.order import derive
+from maxprune.data.order import apart, derive
 from maxprune.data.part import WHOLE, Part
-from maxprune.errors import DataError, MaxpruneError, first_line
+from maxprune.errors import DataError, MaxpruneError
+from maxprune.faults import of_loader
 from maxprune.plural import kind_of, plural
 
 
@@ -23,8 +24,9 @@ class Loaded:
     """Somebody's own loader, for example a `torch.utils.data.DataLoader`.
 
     It is iterated anew for every epoch and every pass, and gives batches (inputs, classes). Its
-    own batch size and augmentation stay; its order is as repeatable as the loader is under
-    torch's global seed.
+    own batch size and augmentation stay; its order and its augmentation are as repeatable as the
+    loader is under the global seeds of torch, NumPy and Python, so a training that goes on sees
+    what it would have seen.
 
     Args:
         loader: any iterable that can be iterated again.
@@ -66,7 +68,9 @@ class Loaded:
         """One pass; the size is the loader's own. What is not of the part is drawn, too.
 
         Raises:
-            DataError: the loader fails, or gives something else than batches.
+            DataError: the loader fails, a process of it died, or it gives something else than
+                batches.
+            OutOfMemory: it has not enough memory.
         """
         for batch in part.every(self._drawn()):
             x, y = checked_batch(batch, self.name)
@@ -83,8 +87,7 @@ class Loaded:
             except MaxpruneError:
                 raise
             except Exception as error:
-                says = f"{type(error).__name__}: {first_line(error)}"
-                raise DataError(f"{self.name} failed: {says}") from error
+                raise of_loader(error, self.name) from error
 
     def stream(
         self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
@@ -92,16 +95,13 @@ class Loaded:
     ) -> Iterator[Batch]:  # fmt: skip
         """Pass after pass; an earlier run's batches of this pass are drawn and thrown away."""
         first, skip = divmod(start, max(1, self.iterations(size))) if start else (0, 0)
-        for x, y in islice(self._passes(seed, first, device), skip, None):
-            rows = part.rows(len(y))
-            yield x[rows], y[rows]
+        whole = islice(self._passes(seed, first, device), skip, None)
+        return ((x[part.rows(len(y))], y[part.rows(len(y))]) for x, y in whole)
 
     def _passes(self, seed: int, first_pass: int, device: torch.device | str) -> Iterator[Batch]:
         for epoch in count(first_pass):
-            passes = self.batches(0, device)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "epoch", epoch))
-                first = next(passes, None)
+            passes = apart(self.batches(0, device), derive(seed, "epoch", epoch))
+            first = next(passes, None)
             if first is None:
                 raise DataError(f"{self.name} gives no batch")
             yield first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from maxprune.errors import UsageError
+
+T = TypeVar("T")
 
 
 def derive(seed: int, *names: object) -> int:
@@ -30,6 +33,42 @@ def sow(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def apart(source: Iterator[T], seed: int) -> Iterator[T]:
+    """What somebody's own iterator gives, drawn by chance of its own.
+
+    While it draws, torch, NumPy and Python have a random state that begins with the seed and that
+    nobody else sees; in between they have their own. So what it gives depends on the seed alone,
+    and it takes nothing from the dropout of the network that is trained on it.
+    """
+    outside = _random_state()
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    inside = _random_state()
+    _set_random_state(outside)
+    while True:
+        outside = _random_state()
+        _set_random_state(inside)
+        try:
+            given = next(source)
+        except StopIteration:
+            return
+        finally:
+            inside = _random_state()
+            _set_random_state(outside)
+        yield given
+
+
+def _random_state() -> tuple[Tensor, Any, Any]:
+    return torch.get_rng_state(), np.random.get_state(), random.getstate()
+
+
+def _set_random_state(state: tuple[Tensor, Any, Any]) -> None:
+    torch.set_rng_state(state[0])
+    np.random.set_state(state[1])
+    random.setstate(state[2])
 
 
 def batches(count: int, batch: int, seed: int, start: int = 0) -> Iterator[Int[Tensor, " batch"]]:

@@ -167,18 +167,19 @@ def leave() -> None:
     _worlds.pop()
 
 
-def in_turns(here: World, parts: list[Tensor]) -> list[Tensor]:
-    """What the processes have found for every batch of a pass, in the order of the pass.
+def in_turns(here: World, lengths: list[int], parts: list[Tensor]) -> Tensor:
+    """What the processes have found for every sample of a pass, in the order of the pass.
 
     Args:
         here: the processes, of which each has taken every `size`-th batch.
-        parts: (n,) outcomes for each batch of this one; yes or no.
+        lengths: samples of each batch of this one.
+        parts: (n,) outcomes, yes or no, for all of these samples, in their order.
     """
+    own = torch.cat([torch.zeros(0, dtype=torch.bool), *parts])
     if here.size == 1:
-        return parts
-    lengths = here.gathered(torch.tensor([len(part) for part in parts], dtype=torch.int64))
-    outcomes = here.gathered(torch.cat([torch.zeros(0, dtype=torch.uint8), *parts]).to(torch.uint8))
-    each = [row.split(sizes.tolist()) for row, sizes in zip(outcomes, lengths, strict=True)]
-    return [
-        row[turn].bool() for turn in range(max(map(len, each))) for row in each if turn < len(row)
-    ]
+        return own
+    sizes = here.gathered(torch.tensor(lengths, dtype=torch.int64))
+    outcomes = here.gathered(own.to(torch.uint8))
+    each = [row.bool().split(n.tolist()) for row, n in zip(outcomes, sizes, strict=True)]
+    turns = range(max(map(len, each)))
+    return torch.cat([row[turn] for turn in turns for row in each if turn < len(row)])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from maxprune.data.images import Batch
 from maxprune.data.part import Part
 from maxprune.data.samples import Samples
 from maxprune.distributed.world import in_turns, world
 from maxprune.errors import UsageError
+from maxprune.halving import in_halves
 from maxprune.modes import device_of, evaluating
 
 
@@ -17,7 +21,8 @@ def predict(model: nn.Module, images: Samples, batch: int = 1000) -> Int[Tensor,
     """The class with the largest output for every sample, in evaluation mode, on the CPU."""
     device = device_of(model)
     with evaluating(model), torch.inference_mode():
-        found = [model(x).argmax(1).cpu() for x, _ in images.batches(batch, device)]
+        batches = images.batches(batch, device)
+        found = list(in_halves(batches, lambda part: model(part[0]).argmax(1).cpu()))
     return torch.cat(found).clone()
 
 
@@ -27,7 +32,8 @@ def answers(
     """The outputs for every sample, and whether the largest is that of its class, on the CPU."""
     device = device_of(model)
     with evaluating(model), torch.inference_mode():
-        found = [(model(x).cpu(), y.cpu()) for x, y in images.batches(batch, device)]
+        batches = images.batches(batch, device)
+        found = list(in_halves(batches, lambda part: (model(part[0]).cpu(), part[1].cpu())))
     outputs, labels = (torch.cat(parts).clone() for parts in zip(*found, strict=True))
     return outputs, outputs.argmax(1) == labels
 
@@ -38,10 +44,16 @@ def correct(model: nn.Module, images: Samples, batch: int = 1000) -> Bool[Tensor
     Several processes share the batches.
     """
     device, here = device_of(model), world()
-    own = images.batches(batch, device, Part(here.rank, here.size))
+    lengths: list[int] = []
+
+    def own() -> Iterator[Batch]:
+        for x, y in images.batches(batch, device, Part(here.rank, here.size)):
+            lengths.append(len(y))
+            yield x, y
+
     with evaluating(model), torch.inference_mode():
-        found = [(model(x).argmax(1) == y).cpu() for x, y in own]
-    return torch.cat(in_turns(here, found)).clone()
+        found = list(in_halves(own(), lambda part: (model(part[0]).argmax(1) == part[1]).cpu()))
+    return in_turns(here, lengths, found).clone()
 
 
 def accuracy(model: nn.Module, images: Samples) -> float:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from maxprune.errors import StructureError, UsageError
+from maxprune.halving import in_halves
 from maxprune.measure.distances import pair_distances
 from maxprune.modes import device_of, evaluating
 
@@ -43,15 +44,18 @@ def descriptors(
     if module is None:
         raise StructureError(f"the network has no module {layer!r}")
     given: list[object] = []
-    found: list[Tensor] = []
     device = device_of(model)
+
+    def look(part: tuple[Tensor]) -> Tensor:
+        given.clear()
+        model(part[0].to(device))
+        return _row_each(layer, given).cpu()
+
     handle = module.register_forward_hook(lambda _module, _inputs, output: given.append(output))
     try:
         with evaluating(model), torch.inference_mode():
-            for batch in batches:
-                model((batch if isinstance(batch, Tensor) else batch[0]).to(device))
-                found.append(_row_each(layer, given).cpu())
-                given.clear()
+            inputs = ((batch if isinstance(batch, Tensor) else batch[0],) for batch in batches)
+            found = list(in_halves(inputs, look))
     finally:
         handle.remove()
     if not found:

@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from maxprune.errors import OutputError, StoreError
-from maxprune.files import read_json, write_json
+from maxprune.files import read_json, sweep, sweep_beside, write_json
 
 LOCK, WHO = ".lock", ".in-use.json"
 
@@ -24,7 +24,7 @@ LOCK, WHO = ".lock", ".in-use.json"
 def alone(folder: Path, wait: bool = False) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if it is not there.
 
-    This process may enter it again.
+    This process may enter it again. What one that was killed had begun to write is removed.
 
     Args:
         folder: which.
@@ -46,17 +46,50 @@ def alone(folder: Path, wait: bool = False) -> Iterator[None]:
             "folder with --out"
         ) from None
     except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"cannot write {folder}: {reason}; name another with --out") from error
+        raise _unwritable(folder, error) from error
     try:
         if not entered:
             since = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
             write_json(folder / WHO, {"process": os.getpid(), "since": since})
+            sweep(folder, LOCK)
         yield
     finally:
         if not entered:
             (folder / WHO).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Keep other processes from making the same file, until it is there.
+
+    What one that was killed had begun to write in its place is removed.
+
+    Raises:
+        OutputError: another process makes it, or its folder cannot be written.
+    """
+    mark = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(mark, thread_local=False, is_singleton=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(
+            f"another process is making {path}; wait until that has ended, or name another --out"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise _unwritable(path, error) from error
+    try:
+        sweep_beside(path)
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+        lock.release()
+
+
+def _unwritable(path: Path, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"cannot write {path}: {reason}; name another with --out")
 
 
 def is_empty(folder: Path) -> bool:

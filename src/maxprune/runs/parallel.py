@@ -11,7 +11,8 @@ import os
 import queue
 import signal
 import traceback
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -19,9 +20,11 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from maxprune.distributed.world import world
-from maxprune.errors import MaxpruneError
+from maxprune.errors import MaxpruneError, OutputError
+from maxprune.faults import explained
 from maxprune.files import write_text
 from maxprune.interrupts import shielded
+from maxprune.naming import as_options, options
 
 LOG = ".error.log"
 
@@ -88,7 +91,7 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
         while waiting or running:
             while len(running) < jobs and (free := _next(waiting, running)) is not None:
                 waiting.remove(free)
-                work = (free, folder / free.name, messages)
+                work = (free, folder / free.name, messages, options())
                 process = context.Process(target=_process, args=work, name=free.name)
                 with shielded():
                     process.start()
@@ -152,10 +155,24 @@ def _cause(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _process(piece: Piece, folder: Path, messages: Any) -> None:
-    """One piece, in its own process."""
+def _logged(error: BaseException, log: Path) -> str:
+    """An error in one line, all of it in a file."""
+    where = f"(all of it in {log})"
+    try:
+        write_text(log, "".join(traceback.format_exception(error)))
+    except OutputError as full:
+        where = f"({full})"
+    line = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {line} {where}"
+
+
+def _process(
+    piece: Piece, folder: Path, messages: Any, called: Mapping[str, str] | None = None
+) -> None:
+    """One piece, in its own process, where settings are called as in the one that started it."""
     torch.set_num_threads(1)
-    work(piece, folder, messages)
+    with nullcontext() if called is None else as_options(**called):
+        work(piece, folder, messages)
 
 
 def work(piece: Piece, folder: Path, messages: Any) -> None:
@@ -172,11 +189,9 @@ def work(piece: Piece, folder: Path, messages: Any) -> None:
         folder.with_name(f"{piece.name}{LOG}").unlink(missing_ok=True)
     except MaxpruneError as error:
         messages.put((piece.name, "error", str(error)))
-    except (Exception, SystemExit) as error:  # a defect, no memory: one line, all of it in a file
-        log = folder.with_name(f"{piece.name}{LOG}")
-        write_text(log, traceback.format_exc())
-        line = " ".join(str(error).split()) or "no message"
-        says = f"{type(error).__name__}: {line} (all of it in {log})"
-        messages.put((piece.name, "error", says))
+    except (Exception, SystemExit) as error:  # no memory, or a defect: one line
+        known = explained(error)
+        says = _logged(error, folder.with_name(f"{piece.name}{LOG}")) if known is None else known
+        messages.put((piece.name, "error", str(says)))
     else:
         messages.put((piece.name, "done", None))

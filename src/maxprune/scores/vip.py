@@ -28,6 +28,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from maxprune.errors import Remark, StructureError, UsageError, first_line
+from maxprune.faults import is_out_of_memory
+from maxprune.halving import in_halves
 from maxprune.plan import ChannelGroup, Member
 from maxprune.plural import kind_of, plural
 from maxprune.scores.features import MEMORY, Features
@@ -218,28 +220,36 @@ def represent(
         raise UsageError("there is no group to represent")
     columns: list[tuple[ChannelGroup, int, int]] = []
     targets = Targets()
+
+    def look(part: tuple[Tensor, Tensor]) -> Tensor:
+        seen.clear()
+        inputs[:] = [part[0]]
+        run(model, part[0])
+        for group, member in wanted:
+            if (group.name, member) not in seen:
+                raise StructureError(f"layer {member.name!r} is not called; skip {group.name!r}")
+        return torch.cat([seen[group.name, member] for group, member in wanted], 1)
+
     with naming(model, inputs), watched(model, free, see), torch.inference_mode():
-        for x, y in labelled(batches):
-            if len(x) != len(y):
-                raise UsageError(
-                    f"a batch has {plural(len(x), 'input')} and {plural(len(y), 'target')}"
-                )
-            seen.clear()
-            inputs[:] = [x]
-            run(model, x)
-            for group, member in wanted:
-                if (group.name, member) not in seen:
-                    raise StructureError(
-                        f"layer {member.name!r} is not called; skip {group.name!r}"
-                    )
+        for rows, y in in_halves(_paired(batches), lambda part: (look(part), _target(part[1]))):
             if kept is None:
-                kept = Features(sum(t.shape[1] for t in seen.values()), memory)
+                kept = Features(rows.shape[1], memory)
                 columns = _columns(wanted, seen)
-            kept.append(torch.cat([seen[group.name, member] for group, member in wanted], 1))
-            targets.append(_target(y))
+            kept.append(rows)
+            targets.append(y)
     if kept is None:
         raise no_samples()
     return Represented(kept, tuple(columns), targets)
+
+
+def _paired(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches with a target for every input."""
+    for x, y in labelled(batches):
+        if len(x) != len(y):
+            raise UsageError(
+                f"a batch has {plural(len(x), 'input')} and {plural(len(y), 'target')}"
+            )
+        yield x, y
 
 
 def _pooled(pool: Pool, maps: Tensor, reader: str) -> Float[Tensor, "batch numbers"]:
@@ -247,6 +257,8 @@ def _pooled(pool: Pool, maps: Tensor, reader: str) -> Float[Tensor, "batch numbe
     try:
         found = pool(maps.float())
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UsageError(
             f"the representation fails on maps {tuple(maps.shape)} of what {reader!r} reads: "
             f"{type(error).__name__}: {first_line(error)}"

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, fx, nn
 
 from maxprune.errors import StructureError
+from maxprune.halving import in_halves
 from maxprune.modes import device_of, evaluating
 from maxprune.networks.maxout import Maxout
 from maxprune.scores.reduction import Reduce, alone
@@ -118,20 +119,22 @@ def count_wins(
     node, above = _compared(chain)
     part = head(model, chain, node)
     device = device_of(model)
-    total: Tensor | None = None
-    positions = 0
+
+    def look(inputs: tuple[Tensor]) -> WinCounts:
+        values = part(inputs[0].to(device)).movedim(maxout.dim, 1)
+        if values.numel() and bool(values.amax().isnan()):
+            raise StructureError(f"layer {layer!r} gives NaN; train the network again")
+        return WinCounts(unit_wins(values, maxout.k, above), values[:, 0].numel())
+
+    total: WinCounts | None = None
+    inputs = ((batch if isinstance(batch, Tensor) else batch[0],) for batch in batches)
     with evaluating(model), torch.inference_mode():
-        for batch in batches:
-            x = batch if isinstance(batch, Tensor) else batch[0]
-            values = part(x.to(device)).movedim(maxout.dim, 1)
-            if values.numel() and bool(values.amax().isnan()):
-                raise StructureError(f"layer {layer!r} gives NaN; train the network again")
-            wins = unit_wins(values, maxout.k, above)
-            total = wins if total is None else total + wins
-            positions += values[:, 0].numel()
+        for found in in_halves(inputs, look):
+            total = found if total is None else total + found
     if total is None:
         raise StructureError(f"no inputs to count the wins of layer {layer!r} on")
-    return WinCounts(reduce(total.cpu().clone()), int(reduce(torch.tensor(positions))))
+    wins = reduce(total.wins.cpu().clone())
+    return WinCounts(wins, int(reduce(torch.tensor(total.positions))))
 
 
 def _compared(chain: Chain) -> tuple[fx.Node, float | None]:

@@ -178,7 +178,7 @@ def _write(folder: Path, parts: dict[str, bytes]) -> None:
     if place.exists() and not _is_saved_model(place):
         raise OutputError(f"{folder} exists and is not a saved model; name another folder")
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part"))
     try:
         for name, part in parts.items():
             write_bytes(temporary / name, part)
@@ -201,7 +201,8 @@ def _replace_folder(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.replace(folder)
         return
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+    prefix = f".{folder.name}.old."
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=".part"))
     old = aside / "folder"
     try:
         folder.replace(old)

@@ -1,6 +1,8 @@
 """Checkpoints of a training: everything that its next step depends on, in one file.
 
-The file is the 32 bytes of a SHA-256, then what it is the checksum of: a safetensors file.
+The file is the 32 bytes of a SHA-256, then what it is the checksum of: a safetensors file. Beside
+it, as NAME.before, lies the checkpoint before it, from which a training goes on where the last one
+is damaged. So two are kept, and while one is written there are three.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from maxprune.errors import OutputError, StoreError
-from maxprune.files import read_bytes, write_bytes
+from maxprune.files import atomic, read_bytes
 from maxprune.modes import device_of
 
 _DIGEST = hashlib.sha256().digest_size
@@ -34,12 +38,14 @@ class Progress:
         iterations: at the end of each logged stretch.
         loss: its mean over each of these stretches.
         judged: how good the network was found at each judgement.
+        parts: in which a batch goes through the network, so that it fits in memory.
     """
 
     iteration: int = 0
     iterations: tuple[int, ...] = ()
     loss: tuple[float, ...] = ()
     judged: tuple[float, ...] = ()
+    parts: int = 1
 
     def since_best(self) -> int:
         """Judgements since the first of the best ones."""
@@ -56,6 +62,8 @@ def write_checkpoint(
     best: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write everything that the next iteration depends on, whole or not at all.
+
+    At any moment there is a whole one, the new or the one before it.
 
     Args:
         path: the file.
@@ -81,7 +89,25 @@ def write_checkpoint(
     tensors["about"] = torch.frombuffer(bytearray(about), dtype=torch.uint8)
     whole = {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
     content = save(whole)
-    write_bytes(path, hashlib.sha256(content).digest() + content)
+    with atomic(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            path.replace(before(path))
+
+
+def before(path: Path) -> Path:
+    """Where the checkpoint before the last one lies."""
+    return path.with_name(f"{path.name}.before")
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove what a training that has ended no longer needs."""
+    before(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def read_checkpoint(
@@ -94,8 +120,8 @@ def read_checkpoint(
 ) -> Progress:
     """Bring a network, its optimizer and torch's random state to where the checkpoint was.
 
-    A damaged checkpoint is set aside, with a note to the log "maxprune". `best` gets the weights
-    that were judged best so far.
+    A damaged checkpoint is set aside, with a note to the log "maxprune", and the one before it
+    is taken. `best` gets the weights that were judged best so far.
 
     Returns:
         How far it was; a fresh `Progress`, with nothing changed, where there is no checkpoint of
@@ -105,25 +131,10 @@ def read_checkpoint(
         StoreError: the file cannot be read, or is of another network.
         OutputError: a damaged file cannot be set aside.
     """
-    if not path.exists():
+    found = _last(path, key)
+    if found is None:
         return Progress()
-    content = read_bytes(path)
-    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
-        _set_aside(path)
-        return Progress()
-    try:
-        tensors = load(content[_DIGEST:])
-        about = json.loads(tensors["about"].numpy().tobytes())
-        there = about["key"]
-        done = Progress(
-            about["iteration"],
-            *(tuple(about.get(name, ())) for name in ("iterations", "loss", "judged")),
-        )
-    except (SafetensorError, AttributeError, LookupError, TypeError, ValueError):
-        _set_aside(path)
-        return Progress()
-    if there != key:
-        return Progress()
+    tensors, done = found
     try:
         _restore(tensors, model, optimizer, average, best)
     except (LookupError, RuntimeError, TypeError) as error:
@@ -160,11 +171,51 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _set_aside(path: Path) -> None:
-    """Rename a damaged checkpoint, so that the training starts again and the file can be seen."""
+def _last(path: Path, key: str) -> tuple[dict[str, Tensor], Progress] | None:
+    """The last whole checkpoint of a training, and how far it was; None for none."""
+    damaged: list[Path] = []
+    for place in (path, before(path)):
+        if not place.exists():
+            continue
+        found = _parsed(read_bytes(place))
+        if found is None:
+            damaged.append(_aside(place))
+            continue
+        tensors, there, done = found
+        if there != key:
+            break
+        if damaged:
+            _tell(path, damaged, f"goes on from the one before, at iteration {done.iteration}")
+        return tensors, done
+    if damaged:
+        _tell(path, damaged, "starts again")
+    return None
+
+
+def _parsed(content: bytes) -> tuple[dict[str, Tensor], Any, Progress] | None:
+    """The tensors of a checkpoint, which training it is of, and how far; None if it is damaged."""
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        return None
+    try:
+        tensors = load(content[_DIGEST:])
+        about = json.loads(tensors["about"].numpy().tobytes())
+        at, loss, judged = (tuple(about.get(n, ())) for n in ("iterations", "loss", "judged"))
+        done = Progress(about["iteration"], at, loss, judged, about.get("parts", 1))
+        return tensors, about["key"], done
+    except (SafetensorError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, so that the file can be seen."""
     aside = path.with_name(f"{path.name}.damaged")
     try:
-        path.replace(aside)
+        return path.replace(aside)
     except OSError as error:
         raise OutputError(f"cannot rename {path}: {error.strerror or error}") from error
-    _log.warning("checkpoint %s is damaged; kept as %s, and its step starts again", path, aside)
+
+
+def _tell(path: Path, damaged: list[Path], what: str) -> None:
+    is_damaged = "is damaged" if len(damaged) == 1 else "and the one before it are damaged"
+    kept = " and ".join(map(str, damaged))
+    _log.warning("checkpoint %s %s; kept as %s, and its step %s", path, is_damaged, kept, what)

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,12 +24,20 @@ from maxprune.data.samples import Samples
 from maxprune.distributed.team import Team
 from maxprune.distributed.world import world
 from maxprune.errors import TrainingDiverged, UsageError, first_line
+from maxprune.faults import in_one_line
 from maxprune.modes import device_of, evaluating
 from maxprune.plural import kind_of
-from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
+from maxprune.train.checkpoint import (
+    Progress,
+    before,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 from maxprune.train.config import Training
 from maxprune.train.fits import check_fits, refusal
 from maxprune.train.fitting import Fitting
+from maxprune.train.micro import Parts
 from maxprune.train.precision import in_precision
 from maxprune.train.tuning import tuning
 from maxprune.train.waiting import Waiting
@@ -96,7 +105,8 @@ def train(
             same machine with the same number of threads.
         checkpoints: where to resume from and to write to; the file is removed at the end. The
             checkpoint of another training (name, seed, settings, shapes, zeros) is written over, a
-            damaged one is set aside; then the training starts from its beginning.
+            damaged one is set aside; then the training goes on from the one before, which is kept
+            beside it, or starts from its beginning.
         watch: who is told as it goes on.
         zeroed: share of all parameters to be zero at the end, in [0, 1); None or 0 zeroes
             nothing.
@@ -111,6 +121,8 @@ def train(
         UsageError: there are no images, the network does not fit them, there is nothing of a
             tuned name to train, or the share of zeros is outside [0, 1) or takes every weight.
         TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
+        OutOfMemory: a step does not fit in memory, not in parts either (`train.micro`).
+        DataError: a loader fails, or a process of it died.
         StoreError: the checkpoint to resume from cannot be read.
         OutputError: a checkpoint cannot be written.
     """
@@ -126,7 +138,7 @@ def train(
         torch.manual_seed(derive(seed, "dropout"))
         job = _job(model, images, training, seed, watch, zeroed, tuple(tuned))
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
-        with scaled_dropout(model, left):
+        with scaled_dropout(model, left), in_one_line("in training"):
             progress = _run(job, checkpoints)
         if watch.last is not None:
             watch.last(model.eval())
@@ -135,7 +147,7 @@ def train(
         if job.best:
             model.load_state_dict(job.best)
     if checkpoints is not None:
-        checkpoints.path.unlink(missing_ok=True)
+        remove_checkpoint(checkpoints.path)
     return progress
 
 
@@ -144,7 +156,8 @@ def _mirrored(checkpoints: Checkpoints | None) -> Checkpoints | None:
     if checkpoints is None:
         return None
     path = world().own(checkpoints.path)
-    world().mirror(path)
+    for place in (path, before(path)):
+        world().mirror(place)
     return replace(checkpoints, path=path)
 
 
@@ -180,6 +193,7 @@ class _Job:
     watch: Watch
     zeros: dict[int, float]
     team: Team
+    parts: Parts
     tuned: tuple[str, ...] = ()
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -222,7 +236,8 @@ def _job(
         zeros = growing_zeros(model, zeroed, training.ramp_iterations())
         training = training.model_copy(update={"rate": training.rate * training.boost})
     team = Team.of(model, images.whole(training.batch), training.compiled)
-    return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, tuned)
+    parts = Parts(model)
+    return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, parts, tuned)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -232,6 +247,7 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
     if checkpoints is not None:
         key = job.key(checkpoints.key)
         progress = read_checkpoint(checkpoints.path, *parts, key, job.best)
+        job.parts.count = progress.parts
     order = derive(job.seed, "order")
     device = device_of(job.model)
     start, part = progress.iteration, job.team.part
@@ -301,15 +317,11 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        with in_precision(training.precision, device), job.team.step(len(y)) as weight:
-            outputs = _outputs(job.team.forward, x)
-        outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-        loss = training.loss(outputs, y, iteration) * weight
-        loss.backward()
+        loss = job.parts.backward(x, y, partial(_loss, job, iteration))
         if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
         optimizer.step()
-        total += loss.detach()
+        total += loss
         done = iteration + 1
         if job.average is not None and training.is_averaged(done):
             job.average.update_parameters(model)
@@ -323,7 +335,16 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             since = done
             if job.watch.tick is not None:
                 job.watch.tick(done)
-    return Progress(stop, tuple(points), tuple(losses), progress.judged)
+    return Progress(stop, tuple(points), tuple(losses), progress.judged, job.parts.count)
+
+
+def _loss(job: _Job, iteration: int, x: Tensor, y: Tensor) -> Tensor:
+    """The loss of a batch; of several processes its mean over them is that of the whole batch."""
+    precision = in_precision(job.training.precision, device_of(job.model))
+    with precision, job.team.step(len(y)) as weight:
+        outputs = _outputs(job.team.forward, x)
+    outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    return job.training.loss(outputs, y, iteration) * weight
 
 
 def _outputs(model: nn.Module, x: Tensor) -> Tensor:
