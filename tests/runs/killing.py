@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 ASIDE = {
-    ".json": "the fields seconds, waiting and command, and the checksum of a model.json that has them",
+    ".json": "the fields seconds, waiting, command, and the checksum of a model.json with them",
     ".html": "the seconds of the table, and the command",
     ".lock": "empty, and left by whoever was killed",
 }
