@@ -6,6 +6,7 @@ import functools
 import gzip
 import importlib
 import io
+import json
 import lzma
 import math
 import os
@@ -13,16 +14,18 @@ import shutil
 import struct
 import tarfile
 from pathlib import Path
+from unittest import mock
 
 import fuzz_repairs
 import numpy as np
 from fuzz_target import Target, folder, of_file
 from PIL import Image
 
-from maxprune.data import decoded, lfw_files
+from maxprune.data import decoded, lfw_files, shards
 from maxprune.data.archive import members
 from maxprune.data.folder import read_folder
 from maxprune.data.idx import read_idx
+from maxprune.data.index import Shard
 from maxprune.data.pairs_file import read_pairs
 from maxprune.pictures import pillow, read_picture
 
@@ -102,6 +105,38 @@ def _packed(content: bytes, name: str) -> Path:
     path = folder() / name
     path.write_bytes(gzip.compress(content, 1) if name.endswith("gz") else lzma.compress(content))
     return path
+
+
+def _shards() -> list[bytes]:
+    """Tars with files *.cls beside pictures, and with pictures in folders of classes."""
+    numbered = _tar(["a.png", "a.cls", "b/c.png", "b/c.cls"], b"1")
+    return [*_tars(), numbered, numbered + bytes(10240)]
+
+
+def _read_shard(content: bytes) -> object:
+    """The index of a shard, from its headers and from what the cache keeps of it."""
+    path = folder() / "train-0.tar"
+    path.write_bytes(content)
+    found = shards._scanned(Shard.at(path))
+    kept = shards.Content.model_validate_json(found.model_dump_json())
+    with mock.patch.object(shards, "_content", return_value=kept):
+        return shards.shard_index([path])
+
+
+def _read_kept(content: bytes) -> object:
+    """The index of shards of which the cache keeps these bytes."""
+    path = folder() / "train-0.tar"
+    path.write_bytes(b"")
+    kept = shards.kept(of_file(lambda place: place, "kept.json")(content))
+    with mock.patch.object(shards, "_content", return_value=kept):
+        return None if kept is None else shards.shard_index([path])
+
+
+def _kept() -> list[bytes]:
+    found = {"size": 4096, "changed": 1, "names": ["a.png", "b.png"], "starts": [512, 2048],
+             "counts": [7, 8], "labels": [0, 1]}  # fmt: skip
+    named = {**found, "names": ["x/a.png", "y/b.png"], "labels": None}
+    return [json.dumps(one).encode() for one in (found, named)]
 
 
 def _decoded() -> list[bytes]:
@@ -209,6 +244,8 @@ TARGETS = [
         lambda: [*_tars(), _tar(["train/cat/0000.jpg", "test/dog/0001.jpg"], _jpeg())],
         fuzz_repairs.tar,
     ),
+    Target("shard", _read_shard, _shards, fuzz_repairs.tar),
+    Target("shard-kept", _read_kept, _kept, form="json"),
     Target("decoded", of_file(lambda path: decoded._load(path, KEY, SHAPE)), _decoded),
     Target("pictures", _read_picture, _pictures, fuzz_repairs.png, free=PICTURES),
     Target("picture-folder", _read_tree, lambda: TREE),

@@ -30,7 +30,7 @@ from maxprune.files import read_json, write_json
 from maxprune.results import Record
 
 LARGEST = 2**28  # bytes of one picture's file
-_NUMBER = 20  # bytes of a class as text
+_DIGITS = 9  # of a class as text
 _BLOCK = 512  # bytes of a tar's header
 EXPECTED = (
     "expected ROOT/train-*.tar or ROOT/train/*.tar with key.jpg and key.cls, or CLASS/name.jpg"
@@ -56,6 +56,11 @@ class Content(Record):
         columns = len(self.starts), len(self.counts), len(labels)
         if columns != (len(self.names),) * 3:
             raise ValueError("columns of different lengths")
+        ends = (start + count for start, count in zip(self.starts, self.counts, strict=True))
+        if min((*self.starts, *self.counts, 0)) < 0 or max(ends, default=0) > self.size:
+            raise ValueError("a picture outside of the shard")
+        if not all(0 <= label < 10**_DIGITS for label in self.labels or ()):
+            raise ValueError("a class that is none")
         return self
 
 
@@ -197,15 +202,21 @@ def _content(path: Path) -> Content:
     """What a shard has, from the cache or from its headers."""
     shard = Shard.at(path)
     key = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()
-    kept = cache() / "shards" / f"{key}.json"
-    with contextlib.suppress(StoreError, ValidationError):
-        found = Content.model_validate(read_json(kept))
-        if (found.size, found.changed) == (shard.size, shard.changed):
-            return found
+    place = cache() / "shards" / f"{key}.json"
+    before = kept(place)
+    if before is not None and (before.size, before.changed) == (shard.size, shard.changed):
+        return before
     found = _scanned(shard)
     with contextlib.suppress(OutputError):
-        write_json(kept, found.model_dump(mode="json"))
+        write_json(place, found.model_dump(mode="json"))
     return found
+
+
+def kept(path: Path) -> Content | None:
+    """What the cache keeps of a shard; None where it keeps nothing, or something else."""
+    with contextlib.suppress(StoreError, ValidationError):
+        return Content.model_validate(read_json(path))
+    return None
 
 
 def _scanned(shard: Shard) -> Content:
@@ -243,11 +254,10 @@ def _labels(shard: Shard, names: list[str], numbers: dict[str, int]) -> list[int
 
 def _number(shard: Shard, name: str, start: int, count: int) -> int:
     """What a file *.cls says."""
-    text = shard.read(start, min(count, _NUMBER + 1)).decode("ascii", "replace").strip()
-    if count > _NUMBER or not text.isdecimal():
+    text = shard.read(start, min(count, 20)).decode("ascii", "replace").strip()
+    if count > 20 or len(text) > _DIGITS or not text.isdecimal():
         raise DataError(
-            f"{shown(shard.path)}: {name!r} says {text[:_NUMBER]!r}, but a class is a whole number "
-            "from 0 on"
+            f"{shown(shard.path)}: {name!r} says {text!r}, but a class is a whole number from 0 on"
         )
     return int(text)
 
