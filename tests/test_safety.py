@@ -157,3 +157,9 @@ def test_an_onnx_file_reads_nothing_outside_its_folder(
             open_session(opened, "net.onnx", threads=1)
     with pytest.raises(StoreError, match="cannot be opened"):
         OnnxNetwork(folder / "net.onnx")
+
+
+def test_onnx_runtime_says_nothing_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        OnnxNetwork(outside("near").replace(b"Add", b"A\xffd"))
+    assert capfd.readouterr() == ("", "")

@@ -40,10 +40,10 @@ def png(content: bytes) -> bytes:
 
 def description(content: bytes) -> bytes:
     """`model.json`: the checksum in its last field."""
-    start = content.rfind(FIELD)
-    if start < 0:
-        return content.rstrip().removesuffix(b"}") + b', "checksum": "' + b"0" * 64 + b'"}'
-    start += len(FIELD)
+    content = content.replace(b'"checksum":"', FIELD)
+    if FIELD not in content:
+        content = content.rstrip().removesuffix(b"}") + b", " + FIELD + b"0" * 64 + b'"}'
+    start = content.rfind(FIELD) + len(FIELD)
     zeroed = content[:start] + b"0" * 64 + content[start + 64 :]
     return zeroed[:start] + hashlib.sha256(zeroed).hexdigest().encode() + zeroed[start + 64 :]
 
