@@ -58,6 +58,9 @@ def instrumented() -> dict[str, Any]:
     sys.path.insert(0, str(TESTS))
     with atheris.instrument_imports(include=INSTRUMENTED):
         from fuzz_targets import TARGETS
+    from fuzz_target import folder
+
+    folder()  # made here, so that it goes with this process however the others end
     return TARGETS
 
 
