@@ -39,7 +39,7 @@ from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoin
 from maxprune.verify.gallery import Gallery
 from maxprune.weights import share_plan, zero_plan
 
-NETWORKS = 320 << 20  # bytes: a small file may ask for a network of 2^26 numbers, and no more
+NETWORKS = 1088 << 20  # bytes: a small file may ask for a network of 2^28 numbers, and no more
 VERIFIER = "0123456789abcdef" * 4
 
 

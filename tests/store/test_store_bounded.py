@@ -30,7 +30,7 @@ def test_as_many_numbers_as_the_bound_and_no_more() -> None:
 def test_a_network_far_larger_than_its_weights(tmp_path: Path) -> None:
     """Refused, unless the user gives the function that builds it; then the weights do not fit."""
     folder = save(small(), tmp_path / "m")
-    rewrite(folder, lambda content: content["arguments"].update(fc=2 * 10**6))
+    rewrite(folder, lambda content: content["arguments"].update(fc=2 * 10**7))
     with pytest.raises(StoreError, match="far larger than its weights"):
         load(folder)
     with pytest.raises(StoreError, match="do not fit the network"):
