@@ -84,7 +84,8 @@ def _made(path: Path) -> Made:
     where = details.get("environment") or found.get("environment") or {}
     command = details.get("command") or found.get("command") or ""
     if "benchmark" in found:
-        return Made(*_benchmark(path, str(found["benchmark"])), _machine(where))
+        about, script = _benchmark(path, str(found["benchmark"]))
+        return Made(about, _typed(command) or script, _machine(where))
     kind = "quantize" if "calibrated" in found else found.get("study")
     of = (kind, found.get("dataset"), found.get("network"))
     return Made(", ".join(str(part) for part in of if part), _typed(command), _machine(where))
