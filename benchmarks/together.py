@@ -1,7 +1,8 @@
 """Training LeNet-5 (fc 512) by several processes together, against one process, as ratios.
 
-By torchrun, 64 images in each process a step, one thread each; then the first process alone, with
-as many threads as there are processes, at the same global batch and at 64. The ways take turns in
+By torchrun, 64 images in each process a step, one thread each; the same without a word between
+them, which no way of training together can be faster than; then the first process alone, with as
+many threads as there are processes, at the same global batch and at 64. The ways take turns in
 one run, round after round, while the others wait; the figure is the median over rounds. Then the
 network with its maxout is trained for --iterations steps together and alone, on the same images in
 the same order with the same dropout, the wins of its neurons are counted together and alone, and
@@ -70,6 +71,15 @@ def alone(world: World, work: Callable[[], object]) -> float:
     return float(world.told(found))
 
 
+def each(world: World, work: Callable[[], object]) -> float:
+    """Seconds of the slowest process where each works for itself, all at once."""
+    world.told(None)
+    enter(ALONE)
+    found = seconds(work)
+    leave()
+    return max(float(one) for one in world.gathered(torch.tensor([found])))
+
+
 def compared(world: World, images: Images, iterations: int) -> dict[str, object]:
     """Wins and plans of the same network counted together and alone, and of two trainings."""
     batch = EACH * world.size
@@ -98,8 +108,12 @@ def compared(world: World, images: Images, iterations: int) -> dict[str, object]
 def measured(world: World, rounds: int, iterations: int, images: Images) -> dict[str, object]:
     batch = EACH * world.size
     trained(images, batch, 10)
-    found: dict[str, list[float]] = {"together": [], "alone": [], "alone, batch 64": []}
+    ways = ("together", "each for itself", "alone", "alone, batch 64")
+    found: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
+        found["each for itself"].append(
+            batch * iterations / each(world, lambda: trained(images, EACH, iterations))
+        )
         found["together"].append(
             batch * iterations / seconds(lambda: trained(images, batch, iterations))
         )
@@ -112,6 +126,7 @@ def measured(world: World, rounds: int, iterations: int, images: Images) -> dict
     return {
         "processes": world.size,
         "images a second together": statistics.median(found["together"]),
+        "images a second, each for itself": statistics.median(found["each for itself"]),
         "images a second alone": statistics.median(found["alone"]),
         "images a second alone, batch 64": statistics.median(found["alone, batch 64"]),
         "together over alone": statistics.median(

@@ -78,7 +78,7 @@ def _fabric(devices: int, machines: int) -> Any:
         raise UsageError(f"several processes need lightning-fabric: {EXTRA}") from error
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # Batch norm is done over all processes (`whole_batch`), so its buffers are equal as it is.
-    strategy = DDPStrategy(forward_sync_buffers=False)
+    strategy = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
     fabric = Fabric(accelerator="auto", strategy=strategy, devices=devices, num_nodes=machines)
     try:
         fabric.launch()
