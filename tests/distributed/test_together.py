@@ -183,3 +183,20 @@ def test_alone_nothing_changes() -> None:
         assert (world.rank, world.size, world.leads) == (0, 1, True)
         assert world.sum(numbers) is numbers
         assert world.own(Path("out")) == Path("out")
+
+
+def test_several_go_on_where_one_process_was(tmp_path: Path) -> None:
+    """What an earlier run has left is known to all of them, or they would wait for each other."""
+    shared = [
+        "--dataset", "digits", "--fc", 128, "--seeds", 1, "--network", "mfc", "--iterations", 10,
+        "--out", tmp_path / "out",
+    ]  # fmt: skip
+    first = [sys.executable, "-m", "maxprune", "reproduce", "table1", *map(str, shared)]
+    assert subprocess.run([*first, "--jobs", "1"], capture_output=True, timeout=300).returncode == 0
+    before = json.loads((tmp_path / "out" / "mfc-128-seed0" / "results.json").read_text())
+    code, _, said = torchrun("-m", "maxprune", "reproduce", "table2", *shared, "--resume")
+    assert code == 0, said
+    found = json.loads((tmp_path / "out" / "mfc-128-seed0" / "results.json").read_text())
+    assert found["control"] == before["control"]  # of the first run, which the second does not ask
+    assert found["steps"][: len(before["steps"])] == before["steps"]
+    assert len(found["steps"]) > len(before["steps"])

@@ -62,10 +62,15 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON inst
 
 
 def own_folder(out: Path) -> Path:
-    """Where this process writes: of several the first alone into the folder that was named."""
+    """Where this process writes: of several the first alone into the folder that was named.
+
+    All of them know which run is in it.
+    """
     from maxprune.distributed.world import world
 
-    return world().own(out)
+    place = world().own(out)
+    world().mirror(place / "run.json")
+    return place
 
 
 Out: TypeAlias = Annotated[Path, typer.Option(callback=own_folder, help="Folder for the results.")]

@@ -107,9 +107,8 @@ def _together(pieces: Sequence[P], folder: Path, heard: Callable[[P, int], None]
     """Do one piece after the other, each by all processes that torchrun has started."""
     for piece in pieces:
         place = folder / piece.name
-        if world().told(piece.is_done(place)):
-            world().mirror(place)
-        else:
+        world().mirror(place)  # what an earlier run has left decides what is to be done
+        if not piece.is_done(place):
             piece.do(place, partial(heard, piece))
         heard(piece, piece.length())
 
