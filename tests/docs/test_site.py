@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from report_browser import Browser, find_chromium
+from report_browser import Browser, opened
 
 import maxprune
 
@@ -61,12 +61,7 @@ OPENED = ["index.html", "methods/pls.html", "tutorials/engineer.html", *MADE[:2]
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    found = Browser(program, tmp_path_factory.mktemp("chromium"))
-    yield found
-    found.close()
+    yield from opened(tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.mark.parametrize("name", OPENED)

@@ -6,17 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from report_browser import Browser, find_chromium
+from report_browser import Browser, opened
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    found = Browser(program, tmp_path_factory.mktemp("chromium"))
-    yield found
-    found.close()
+    yield from opened(tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,12 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 PATIENCE = 60.0  # seconds until an answer counts as missing
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -164,3 +167,17 @@ class Browser:
             self.visit.requests.append(content["request"]["url"])
         elif event in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
             self.visit.complaints.append(json.dumps(content))
+
+
+def opened(folder: Path) -> Iterator[Browser]:
+    """A browser, closed at the end; the test is skipped where there is none.
+
+    Args:
+        folder: of its profile.
+    """
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
+    found = Browser(program, folder)
+    yield found
+    found.close()

@@ -1,4 +1,3 @@
-import ast
 import copy
 import errno
 import hashlib
@@ -289,24 +288,3 @@ def test_what_stands_beside_it_must_be_json(about: dict[str, Any], tmp_path: Pat
     with pytest.raises(UsageError, match="about cannot be saved"):
         save(small(), tmp_path / "m", about)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_there_is_no_pickle_in_the_source() -> None:
-    wrong = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-    files = list(Path(maxprune.__file__).parent.rglob("*.py"))
-    assert len(files) > 30
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = {alias.name.split(".")[0] for alias in node.names}
-                names.add((getattr(node, "module", None) or "").split(".")[0])
-                assert not names & wrong, file
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
-                "torch.load",
-                "torch.save",
-            ):
-                safe = any(
-                    k.arg == "weights_only" and ast.unparse(k.value) == "True"
-                    for k in node.keywords
-                )
-                assert safe, file

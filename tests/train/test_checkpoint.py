@@ -53,6 +53,18 @@ def stop_at(patch: pytest.MonkeyPatch, iteration: int) -> None:
     patch.setattr(Images, "batch", batch)
 
 
+def counted(patch: pytest.MonkeyPatch) -> list[int]:
+    """How many images of each batch are asked for from now on."""
+    asked: list[int] = []
+
+    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
+        asked.append(len(index))
+        return plain_batch(self, index, device)
+
+    patch.setattr(Images, "batch", batch)
+    return asked
+
+
 def interrupted(place: Checkpoints, iteration: int, **settings: object) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, iteration)
@@ -79,13 +91,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
 
 def test_a_checkpoint_is_really_used(place: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(place, 39)
-    asked: list[int] = []
-
-    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
-        asked.append(len(index))
-        return plain_batch(self, index, device)
-
-    monkeypatch.setattr(Images, "batch", batch)
+    asked = counted(monkeypatch)
     run(place)
     assert len(asked) == 13  # after the checkpoint at 30, of 43
 
@@ -180,13 +186,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert {p.name for p in place.path.parent.iterdir()} == {"step.part", "step.part.before"}
     for one in [place.path, before(place.path)][: 1 + both]:
         flip(one)
-    asked: list[int] = []
-
-    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
-        asked.append(len(index))
-        return plain_batch(self, index, device)
-
-    monkeypatch.setattr(Images, "batch", batch)
+    asked = counted(monkeypatch)
     with caplog.at_level(logging.WARNING, "maxprune"):
         model, found = run(place)
     assert caplog.messages == [f"checkpoint {place.path} {says.format(place.path)}"]
@@ -215,13 +215,7 @@ def test_at_any_moment_of_writing_a_whole_checkpoint_is_there(
         patch.setattr(owner, attribute, pulled)
         with pytest.raises(Stop):
             run(place)
-    asked: list[int] = []
-
-    def batch(self: Images, index: torch.Tensor, device: torch.device | str = "cpu") -> object:
-        asked.append(len(index))
-        return plain_batch(self, index, device)
-
-    monkeypatch.setattr(Images, "batch", batch)
+    asked = counted(monkeypatch)
     assert weights(run(place)[0]) == weights(run(None)[0])
     assert len(asked) - 43 <= 33  # from iteration 10 on at least; the other was from the start
 
