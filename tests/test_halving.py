@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+import torch_pruning
 from torch import Tensor, fx, nn
 
 from maxprune.data import Dataset
@@ -14,7 +16,8 @@ from maxprune.halving import in_halves
 from maxprune.measure import correct, descriptors
 from maxprune.measure.accuracy import answers, predict
 from maxprune.networks import Maxout
-from maxprune.scores import count_wins, vip
+from maxprune.scores import apoz, count_wins, library, skeletonization, taylor, vip
+from maxprune.scores.readers import Scores
 from maxprune.surgery import channel_groups
 
 
@@ -72,6 +75,11 @@ def test_what_is_counted_and_measured_is_the_same(network: nn.Sequential, data: 
     assert hungry.calls == 5 + 8 * 4
 
 
+def magnitude_of_gradients(net: nn.Module, groups: Any, batches: Any) -> Scores:
+    """A score of Torch-Pruning, which wants the gradients of the mean loss."""
+    return library(net, groups, batches, torch_pruning.importance.GroupTaylorImportance())
+
+
 def test_importance_is_the_same(data: Dataset) -> None:
     torch.manual_seed(3)
     hungry = Hungry()
@@ -84,6 +92,24 @@ def test_importance_is_the_same(data: Dataset) -> None:
     found = vip(net, groups, data.test.batches(200))
     for name, score in expected.items():
         torch.testing.assert_close(found[name], score, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("score", [skeletonization, taylor, apoz, magnitude_of_gradients])
+def test_what_goes_by_gradients_and_zeros_is_the_same(score: Callable[..., Scores]) -> None:
+    torch.manual_seed(3)
+    hungry = Hungry()
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 5, 3), nn.ReLU(), hungry, nn.Flatten(), nn.Linear(384, 10)
+    ).eval()
+    batches = [(torch.rand(20, 1, 28, 28), torch.randint(10, (20,))) for _ in range(3)]
+    groups = channel_groups(net, torch.rand(2, 1, 28, 28))
+    expected = score(net, groups, batches)
+    hungry.most = 6
+    found = score(net, groups, batches)
+    assert expected
+    assert found.keys() == expected.keys()
+    for name, one in expected.items():
+        torch.testing.assert_close(found[name], one, atol=1e-7, rtol=1e-5)
 
 
 def test_all_samples_are_seen_once_and_in_their_order() -> None:

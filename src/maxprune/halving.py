@@ -29,23 +29,29 @@ def in_halves(batches: Iterable[Item], look: Callable[[Item], R]) -> Iterator[R]
     Raises:
         OutOfMemory: a single sample does not fit.
     """
+    for parts in by_batch(batches, look):
+        yield from parts
+
+
+def by_batch(batches: Iterable[Item], look: Callable[[Item], R]) -> Iterator[list[R]]:
+    """What is seen of every batch, as `in_halves` sees it: of each part, one behind the other."""
     most: int | None = None
     for batch in batches:
-        waiting = _split(batch, most)
+        waiting, seen = _split(batch, most), list[R]()
         while waiting:
             try:
-                seen = look(waiting[0])
+                seen.append(look(waiting[0]))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 most = _half(len(waiting[0][0]), error)
             else:
-                yield seen
                 del waiting[0]
                 continue
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             waiting = [part for whole in waiting for part in _split(whole, most)]
+        yield seen
 
 
 def _split(batch: Item, most: int | None) -> list[Item]:

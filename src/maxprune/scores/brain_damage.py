@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup
-from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, labelled, losses
+from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, gradients, paired
 from maxprune.scores.reduction import Reduce, alone, summed
 from maxprune.scores.rows import pieces
 
@@ -54,8 +54,7 @@ def _squared_gradients(network: nn.Module, batches: Batches, reduce: Reduce) -> 
     named = {name: p for name, p in network.named_parameters() if p.requires_grad}
     squares = {n: torch.zeros_like(p, dtype=torch.float64) for n, p in network.named_parameters()}
     samples = 0
-    for loss, _ in losses(network, _singly(batches)):
-        found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    for found, _ in gradients(network, _singly(batches), [*named.values()]):
         for name, gradient in zip(named, found, strict=True):
             if gradient is not None:
                 squares[name] += gradient.square()
@@ -68,5 +67,5 @@ def _squared_gradients(network: nn.Module, batches: Batches, reduce: Reduce) -> 
 
 def _singly(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
     """The samples one by one."""
-    for x, y in labelled(batches):
+    for x, y in paired(batches):
         yield from zip(x.split(1), y.split(1), strict=True)

@@ -21,7 +21,7 @@ from maxprune.scores.readers import (
     cuttable,
     differentiable,
     first_of,
-    losses,
+    gradients,
     readers,
 )
 from maxprune.scores.reduction import Reduce, alone, summed
@@ -83,15 +83,13 @@ def _slopes(
     free = cuttable(model, groups)
     network = differentiable(model, frozen=True)
     gates = _gates(network, free)
-    for loss, count in losses(network, batches):
-        if not gates:
-            yield {}, count
-            continue
-        found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
+    for found, count in gradients(network, batches, [*gates.values()]):
+        slopes = {}
         for name, slope in zip(gates, found, strict=True):
             if slope is None:
                 raise StructureError(f"what reads {name!r} is not called; skip that layer")
-        yield {n: s.double().cpu() for n, s in zip(gates, found, strict=True)}, count
+            slopes[name] = slope.double().cpu()
+        yield slopes, count
 
 
 def _gates(model: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:

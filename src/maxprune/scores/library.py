@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from maxprune.errors import StructureError
 from maxprune.plan import ChannelGroup
 from maxprune.plural import plural
-from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, labelled, losses
+from maxprune.scores.readers import Batches, Scores, cuttable, differentiable, gradients, labelled
 from maxprune.surgery.groups import library_scores
 
 
@@ -66,10 +66,14 @@ def with_gradients(model: nn.Module, batches: Batches) -> tuple[nn.Module, Tenso
             yield x, y
 
     samples = 0
-    for loss, count in losses(network, seen()):
-        loss.backward()
+    wanted = [p for p in network.parameters() if p.requires_grad]
+    for found, count in gradients(network, seen(), wanted):
+        for parameter, gradient in zip(wanted, found, strict=True):
+            if gradient is not None:
+                before = parameter.grad
+                parameter.grad = gradient if before is None else before + gradient
         samples += count
-    for parameter in network.parameters():
+    for parameter in wanted:
         if parameter.grad is not None:
             parameter.grad /= samples
     return network, inputs[0]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from maxprune.errors import StructureError, UsageError
+from maxprune.halving import by_batch
 from maxprune.modes import copied, device_of, evaluating
 from maxprune.plan import ChannelGroup, Member
 from maxprune.plural import kind_of, plural
@@ -221,37 +222,76 @@ def labelled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
         yield batch[0], batch[1]
 
 
-def losses(network: nn.Module, batches: Batches) -> Iterator[tuple[Float[Tensor, ""], int]]:
-    """The sum of the cross entropies of every batch, and how many samples it has.
+def paired(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches, each checked to have a target for every input.
+
+    Raises:
+        UsageError: one has not, or is something else.
+    """
+    for x, y in labelled(batches):
+        if len(x) != len(y):
+            raise UsageError(
+                f"a batch has {plural(len(x), 'input')} and {plural(len(y), 'target')}"
+            )
+        yield x, y
+
+
+def gradients(
+    network: nn.Module, batches: Batches, wanted: Sequence[Tensor]
+) -> Iterator[tuple[list[Tensor | None], int]]:
+    """The gradients of the sum of the cross entropies of every batch, and its samples.
+
+    Args:
+        network: as `differentiable` makes it.
+        batches: inputs and classes; one that does not fit in memory is taken in parts.
+        wanted: by which the gradients are; there is None for what the loss does not depend on.
 
     Raises:
         UsageError: no samples, or classes that are none.
         StructureError: the network gives no tensor, or the loss is not finite.
+        OutOfMemory: a single sample does not fit.
     """
     samples = 0
     recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+
+    def look(part: tuple[Tensor, Tensor]) -> tuple[list[Tensor | None], int]:
+        loss = _loss(network, *part)
+        if not wanted or not loss.requires_grad:
+            return [None] * len(wanted), len(part[0])
+        return [*torch.autograd.grad(loss, [*wanted], allow_unused=True)], len(part[0])
+
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=not recurrent):
-        for x, y in labelled(batches):
-            out = run(network, x)
-            if not isinstance(out, Tensor):
-                raise StructureError(
-                    f"the network {type(network).__name__} gives {kind_of(out)}, not a tensor"
-                )
-            classes = out.shape[1] if out.dim() > 1 else 0
-            if y.shape != (len(out), *out.shape[2:]) or y.is_floating_point() or not classes:
-                raise UsageError(
-                    f"there are classes of shape {tuple(y.shape)} and type {y.dtype} for outputs "
-                    f"{tuple(out.shape)}; each sample has one whole number"
-                )
-            if y.numel() and not 0 <= int(y.min()) <= int(y.max()) < classes:
-                raise UsageError(f"a class is outside 0 to {classes - 1}")
-            loss = F.cross_entropy(out, y.to(out.device).long(), reduction="sum")
-            if not bool(loss.isfinite()):
-                raise not_finite(network, x, "the loss")
-            samples += len(y)
-            yield loss, len(y)
+        for parts in by_batch(paired(batches), look):
+            found, count = parts[0]
+            for more, behind in parts[1:]:
+                pairs = zip(found, more, strict=True)
+                found = [a if b is None else b if a is None else a + b for a, b in pairs]
+                count += behind
+            samples += count
+            yield found, count
     if not samples:
         raise no_samples()
+
+
+def _loss(network: nn.Module, x: Tensor, y: Tensor) -> Float[Tensor, ""]:
+    """The sum of the cross entropies of a batch."""
+    out = run(network, x)
+    if not isinstance(out, Tensor):
+        raise StructureError(
+            f"the network {type(network).__name__} gives {kind_of(out)}, not a tensor"
+        )
+    classes = out.shape[1] if out.dim() > 1 else 0
+    if y.shape != (len(out), *out.shape[2:]) or y.is_floating_point() or not classes:
+        raise UsageError(
+            f"there are classes of shape {tuple(y.shape)} and type {y.dtype} for outputs "
+            f"{tuple(out.shape)}; each sample has one whole number"
+        )
+    if y.numel() and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise UsageError(f"a class is outside 0 to {classes - 1}")
+    loss = F.cross_entropy(out, y.to(out.device).long(), reduction="sum")
+    if not bool(loss.isfinite()):
+        raise not_finite(network, x, "the loss")
+    return loss
 
 
 class NotFiniteError(StructureError):

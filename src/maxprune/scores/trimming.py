@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from maxprune.halving import in_halves
 from maxprune.plan import ChannelGroup, Member
 from maxprune.scores.readers import (
     Batches,
     NotFiniteError,
     Scores,
     cuttable,
-    labelled,
     naming,
     no_samples,
+    paired,
     run,
     unpooled,
     watched,
@@ -48,24 +49,31 @@ def apoz(
     free = cuttable(model, groups)
     fired: dict[str, Tensor] = {}
     seen: dict[str, int] = {}
+    own: list[tuple[str, Tensor, int]] = []
 
     def see(group: ChannelGroup, member: Member, maps: Tensor) -> None:
         if not bool(maps.isfinite().all()):
             raise NotFiniteError(f"what layer {member.name!r} reads")
         counts = maps.count_nonzero((0, 2, 3)).cpu()
-        fired[group.name] = fired.get(group.name, 0) + counts
-        seen[group.name] = seen.get(group.name, 0) + maps.numel() // group.channels
+        own.append((group.name, counts, maps.numel() // group.channels))
+
+    def look(part: tuple[Tensor, Tensor]) -> tuple[list[tuple[str, Tensor, int]], int]:
+        own.clear()
+        inputs[:] = [part[0]]
+        run(model, part[0])
+        return [*own], len(part[0])
 
     samples, inputs = 0, list[Tensor]()
     with naming(model, inputs), watched(model, free, see), unpooled(), torch.inference_mode():
-        for x, _ in labelled(batches):
-            inputs[:] = [x]
-            run(model, x)
-            samples += len(x)
+        for found, count in in_halves(paired(batches), look):
+            for name, counts, values in found:
+                fired[name] = fired.get(name, 0) + counts
+                seen[name] = seen.get(name, 0) + values
+            samples += count
     if not samples:
         raise no_samples()
-    found = {
+    scores = {
         name: reduce(counts).double() / int(reduce(torch.tensor(seen[name])))
         for name, counts in fired.items()
     }
-    return {name: scores for name, scores in found.items() if float(scores.min()) < 1}
+    return {name: each for name, each in scores.items() if float(each.min()) < 1}

@@ -39,9 +39,9 @@ from maxprune.scores.readers import (
     NotFiniteError,
     Scores,
     cuttable,
-    labelled,
     naming,
     no_samples,
+    paired,
     readers,
     run,
     watched,
@@ -231,7 +231,7 @@ def represent(
         return torch.cat([seen[group.name, member] for group, member in wanted], 1)
 
     with naming(model, inputs), watched(model, free, see), torch.inference_mode():
-        for rows, y in in_halves(_paired(batches), lambda part: (look(part), _target(part[1]))):
+        for rows, y in in_halves(paired(batches), lambda part: (look(part), _target(part[1]))):
             if kept is None:
                 kept = Features(rows.shape[1], memory)
                 columns = _columns(wanted, seen)
@@ -240,16 +240,6 @@ def represent(
     if kept is None:
         raise no_samples()
     return Represented(kept, tuple(columns), targets)
-
-
-def _paired(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches with a target for every input."""
-    for x, y in labelled(batches):
-        if len(x) != len(y):
-            raise UsageError(
-                f"a batch has {plural(len(x), 'input')} and {plural(len(y), 'target')}"
-            )
-        yield x, y
 
 
 def _pooled(pool: Pool, maps: Tensor, reader: str) -> Float[Tensor, "batch numbers"]:
