@@ -50,7 +50,7 @@ reproduce_app.command("pls-resnet56")(resnet56_command)
 
 @reproduce_app.callback()
 def _root(context: typer.Context) -> None:
-    context.with_resource(as_options(root="data"))
+    context.with_resource(as_options(root="data", batch="jobs"))
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit

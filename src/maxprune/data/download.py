@@ -11,10 +11,10 @@ from pathlib import Path
 
 import filelock
 from platformdirs import user_cache_dir
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, TransferSpeedColumn
 
-from maxprune.data.transfer import Tick, Unavailable, transfer
+from maxprune.data.bars import bar
+from maxprune.data.transfer import Unavailable, transfer
 from maxprune.errors import DataError, OutputError, UsageError
 from maxprune.naming import giving
 
@@ -134,7 +134,7 @@ def _from_mirror(url: str, remote: Remote, target: Path) -> None:
     """Download from one mirror, check, and only then give the file its name."""
     mark = hashlib.sha256(url.encode()).hexdigest()[:8]
     part = target.with_name(f".{target.name}.{mark}.part")
-    with _bar(remote.name) as tick:
+    with bar(remote.name, DownloadColumn(), TransferSpeedColumn()) as tick:
         resumed = transfer(url, part, remote.limit, tick)
         try:
             _verify(remote, part)
@@ -182,14 +182,3 @@ def _alone(target: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextlib.contextmanager
-def _bar(name: str) -> Iterator[Tick]:
-    """A progress bar on standard error; nothing where that is not a terminal."""
-    console = Console(stderr=True, markup=False)
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    off = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=off) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda there, total: progress.update(task, completed=there, total=total)

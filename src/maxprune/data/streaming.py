@@ -12,6 +12,7 @@ import torch
 
 from maxprune.data import room
 from maxprune.data.ahead import cores
+from maxprune.data.bars import bar
 from maxprune.data.folder import Folder, check_arguments, read_folder
 from maxprune.data.images import Images
 from maxprune.data.index import Index, folder_index
@@ -51,14 +52,15 @@ def opened_folder(
         raise UsageError("workers are for pictures that are streamed, not for those in memory")
     shards = bool(find_shards(root))
     if stream == "no" and not shards:
-        return read_folder(root, size, unreadable), []
+        return _read(root, size, unreadable), []
     found = indexed(root)
     check_arguments(size, unreadable)
     need, free = _decoded_bytes(found, size), room.free()
     fits = free is not None and need <= FREE * free
     if stream == "auto" and fits and not shards:
-        return read_folder(root, size, unreadable), []
-    streamed = stream_folder(root, size, unreadable == "skip", workers, found=found)
+        return _read(root, size, unreadable), []
+    with bar("looking at pictures") as tick:
+        streamed = stream_folder(root, size, unreadable == "skip", workers, tick, found)
     if stream == "no" or (stream == "auto" and fits):
         return _held(streamed), []
     if stream == "yes":
@@ -68,6 +70,11 @@ def opened_folder(
         f"Decoded the pictures would take {_gib(need)}, and {has}: they are read from disk as they "
         "are needed."
     ]
+
+
+def _read(root: Path, size: Size | None, unreadable: Literal["stop", "skip"]) -> Folder[Images]:
+    with bar("reading pictures") as tick:
+        return read_folder(root, size, unreadable, tick)
 
 
 def _gib(count: int) -> str:

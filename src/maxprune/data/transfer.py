@@ -6,14 +6,11 @@ import http.client
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NoReturn
 
+from maxprune.data.bars import Tick
 from maxprune.errors import OutputError, UsageError
-
-Tick = Callable[[int, int | None], object]
-"""Told (bytes there, bytes in all or None) as the bytes come."""
 
 TRIES = 5  # requests to one server, one after the other, that get no further than those before
 TIMEOUT = 20.0  # seconds without a byte
