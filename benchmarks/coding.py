@@ -25,9 +25,10 @@ from shared import options, show
 from torch import nn
 
 from maxprune.coding import decode, encode
+from maxprune.compression.winning import without_last
 from maxprune.measure import nonzero, parameters
 from maxprune.networks import lenet5, vgg_face
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.runs.environment import environment
 from maxprune.store import load, save_coded
 from maxprune.surgery import apply
@@ -39,10 +40,9 @@ BITS = 5
 
 def pruned(model: nn.Module, layer: str, zeros: float) -> nn.Module:
     """At k = 1, with so many zeros."""
-    units = model.get_submodule(layer).weight.shape[0] // 4
     model = apply(model, maxout_plan(layer, 4))
-    for k in (4, 3, 2):
-        model = apply(model, least_winning(layer, torch.zeros(units, k).long()))
+    for _ in range(3):
+        model = without_last(model, layer)
     return apply(model, zero_plan(model, zeros))
 
 

@@ -27,12 +27,13 @@ from maxprune.distributed import World, launched
 from maxprune.distributed.world import ALONE, enter, leave
 from maxprune.modes import best_device
 from maxprune.networks import lenet5
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.runs.environment import environment
 from maxprune.scores import count_wins
 from maxprune.scores.named import every
 from maxprune.surgery import apply
 from maxprune.train import Training, train
+from maxprune.units import least_winning
 
 EACH = 64
 LAYER = "fc1"

@@ -15,9 +15,10 @@ import maxprune
 from maxprune.difference import diff
 from maxprune.errors import StoreError, UsageError
 from maxprune.networks import lenet5
-from maxprune.plan import MaxoutPlan, keep_plan, least_winning
+from maxprune.plan import MaxoutPlan, keep_plan
 from maxprune.report.difference import difference_tables
 from maxprune.surgery import apply
+from maxprune.units import least_winning
 from maxprune.weights import zero_plan
 
 

@@ -6,22 +6,10 @@ import json
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from maxprune.errors import StoreError, UsageError
-from maxprune.plan import (
-    KeepPlan,
-    MaxoutPlan,
-    Plan,
-    ZeroPlan,
-    keep_plan,
-    least_winning,
-    maxout_plan,
-    read_plan,
-)
-from maxprune.scores import WinCounts
+from maxprune.plan import KeepPlan, MaxoutPlan, Plan, ZeroPlan, keep_plan, maxout_plan, read_plan
 
 PLANS: list[Plan] = [
     MaxoutPlan(layer="features.conv5_3", k=4),
@@ -96,42 +84,3 @@ def test_refuses_a_maxout_over_fewer_than_two(k: int) -> None:
 
 def test_removed_is_the_rest() -> None:
     assert keep_plan({"a": 5}, {"a": (1, 3)}, "test").removed("a") == (0, 2, 4)
-
-
-@settings(deadline=None, max_examples=80, derandomize=True)
-@given(data=st.data(), units=st.integers(1, 5), k=st.integers(2, 5))
-def test_least_winning_takes_one_neuron_of_each_unit(
-    data: st.DataObject, units: int, k: int
-) -> None:
-    few = st.integers(0, 2)  # so that ties are the rule
-    wins = [[data.draw(few) for _ in range(k)] for _ in range(units)]
-    plan = least_winning("a", torch.tensor(wins))
-    expected = []
-    for unit, row in enumerate(wins):
-        last = max(i for i, count in enumerate(row) if count == min(row))
-        expected.append(unit * k + last)
-    assert plan.removed("a") == tuple(expected)
-    assert plan.neurons == {"a": units * k}
-
-
-def test_among_equals_the_last_goes() -> None:
-    assert least_winning("a", torch.tensor([[0, 0, 0, 0], [0, 3, 0, 1]])).removed("a") == (3, 6)
-
-
-def test_refuses_units_of_one() -> None:
-    with pytest.raises(UsageError, match="layer a: units of 1 input have none to spare"):
-        least_winning("a", torch.tensor([[5], [3]]))
-
-
-def test_large_counts_are_compared_exactly() -> None:
-    big = 2**60
-    assert least_winning("a", torch.tensor([[big + 1, big, big + 2]])).removed("a") == (1,)
-
-
-@pytest.mark.parametrize(
-    "wins",
-    [[[1, 2]], torch.zeros(4), torch.tensor([[1.0, float("nan")]]), WinCounts(torch.ones(1, 2), 2)],
-)
-def test_wins_that_are_none_are_refused(wins: object) -> None:
-    with pytest.raises(UsageError, match=r"layer fc1: .*shape \(units, k\)"):
-        least_winning("fc1", wins)  # type: ignore[arg-type]

@@ -38,7 +38,6 @@ else:
         SharePlan,
         ZeroPlan,
         keep_plan,
-        least_winning,
         maxout_plan,
     )
     from maxprune.planner import cut_plan, lowest
@@ -57,6 +56,7 @@ else:
     )
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
     from maxprune.train import Checkpoints, Fitting, Training, Watch, train
+    from maxprune.units import UnitScores, least_relevant, least_winning, most_winning
     from maxprune.weights import (
         choose_share,
         hold_shared,
@@ -88,6 +88,7 @@ __all__ = [
     "Results",
     "SharePlan",
     "Training",
+    "UnitScores",
     "Watch",
     "WinCounts",
     "ZeroPlan",
@@ -111,6 +112,7 @@ __all__ = [
     "hold_zeros",
     "inspect",
     "keep_plan",
+    "least_relevant",
     "least_winning",
     "lineage",
     "load",
@@ -118,6 +120,7 @@ __all__ = [
     "magnitude",
     "maxout_plan",
     "measure",
+    "most_winning",
     "networks",
     "quantize_onnx",
     "remove_dead",

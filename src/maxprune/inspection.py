@@ -12,6 +12,7 @@ from maxprune.inputs import check_kind, checked_shape, example_inputs
 from maxprune.measure.layers import LayerCost, layer_costs
 from maxprune.modes import device_of
 from maxprune.naming import called
+from maxprune.networks.maxout import unit_sizes
 from maxprune.networks.weighted import neurons, weighted_layers
 from maxprune.plan import ChannelGroup, Member
 from maxprune.plural import plural
@@ -56,12 +57,12 @@ class MaxoutGain(Checked):
 
     Args:
         layer: where.
-        neurons: of the layer now; a k-th part of them is left.
-        k: neurons per unit.
+        neurons: of the layer now; a k-th part of them is left, rounded up.
+        k: neurons per unit, at most.
         parameters: how many would go, with those of the norms behind and of the next layer.
         removed: the same as a share of the network's parameters, in [0, 1].
         macs: multiply-adds of one sample that would go.
-        retrainings: one with the maxout, and one after each of the k - 1 cuts.
+        retrainings: one with the maxout, and one after each cut of one neuron a unit.
         reason: why it cannot be done; empty if it can.
     """
 
@@ -212,17 +213,18 @@ def _gain(
 ) -> MaxoutGain:  # fmt: skip
     before = neurons(weighted_layers(model)[layer])
     reason = reason or (
-        f"k = {k} does not divide its {plural(before, 'neuron')}" if before % k else ""
+        f"k = {k} is more than its {plural(before, 'neuron')}" if before < k else ""
     )
     if reason:
         return MaxoutGain(layer=layer, neurons=before, k=k, reason=reason)
-    gone = before - before // k
+    sizes = unit_sizes(before, k)
+    gone = before - len(sizes)
     total = sum(cost.parameters for cost in costs.values())
     parameters = sum(_parameters(model, member, gone) for member in members)
     macs = sum(_macs(model, member, gone, costs) for member in members)
     return MaxoutGain(
         layer=layer, neurons=before, k=k, parameters=parameters, removed=parameters / total,
-        macs=macs, retrainings=k,
+        macs=macs, retrainings=max(sizes),
     )  # fmt: skip
 
 

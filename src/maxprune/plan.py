@@ -214,37 +214,6 @@ def keep_plan(
     return KeepPlan(neurons=neurons, keep=keep, method=method)
 
 
-def least_winning(
-    layer: str, wins: Int[Tensor, "units k"], method: str = "maxout wins"
-) -> KeepPlan:
-    """Remove the least winning neuron of every unit (Moya Rueda et al. 2017, section 4.1).
-
-    Among equally winning neurons of a unit the last one goes.
-
-    Args:
-        layer: the layer before the maxout.
-        wins: how often each neuron was its unit's maximum, as `scores.count_wins` gives it.
-        method: what decided, for the reader.
-
-    Example:
-        >>> least_winning("fc1", torch.tensor([[5, 1, 3], [2, 2, 2]])).removed("fc1")
-        (1, 5)
-    """
-    if not isinstance(wins, Tensor) or wins.dim() != 2 or not bool(wins.isfinite().all()):
-        raise UsageError(
-            f"layer {layer}: the wins are a tensor of shape (units, k) without NaN, such as "
-            "count_wins(...).wins"
-        )
-    units, k = wins.shape
-    if k < 2:
-        raise UsageError(f"layer {layer}: units of {k} input have none to spare")
-    lowest = k - 1 - wins.flip(1).argmin(dim=1)
-    stay = torch.ones(units, k, dtype=torch.bool)
-    stay[torch.arange(units), lowest.cpu()] = False
-    indices = tuple(int(i) for i in stay.flatten().nonzero().flatten())
-    return keep_plan({layer: units * k}, {layer: indices}, method)
-
-
 def maxout_plan(layer: str, k: int) -> MaxoutPlan:
     """Put a maxout over k adjacent neurons behind `layer`.
 

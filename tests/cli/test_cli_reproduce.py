@@ -53,8 +53,8 @@ def test_the_grid_fills_tables_and_figure(
 def test_all_sizes_are_checked_before_any_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--dataset", "digits", "--fc", 16, "--fc", 10, "--out", tmp_path / "grid")
+    options = ("--dataset", "digits", "--fc", 16, "--fc", 3, "--out", tmp_path / "grid")
     code, _, error = call(monkeypatch, capsys, "reproduce", "table1", *options)
     assert code == 2
-    assert "does not divide the 10 neurons" in error
+    assert "k = 4 is more than the 3 neurons" in error
     assert not (tmp_path / "grid").exists()

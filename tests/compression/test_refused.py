@@ -84,7 +84,7 @@ def test_settings_that_are_none_are_refused(
         (MAXOUT | {"skip": ["x"]}, UsageError, "no layer 'x'"),
         ({"layers": ["fc2"]}, StructureError, "'fc2' cannot be cut: it is an output"),
         (MAXOUT | {"layers": ["fc2"]}, StructureError, "'fc2' is an output layer"),
-        (MAXOUT | {"layers": ["fc1"], "k": 5}, UsageError, "5 does not divide the 32 neurons"),
+        (MAXOUT | {"layers": ["fc1"], "k": 33}, UsageError, "33 leaves less than two of the 32"),
         ({"skip": ["fc1", "conv1", "conv2"]}, StructureError, "nothing in the network can be cut"),
         (MAXOUT | {"skip": ["fc1", "conv1", "conv2"]}, StructureError, "no layer is left"),
         ({"share": 0.01, "method": "random"}, UsageError, "share of 0.01 of 44 channels"),

@@ -26,7 +26,7 @@ from maxprune.coding.words import DICTIONARY
 from maxprune.errors import StoreError
 from maxprune.files import parse_json
 from maxprune.networks import lenet5
-from maxprune.plan import KeepPlan, MaxoutPlan, least_winning
+from maxprune.plan import KeepPlan, MaxoutPlan
 from maxprune.runs.workspace import _read_scores
 from maxprune.store import describe, load, load_coded, save
 from maxprune.store.coded import as_coded, open_coded
@@ -36,6 +36,7 @@ from maxprune.store.source import _fill, _state
 from maxprune.store.weights import as_safetensors, from_safetensors
 from maxprune.surgery import apply
 from maxprune.train.checkpoint import Progress, read_checkpoint, write_checkpoint
+from maxprune.units import least_winning
 from maxprune.verify.gallery import Gallery
 from maxprune.weights import share_plan, zero_plan
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from maxprune.errors import StructureError, UsageError
 from maxprune.networks import Maxout
+from maxprune.networks.maxout import unit_sizes
 
 
 def by_loop(x: Tensor, k: int) -> Tensor:
@@ -62,14 +65,56 @@ def test_refuses_what_k_does_not_divide() -> None:
         Maxout(4)(torch.zeros(1, 6))
 
 
-@pytest.mark.parametrize("k", [0, -2])
-def test_refuses_a_k_below_one(k: int) -> None:
+@pytest.mark.parametrize("k", [0, -2, (3, 0), ()])
+def test_refuses_a_k_below_one(k: int | tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="at least 1 input"):
         Maxout(k)
 
 
 def test_prints_its_k() -> None:
     assert repr(Maxout(3)) == "Maxout(k=3)"
+    assert repr(Maxout((3, 3))) == "Maxout(k=3)"
+    assert repr(Maxout((3, 1))) == "Maxout(k=(3, 1))"
+
+
+SIZES = [(1, 3, 2), (4, 1), (2, 2, 1, 1), (5, 6, 5)]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("space", [(), (5,), (3, 4)])
+def test_units_may_differ_in_size(sizes: tuple[int, ...], space: tuple[int, ...]) -> None:
+    x = torch.randn(7, sum(sizes), *space, requires_grad=True)
+    wanted = torch.stack([part.amax(1) for part in x.split(list(sizes), 1)], 1)
+    found = Maxout(sizes)(x)
+    assert torch.equal(found, wanted)
+    factors = torch.randn_like(found)
+    slopes = [torch.autograd.grad((out * factors).sum(), x)[0] for out in (found, wanted)]
+    torch.testing.assert_close(*slopes)
+    moved = Maxout(sizes, dim=-1)(x.movedim(1, -1)) if len(space) < 2 else found.movedim(1, -1)
+    assert torch.equal(moved, found.movedim(1, -1))
+
+
+def test_units_of_other_sizes_are_no_weights_and_go_along() -> None:
+    maxout = Maxout((3, 1, 2))
+    assert not maxout.state_dict()
+    assert copy.deepcopy(maxout).sizes == (3, 1, 2)
+    x = torch.randn(2, 6).half()
+    assert torch.equal(maxout.half()(x), maxout(x.float()).half())
+    maxout.resize((2, 1, 1))
+    assert maxout(torch.randn(2, 4)).shape == (2, 3)
+    assert maxout.k == 2
+    with pytest.raises(StructureError, match="the units have 4 inputs, the layer has 6 neurons"):
+        maxout(x)
+    maxout.resize(3)
+    assert maxout.sizes is None
+    assert maxout(x).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("neurons", "k", "sizes"), [(8, 4, (4, 4)), (10, 4, (4, 3, 3)), (5, 4, (3, 2)), (3, 3, (3,))]
+)
+def test_units_are_as_equal_as_can_be(neurons: int, k: int, sizes: tuple[int, ...]) -> None:
+    assert unit_sizes(neurons, k) == sizes
 
 
 def test_over_the_last_dimension_it_is_that_over_the_second_moved() -> None:

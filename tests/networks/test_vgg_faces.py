@@ -22,9 +22,10 @@ from maxprune.networks import (
     vgg_face_small,
 )
 from maxprune.networks.describer import Describer
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.store.coded import as_coded, open_coded
 from maxprune.surgery import apply
+from maxprune.units import least_winning
 
 LATER = ("fc2", "fc2_norm", "fc2_relu", "output")
 SMALL = {"blocks": [[4], [8]], "hidden": [16, 8], "size": 16}

@@ -15,10 +15,11 @@ from hypothesis.extra import numpy as hnp
 from small_networks import CASES, Case, trained
 from torch import Tensor, nn
 
-from maxprune.errors import StructureError
+from maxprune.errors import StructureError, UsageError
 from maxprune.networks import Maxout, lenet5
 from maxprune.plan import MaxoutPlan
 from maxprune.scores import WinCounts, count_wins, unit_wins
+from maxprune.scores.wins import _counted
 from maxprune.surgery import apply
 
 
@@ -57,6 +58,38 @@ def test_unit_wins_equal_a_count_by_hand(k: int, above: float | None, data: st.D
     # Few different values, so that most units are ties.
     values = data.draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([-1.0, 0, 1, 2])))
     assert unit_wins(torch.tensor(values), k, above).tolist() == by_hand(values, k, above)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    above=st.sampled_from([None, 0.0, 1.0]),
+    data=st.data(),
+)
+def test_units_of_other_sizes_and_margins_equal_a_count_by_hand(
+    sizes: list[int], above: float | None, data: st.DataObject
+) -> None:
+    space = data.draw(st.sampled_from([(), (3,), (2, 2)]))
+    shape = (data.draw(st.integers(1, 4)), sum(sizes), *space)
+    values = data.draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([-1.0, 0, 1, 2])))
+    wins = [[0] * size for size in sizes]
+    margins = [[0.0] * size for size in sizes]
+    starts = np.cumsum([0, *sizes])
+    for sample in values.reshape(*values.shape[:2], -1):
+        for position in range(sample.shape[1]):
+            for unit, size in enumerate(sizes):
+                inputs = [float(v) for v in sample[starts[unit] : starts[unit] + size, position]]
+                best, place = max(inputs), inputs.index(max(inputs))
+                if above is not None and best <= above:
+                    continue
+                rest = inputs[:place] + inputs[place + 1 :] + ([] if above is None else [above])
+                wins[unit][place] += 1
+                margins[unit][place] += best - max(rest) if rest else 0.0
+    found = _counted(torch.tensor(values), Maxout(sizes), above, margins=True)
+    assert found.rows == wins
+    assert found.margins is not None
+    given_margins = [row[:n].tolist() for row, n in zip(found.margins, sizes, strict=True)]
+    assert given_margins == margins
 
 
 def test_the_first_of_equals_wins() -> None:
@@ -274,3 +307,32 @@ def test_a_network_that_gives_nan_is_refused() -> None:
         model.fc1.bias[3] = float("nan")
     with pytest.raises(StructureError, match="'fc1' gives NaN"):
         count_wins(model, "fc1", [torch.zeros(4, 1, 28, 28)])
+
+
+def test_a_margin_is_what_the_unit_loses_without_the_neuron() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 9), nn.ReLU(), Maxout((4, 3, 2)), nn.Linear(3, 2))
+    x = torch.randn(200, 3)
+    counts = count_wins(model, "0", [x[:70], x[70:]], margins=True)
+    units = counts.relevance("margin")
+    assert units.sizes == (4, 3, 2)
+    whole = model[2](model[1](model[0](x))).detach()
+    first = 0
+    for unit, size in enumerate(units.sizes):
+        for i in range(size):
+            without = model[0](x).detach()
+            without[:, first + i] = -9.0
+            lost = whole[:, unit] - model[2](without.relu())[:, unit]
+            assert float(units.scores[unit, i]) == pytest.approx(float(lost.mean()), abs=1e-6)
+        first += size
+
+
+def test_relevance_by_share_is_of_the_positions_at_which_the_unit_was_active() -> None:
+    counts = WinCounts(torch.tensor([[6, 2], [0, 0], [1, 0]]), 16, (2, 2, 1))
+    assert counts.relevance("share").scores.tolist() == [[0.75, 0.25], [0, 0], [1, 0]]
+    assert counts.relevance().scores.tolist() == [[0.375, 0.125], [0, 0], [0.0625, 0]]
+    assert counts.rows == [[6, 2], [0, 0], [1]]
+    with pytest.raises(UsageError, match="not asked for margins"):
+        counts.relevance("margin")
+    with pytest.raises(UsageError, match="by wins, share, margin, not 'luck'"):
+        counts.relevance("luck")  # type: ignore[arg-type]

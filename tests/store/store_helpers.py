@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from maxprune.networks import lenet5
-from maxprune.plan import KeepPlan, MaxoutPlan, least_winning
+from maxprune.plan import KeepPlan, MaxoutPlan
 from maxprune.surgery import apply
+from maxprune.units import least_winning
 from maxprune.weights import zero_plan
 
 

@@ -16,9 +16,10 @@ import maxprune
 from maxprune.coding import decode, encode
 from maxprune.errors import StoreError, UsageError
 from maxprune.lineage import lineage
-from maxprune.plan import KeepPlan, MaxoutPlan, least_winning
+from maxprune.plan import KeepPlan, MaxoutPlan
 from maxprune.store.coded import is_coded, load_coded, open_coded, save_coded
 from maxprune.surgery import apply
+from maxprune.units import least_winning
 from maxprune.weights.sharing import share_plan
 
 

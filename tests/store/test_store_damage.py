@@ -204,7 +204,7 @@ def test_arguments_of_another_network(saved: Path) -> None:
 
 
 PLANS = [
-    ({"kind": "maxout", "layer": "fc1", "k": 3}, "k = 3 does not divide"),
+    ({"kind": "maxout", "layer": "fc1", "k": 30}, "k = 30 is more than"),
     ({"kind": "maxout", "layer": "fc9", "k": 2}, "no layer 'fc9'"),
     ({"kind": "maxout", "layer": "fc1", "k": 1}, "not a plan"),
     ({"kind": "other"}, "not a plan"),

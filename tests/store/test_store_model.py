@@ -17,9 +17,10 @@ from torch import fx, nn
 import maxprune
 from maxprune.errors import OutputError, UsageError
 from maxprune.lineage import lineage
-from maxprune.plan import MaxoutPlan, least_winning
+from maxprune.plan import MaxoutPlan
 from maxprune.store import describe, load, save
 from maxprune.surgery import apply, remove_dead
+from maxprune.units import least_winning
 
 
 def branching() -> nn.Module:

@@ -184,7 +184,7 @@ def test_a_loss_that_is_no_number_stops(data: Dataset, tmp_path: Path) -> None:
     ("change", "error", "words"),
     [
         ({"k": 1}, UsageError, "at least k = 2"),
-        ({"k": 3}, UsageError, "does not divide"),
+        ({"k": 99}, UsageError, "more than the"),
         ({"layer": "fc9"}, StructureError, "no layer 'fc9'"),
         ({"layer": "fc2"}, StructureError, "output layer"),
         ({"shares": (0.9, 0.5)}, UsageError, "must grow"),

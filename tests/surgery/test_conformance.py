@@ -12,9 +12,10 @@ from torch import Tensor, fx, nn
 from maxprune.lineage import Lineage, factory, lineage
 from maxprune.measure import parameters
 from maxprune.networks import Maxout
-from maxprune.plan import KeepPlan, MaxoutPlan, keep_plan, least_winning, read_plan
+from maxprune.plan import KeepPlan, MaxoutPlan, keep_plan, read_plan
 from maxprune.scores import count_wins
 from maxprune.surgery import apply, audit
+from maxprune.units import least_winning
 
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 

@@ -94,10 +94,17 @@ def test_two_layers_of_the_same_last_name_in_a_graph() -> None:
     assert wide(torch.randn(3, 2, 8, 8)).shape == (3, 5)
 
 
-@pytest.mark.parametrize("k", [3, 4, 48])
-def test_refuses_a_k_that_does_not_divide(k: int) -> None:
-    with pytest.raises(UsageError, match=f"k = {k} does not divide the 10 neurons of 'fc1'"):
-        insert(lenet5(fc=10, conv=(2, 2)), "fc1", k)
+def test_where_k_does_not_divide_some_units_have_less() -> None:
+    model = nn.Sequential(nn.Linear(2, 5), nn.Linear(5, 1))
+    model[1].weight.data = torch.tensor([[1.0, 3.0, 2.0, 5.0, -1.0]])
+    wide = insert(model, "0", 3)
+    assert wide.get_submodule("0_maxout").sizes == (3, 2)
+    assert wide.get_parameter("1.weight").tolist() == [[2.0, 2.0]]
+
+
+def test_refuses_a_k_of_more_neurons_than_there_are() -> None:
+    with pytest.raises(UsageError, match="k = 11 is more than the 10 neurons of 'fc1'"):
+        insert(lenet5(fc=10, conv=(2, 2)), "fc1", 11)
 
 
 def test_refuses_a_second_maxout() -> None:

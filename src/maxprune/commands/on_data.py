@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -185,6 +185,23 @@ class OnData(Trained):
     skip: Skip = None
     heads: Heads = None
     k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
+    relevance: Annotated[
+        Literal["wins", "share", "margin"],
+        typer.Option(
+            help="maxout: of a neuron in its unit: how often it wins, in which share of the unit's "
+            "wins, or by how much."
+        ),
+    ] = "wins"
+    units: Annotated[
+        Literal["even", "uneven"],
+        typer.Option(
+            help="maxout: every unit loses one neuron (even), or as many go that are least "
+            "relevant over all units (uneven)."
+        ),
+    ] = "even"
+    one_step: Annotated[bool, typer.Option("--one-step", help="maxout: from k to 1 at once.")] = (
+        False
+    )
     components: Annotated[int, typer.Option(help="pls: components of the regression.")] = 2
     representation: Annotated[
         str, typer.Option(help="pls: max or average, what stands for a filter's map.")
@@ -216,7 +233,17 @@ class OnData(Trained):
         """What these options say of a `Compression`."""
         values = {
             name: getattr(self, name)
-            for name in ("k", "components", "representation", "epochs", "rate", "batch")
+            for name in (
+                "k",
+                "relevance",
+                "units",
+                "one_step",
+                "components",
+                "representation",
+                "epochs",
+                "rate",
+                "batch",
+            )
         }
         if self.keep_last is not None:
             values["keep_last"] = self.keep_last

@@ -16,8 +16,8 @@ SCRATCH = "scratch"
 CONTROLS = (UNCUT, SCRATCH)
 COMPARED = (*METHODS, *LIBRARY, *CONTROLS)
 SHARED = (
-    "layers", "skip", "heads", "keep_last", "k", "components", "representation", "memory",
-    "epochs", "rate", "batch",
+    "layers", "skip", "heads", "keep_last", "k", "relevance", "units", "one_step", "components",
+    "representation", "memory", "epochs", "rate", "batch",
 )  # fmt: skip
 
 

@@ -6,21 +6,19 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from maxprune.compression.proposal import Proposal
 from maxprune.compression.settings import Compression
-from maxprune.compression.winning import without_least_winning
+from maxprune.compression.winning import without_last, without_least_winning
 from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, StructureError, UsageError
 from maxprune.inspection import MaxoutGain, maxout_gains
 from maxprune.measure import parameters
-from maxprune.networks.weighted import neurons, weighted_layers
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.networks.weighted import weighted_layers
+from maxprune.plan import maxout_plan
 from maxprune.plural import plural
 from maxprune.surgery import apply
-from maxprune.surgery.chain import find_chain, find_maxout
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def places(settings: Compression, model: nn.Module, inputs: Tensor) -> list[Plac
         inputs: (batch, ...) that it takes.
 
     Raises:
-        UsageError: a layer is named that is not there, or whose neurons no k divides.
+        UsageError: a layer is named that is not there, or has too few neurons.
         StructureError: no maxout can stand behind a named layer, or behind any.
     """
     known = weighted_layers(model)
@@ -70,8 +68,10 @@ def _named(layer: str, k: int, gains: Sequence[MaxoutGain]) -> Place:
     if not ks:
         mine = [gain for gain in gains if gain.layer == layer]
         count = mine[0].neurons
-        if all(count % gain.k or count == gain.k for gain in mine):
-            raise UsageError(f"k = {k} does not divide the {plural(count, 'neuron')} of {layer!r}")
+        if all(count <= gain.k for gain in mine):
+            raise UsageError(
+                f"k = {k} leaves less than two of the {plural(count, 'neuron')} of {layer!r}"
+            )
         raise StructureError(next(gain.reason for gain in mine if gain.reason))
     return Place(layer, ks)
 
@@ -105,7 +105,7 @@ class MaxoutMethod:
     def propose(self, model: nn.Module) -> Proposal | None:
         """The next cut of the maxout that stands, or the next maxout."""
         if self.k > 1:
-            self.asked, layer = self.k - 1, self.layer
+            self.asked, layer = 1 if self.settings.one_step else self.k - 1, self.layer
             title = f"{layer} k={self.asked}"
             return Proposal(title, model, lambda: self._cut(model, layer), self.asked)
         if not self.ks:
@@ -145,14 +145,15 @@ class MaxoutMethod:
         return [place for place in found if place.layer not in self.failed]
 
     def _cut(self, model: nn.Module, layer: str) -> nn.Module:
-        """Remove the least winning neuron of every unit."""
-        return without_least_winning(model, layer, self.data.train)[0]
+        """Remove what the rule says, for the paper the least winning neuron of every unit."""
+        rule = self.settings.rule()
+        return without_least_winning(model, layer, self.data.train, rule=rule)[0]
 
 
 class DryMaxouts(MaxoutMethod):
     """The same way without counting wins: for its sizes, which follow from the network alone."""
 
     def _cut(self, model: nn.Module, layer: str) -> nn.Module:
-        k = find_maxout(model, find_chain(model, layer).maxout or "").k
-        units = neurons(weighted_layers(model)[layer]) // k
-        return apply(model, least_winning(layer, torch.zeros(units, k)))
+        for _ in range(self.k - self.asked):
+            model = without_last(model, layer)
+        return model

@@ -54,7 +54,7 @@ def planned(settings: Compression, data: Splits, model: nn.Module) -> list[str]:
     if settings.method == "maxout":
         for i, place in enumerate(places(settings, model, data.example), 1):
             count = neurons(weighted_layers(model)[place.layer])
-            ks = " or ".join(f"k = {k} (to {count // k:,})" for k in place.ks)
+            ks = " or ".join(f"k = {k} (to {-(-count // k):,})" for k in place.ks)
             lines.append(f"{i}. a maxout behind {place.layer}, {plural(count, 'neuron')}: {ks}")
         return lines
     found = check_score(settings, model, data)

@@ -6,11 +6,13 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
+from maxprune.compression.winning import MaxoutRule
 from maxprune.errors import UsageError
 from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.scores.features import MEMORY
 from maxprune.scores.named import Scoring
+from maxprune.scores.wins import Relevance
 from maxprune.store.quantized import Mode
 from maxprune.weights.sharing import MOST_BITS
 
@@ -22,7 +24,8 @@ METHODS: tuple[str, ...] = get_args(MethodName)
 UNCUT = "uncut"  # the control that is retrained as often, and never cut
 
 OWNERS = {
-    "k": "maxout", "rounds": "maxout",
+    "k": "maxout", "rounds": "maxout", "relevance": "maxout", "units": "maxout",
+    "one_step": "maxout",
     "share": "a score", "fails": "a score", "iterations": "a score", "keep_last": "a score",
     "components": "pls", "representation": "pls", "memory": "pls",
 }  # fmt: skip
@@ -49,6 +52,9 @@ class Compression(Settings):
         skip: layers that are never cut; nor is what hangs together with them.
         heads: attention modules whose heads a score may cut as wholes.
         k: neurons a maxout unit at first; halved for a layer where that fails.
+        relevance: of a neuron in a maxout unit; see `MaxoutRule`, as for the next two.
+        units: whether all lose one neuron, or those that are least relevant over all go.
+        one_step: whether a maxout goes from k to 1 at once.
         rounds: how often a maxout goes over all layers; None as long as one can be cut.
         share: of all channels that one step of a score removes; halved whenever a step fails.
         fails: steps of a score that fail before the search ends; the last share tried is then
@@ -93,6 +99,9 @@ class Compression(Settings):
     skip: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     k: Annotated[int, Field(ge=2)] = 4
+    relevance: Relevance = "wins"
+    units: Literal["even", "uneven"] = "even"
+    one_step: bool = False
     rounds: Annotated[int, Field(ge=1)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     fails: Annotated[int, Field(ge=1)] = 3
@@ -148,6 +157,10 @@ class Compression(Settings):
             components=self.components, representation=self.representation, memory=self.memory,
             seed=self.seed,
         )  # fmt: skip
+
+    def rule(self) -> MaxoutRule:
+        """Which neurons of maxout units go."""
+        return MaxoutRule(relevance=self.relevance, units=self.units, one_step=self.one_step)
 
     def has_end(self) -> bool:
         """Whether anything says when to stop."""

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from maxprune.errors import UsageError
 from maxprune.inputs import example_inputs
 from maxprune.networks import lenet5
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.runtime.records import Engine
 from maxprune.sessions import open_session
 from maxprune.store.source import open_network
 from maxprune.surgery import apply
+from maxprune.units import least_winning
 from maxprune.weights import zero_plan
 from maxprune.weights.sparse import sparse_rows
 

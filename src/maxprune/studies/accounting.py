@@ -13,10 +13,10 @@ from typing import TypedDict
 import torch
 from torch import nn
 
+from maxprune.compression.winning import without_last
 from maxprune.measure import parameters
 from maxprune.networks import lenet5, vgg_face
-from maxprune.networks.weighted import neurons, weighted_layers
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.studies.lenet import K, Network, arguments, maxout_layer
 from maxprune.surgery import apply
 
@@ -60,7 +60,7 @@ def _rows(network: str, fc: int, build: Callable[[], nn.Module], layer: str) -> 
     """The network with the maxout behind the layer, then a neuron less a unit at a time."""
     with torch.device("meta"):
         model = build()
-    baseline, units = parameters(model), neurons(weighted_layers(model)[layer]) // K
+    baseline = parameters(model)
     model = apply(model, maxout_plan(layer, K))
     for k in range(K, 0, -1):
         count = parameters(model)
@@ -69,4 +69,4 @@ def _rows(network: str, fc: int, build: Callable[[], nn.Module], layer: str) -> 
             removed=round(1 - count / baseline, 4),
         )  # fmt: skip
         if k > 1:
-            model = apply(model, least_winning(layer, torch.zeros(units, k).long()))
+            model = without_last(model, layer)

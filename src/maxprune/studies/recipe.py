@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from maxprune.compression.winning import without_last
 from maxprune.errors import UsageError
-from maxprune.networks.weighted import neurons
-from maxprune.plan import keep_plan, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.runs.measured import step_name
 from maxprune.surgery import apply
-from maxprune.surgery.chain import find_layer
 from maxprune.train import Training
 from maxprune.weights import zero_plan
 from maxprune.weights.sharing import share_plan
@@ -90,7 +89,7 @@ class Recipe:
             zero_plan(self._at_one(model), self.shares[-1])
 
     def _at_one(self, model: nn.Module) -> nn.Module:
-        """The maxout network with the first neuron of every unit left: the size it ends with."""
-        count = neurons(find_layer(model, self.layer))
-        keep = {self.layer: tuple(range(0, count, self.k))}
-        return apply(model, keep_plan({self.layer: count}, keep))
+        """The maxout network with one neuron of every unit left: the size it ends with."""
+        for _ in range(1, self.k):
+            model = without_last(model, self.layer)
+        return model

@@ -16,17 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from maxprune.compression.winning import without_last
 from maxprune.data.order import sow
 from maxprune.errors import StoreError
 from maxprune.files import read_json, write_json
 from maxprune.lineage import factory
 from maxprune.networks import lenet5, vgg_face
 from maxprune.networks.initial import he_normal
-from maxprune.networks.weighted import neurons, weighted_layers
-from maxprune.plan import least_winning, maxout_plan
+from maxprune.plan import maxout_plan
 from maxprune.records import Checked
 from maxprune.runs.workspace import claimed
 from maxprune.runtime import Bench, Benched, bench
@@ -64,12 +63,11 @@ class Subject:
         """Each network by its name: without maxout, k = 4 to 1, then with zeros."""
         model = self.build()
         yield START, model
-        units = neurons(weighted_layers(model)[self.layer]) // K
         model = apply(model, maxout_plan(self.layer, K))
         for k in range(K, 0, -1):
             yield f"k = {k}", model
             if k > 1:
-                model = apply(model, least_winning(self.layer, torch.zeros(units, k).long()))
+                model = without_last(model, self.layer)
         for share in self.shares:
             yield f"{100 * share:g}% zero", apply(model, zero_plan(model, share))
 

@@ -77,18 +77,17 @@ def _cut(model: nn.Module, plan: KeepPlan) -> nn.Module:
             narrow_parameter(model.get_submodule(owner), leaf, keep)
         elif len(gone):
             narrow(module, side, keep)
-    for name, k in maxouts.items():
-        find_maxout(model, name).k = k
-        model = remove_maxout(model, name) if k == 1 else model
+    for name, sizes in maxouts.items():
+        find_maxout(model, name).resize(sizes)
+        model = remove_maxout(model, name) if max(sizes) == 1 else model
     return model
 
 
-def _units(model: nn.Module, name: str, plan: KeepPlan, layer: str) -> int:
-    """How many neurons every unit of the maxout keeps."""
-    k, before = find_maxout(model, name).k, plan.neurons[layer]
-    stay = torch.bincount(torch.tensor(plan.keep[layer]) // k, minlength=before // k)
-    if not bool((stay == stay[0]).all()):
-        raise StructureError(
-            f"every unit of {name!r} must keep the same number of inputs, at least 1"
-        )
-    return int(stay[0])
+def _units(model: nn.Module, name: str, plan: KeepPlan, layer: str) -> list[int]:
+    """How many neurons each unit of the maxout keeps."""
+    before = find_maxout(model, name).of_each(plan.neurons[layer])
+    unit_of = torch.arange(len(before)).repeat_interleave(torch.tensor(before))
+    stay = torch.bincount(unit_of[list(plan.keep[layer])], minlength=len(before))
+    if not bool(stay.all()):
+        raise StructureError(f"every unit of {name!r} must keep at least 1 input")
+    return [int(count) for count in stay]

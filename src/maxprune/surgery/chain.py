@@ -244,11 +244,12 @@ def _check_order(
             raise StructureError(f"{alone}{chain.reader!r} does not read its neurons one by one")
         if maxout is not None and flat in chain.before(maxout):
             raise StructureError(f"{alone}its output is flattened before the maxout")
-    each = 1
+    read = neurons(layer)
     for link in chain.links:
         module = modules.get(link.name)
-        each *= module.k if isinstance(module, Maxout) else 1
-    if reader.weight.shape[1] % max(neurons(layer) // each, 1):
+        if isinstance(module, Maxout):
+            read = len(module.of_each(read))
+    if reader.weight.shape[1] % max(read, 1):
         raise StructureError(
             f"{alone}the {plural(reader.weight.shape[1], 'input')} of {chain.reader!r} do not "
             f"belong to its {plural(neurons(layer), 'neuron')} alone"

@@ -7,12 +7,14 @@ Where the neighbours stand in an `nn.Sequential`, so does the maxout; any other 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import takewhile
 
+import torch
 from torch import Tensor, fx, nn
 
 from maxprune.errors import StructureError, UsageError
-from maxprune.networks.maxout import Maxout
+from maxprune.networks.maxout import Maxout, unit_sizes
 from maxprune.networks.weighted import Weighted, neurons, set_inputs
 from maxprune.plan import MaxoutPlan
 from maxprune.plural import plural
@@ -31,33 +33,36 @@ from maxprune.surgery.chain import (
 def insert_maxout(model: nn.Module, plan: MaxoutPlan) -> nn.Module:
     """Insert the maxout of the plan, in place; the next layer's inputs shrink by k.
 
+    Where k does not divide the neurons, some units have less.
+
     The maxout stands behind the layer's batch norm, activation and dropout, in front of any
     pooling (they commute). The weights with which the next layer reads a unit are the mean of
     those with which it read the unit's neurons: the expected value where one neuron of a unit is
     active at a time, each equally often. A start for retraining, not a replacement of it.
 
     Raises:
-        UsageError: k does not divide the neurons of the layer.
+        UsageError: the layer has less than k neurons.
         StructureError: the layer cannot be found or cut, or feeds a maxout already.
     """
     chain = find_chain(model, plan.layer)
     before = neurons(find_layer(model, plan.layer))
     if chain.maxout is not None:
         raise StructureError(f"layer {plan.layer!r} feeds the maxout {chain.maxout!r} already")
-    if before % plan.k:
+    if before < plan.k:
         raise UsageError(
-            f"k = {plan.k} does not divide the {plural(before, 'neuron')} of {plan.layer!r}"
+            f"k = {plan.k} is more than the {plural(before, 'neuron')} of {plan.layer!r}"
         )
+    sizes = unit_sizes(before, plan.k)
     if not runs_alike(model, chain.graph):
         check_place(model, chain)
     leading = _leading(chain)
     anchor = _anchor(chain)
     for link in chain.links[len(leading) :]:
-        _merge_batch_norm(model, link, before, plan.k)
-    _merge_inputs(find_layer(model, chain.reader), before, plan.k)
+        _merge_batch_norm(model, link, sizes)
+    _merge_inputs(find_layer(model, chain.reader), sizes)
     name = f"{plan.layer.rpartition('.')[2]}_maxout"
     linear = isinstance(find_layer(model, plan.layer), nn.Linear)
-    maxout = Maxout(plan.k, dim=-1 if linear else 1)
+    maxout = Maxout(sizes, dim=-1 if linear else 1)
     return _place(model, chain, anchor, name, maxout.train(model.training))
 
 
@@ -164,32 +169,33 @@ def _is_plain_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
-def _merge_inputs(layer: Weighted, before: int, k: int) -> None:
+def _merge_inputs(layer: Weighted, sizes: Sequence[int]) -> None:
     weight = layer.weight
-    each = weight.shape[1] // before
-    merged = weight.detach().unflatten(1, (before // k, k, each)).mean(2).flatten(1, 2)
-    set_inputs(layer, nn.Parameter(merged.contiguous(), requires_grad=weight.requires_grad))
+    merged = _means(weight.detach(), 1, sizes)
+    set_inputs(layer, nn.Parameter(merged, requires_grad=weight.requires_grad))
 
 
-def _merge_batch_norm(model: nn.Module, link: Link, before: int, k: int) -> None:
+def _merge_batch_norm(model: nn.Module, link: Link, sizes: Sequence[int]) -> None:
     """A batch norm behind the maxout: a unit's entries are the means of its neurons'."""
     module = dict(model.named_modules()).get(link.name)
     if not isinstance(module, BATCH_NORMS):
         return
-    each = module.num_features // before
-
-    def merged(old: Tensor) -> Tensor:
-        units: Tensor = old.detach().unflatten(0, (before // k, k, each))
-        return units.mean(1).flatten()
-
     if module.affine:
         for entry in ("weight", "bias"):
             old = getattr(module, entry)
-            setattr(module, entry, nn.Parameter(merged(old), requires_grad=old.requires_grad))
+            merged = _means(old.detach(), 0, sizes)
+            setattr(module, entry, nn.Parameter(merged, requires_grad=old.requires_grad))
     if module.running_mean is not None and module.running_var is not None:
-        module.running_mean = merged(module.running_mean)
-        module.running_var = merged(module.running_var)
-    module.num_features = before // k * each
+        module.running_mean = _means(module.running_mean, 0, sizes)
+        module.running_var = _means(module.running_var, 0, sizes)
+    module.num_features = module.num_features // sum(sizes) * len(sizes)
+
+
+def _means(old: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """The mean over the neurons of each unit, of the entries that each has along a dimension."""
+    by_neuron = old.unflatten(dim, (sum(sizes), -1))
+    units = [some.mean(dim, keepdim=True) for some in by_neuron.split(list(sizes), dim)]
+    return torch.cat(units, dim).flatten(dim, dim + 1).contiguous()
 
 
 def head(model: nn.Module, chain: Chain, node: fx.Node) -> fx.GraphModule:
