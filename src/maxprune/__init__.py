@@ -55,7 +55,7 @@ else:
         save_coded,
     )
     from maxprune.surgery import apply, audit, channel_groups, remove_dead
-    from maxprune.train import Checkpoints, Fitting, Training, Watch, train
+    from maxprune.train import Checkpoints, Fitting, Teacher, Training, Watch, train
     from maxprune.units import UnitScores, least_relevant, least_winning, most_winning
     from maxprune.weights import (
         choose_share,
@@ -87,6 +87,7 @@ __all__ = [
     "QuantizedNetwork",
     "Results",
     "SharePlan",
+    "Teacher",
     "Training",
     "UnitScores",
     "Watch",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from maxprune.compression.settings import Compression
     from maxprune.data.samples import Splits
 
-OURS = ("epochs", "rate", "batch", "train_rate", "precision", "compiled")
+OURS = ("epochs", "rate", "batch", "train_rate", "precision", "compiled", "teacher")
 """Options of our own training."""
 
 KEEP_ACCURACY = 0.5
@@ -111,6 +111,13 @@ class Asked(OnData):
             "after a run that is finished.",
         ),
     ] = False
+    teacher: Annotated[
+        float,
+        typer.Option(
+            help="Share of every retraining's loss that comes from the answers of the network at "
+            "the start (distillation): 0.9 learns mostly from them, 0 the classes alone."
+        ),
+    ] = 0.0
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"] | None,
         typer.Option(
@@ -153,7 +160,7 @@ class Asked(OnData):
             name: getattr(self, name)
             for name in (
                 "method", "rounds", "share", "iterations", "bits", "int8", "seed", "control",
-                "precision",
+                "precision", "teacher",
             )
         }  # fmt: skip
         values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]

@@ -16,7 +16,7 @@ from maxprune.lineage import lineage, remember
 from maxprune.measure import accuracy
 from maxprune.plural import kind_of
 from maxprune.results import NO_CURVE, Curve
-from maxprune.train import Checkpoints, Fitting, Watch, train
+from maxprune.train import Checkpoints, Fitting, Teacher, Watch, train
 from maxprune.train.waiting import Waiting
 from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
 
@@ -36,12 +36,14 @@ class Trainer:
         fitting: the default training.
         own: the user's function, used instead.
         waiting: told how long trainings wait for their data; the user's function tells nothing.
+        teacher: whose answers are learned, too; not by the user's function.
     """
 
     data: Splits
     fitting: Fitting
     own: Fit | None = None
     waiting: Waiting = field(default_factory=Waiting)
+    teacher: Teacher | None = None
 
     def fit(
         self,
@@ -81,7 +83,9 @@ class Trainer:
             judge=lambda network: accuracy(network, self.data.stopping or self.data.validation),
             waiting=self.waiting,
         )
-        progress = train(model, self.data.train, self.fitting, seed, place, watch, zero)
+        progress = train(
+            model, self.data.train, self.fitting, seed, place, watch, zero, teacher=self.teacher
+        )
         model.zero_grad(set_to_none=True)  # or every network of a search would keep its own
         curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
         return model, curve

@@ -31,7 +31,7 @@ from maxprune.store.quantized import Mode, quantized
 from maxprune.store.same import CHECKED
 from maxprune.store.session import OnnxNetwork
 from maxprune.surgery import apply, remove_dead
-from maxprune.train import Checkpoints, derive
+from maxprune.train import Checkpoints, Teacher, derive
 from maxprune.train.adam import Adam
 from maxprune.weights import choose_share, zero_plan
 
@@ -158,6 +158,8 @@ class Search:
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
         found = self._like_the_first(found.to(best_device()))
         self.taken[UNPRUNED] = Taken(measured, size, found, "")
+        if self.settings.teacher:
+            self.trainer = replace(self.trainer, teacher=Teacher(found, self.settings.teacher))
         self.sizes[UNPRUNED] = self._sizes(found, measured)
         return found
 

@@ -84,6 +84,8 @@ class Compression(Settings):
         epochs: of every retraining.
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
+        teacher: share of the loss of every retraining that comes from the answers of the network at
+            the start (distillation, Hinton et al. 2015); 0 learns the classes alone.
         precision: in which trainings compute: "float32", "bfloat16", or "auto" for the faster one
             by the clock; None is "auto" on CUDA and "float32" on a CPU, where equal seeds then
             give equal results.
@@ -121,6 +123,7 @@ class Compression(Settings):
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128
+    teacher: Annotated[float, Field(ge=0, le=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] | None = None
     compiled: bool | Literal["auto"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

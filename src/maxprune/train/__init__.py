@@ -6,6 +6,7 @@ from maxprune.train.config import PAPER, Training
 from maxprune.train.fitting import Fitting
 from maxprune.train.loop import Checkpoints, Watch, train
 from maxprune.train.margin import MarginAdam, MarginFitting
+from maxprune.train.teaching import Teacher
 
 __all__ = [
     "PAPER",
@@ -14,6 +15,7 @@ __all__ = [
     "MarginAdam",
     "MarginFitting",
     "Progress",
+    "Teacher",
     "Training",
     "Watch",
     "derive",

@@ -39,6 +39,7 @@ from maxprune.train.fits import check_fits, refusal
 from maxprune.train.fitting import Fitting
 from maxprune.train.micro import Parts
 from maxprune.train.precision import in_precision
+from maxprune.train.teaching import Teacher
 from maxprune.train.tuning import tuning
 from maxprune.train.waiting import Waiting
 from maxprune.weights.dropout import scaled_dropout
@@ -89,6 +90,7 @@ def train(
     watch: Watch = UNWATCHED,
     zeroed: float | None = None,
     tuned: Sequence[str] = (),
+    teacher: Teacher | None = None,
 ) -> Progress:
     """Train a classifier in place by the training's loss; weights that are zero stay zero.
 
@@ -113,6 +115,7 @@ def train(
         tuned: the modules that are trained, by name, with all that is in them. The others keep
             their weights and the means of their batch norms, and their dropout is off; () trains
             all.
+        teacher: a network whose answers are learned, too.
 
     Returns:
         The mean training loss over each stretch of a hundred iterations.
@@ -136,7 +139,9 @@ def train(
         tuning(model, tuned),
     ):
         torch.manual_seed(derive(seed, "dropout"))
-        job = _job(model, images, training, seed, watch, zeroed, tuple(tuned))
+        job = replace(
+            _job(model, images, training, seed, watch, zeroed), tuned=tuple(tuned), teacher=teacher
+        )
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
         with scaled_dropout(model, left), in_one_line("in training"):
             progress = _run(job, checkpoints)
@@ -195,6 +200,7 @@ class _Job:
     team: Team
     parts: Parts
     tuned: tuple[str, ...] = ()
+    teacher: Teacher | None = None
     best: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -214,6 +220,7 @@ class _Job:
             "growing": list(self.zeros.items()),
         }  # fmt: skip
         about |= {"tuned": self.tuned} if self.tuned else {}
+        about |= {"teacher": self.teacher.about} if self.teacher else {}
         return json.dumps(about)
 
 
@@ -224,7 +231,6 @@ def _job(
     seed: int,
     watch: Watch,
     zeroed: float | None,
-    tuned: tuple[str, ...],
 ) -> _Job:
     optimizer = training.optimizer(p for p in model.parameters() if p.requires_grad)
     average = None
@@ -237,7 +243,7 @@ def _job(
         training = training.model_copy(update={"rate": training.rate * training.boost})
     team = Team.of(model, images.whole(training.batch), training.compiled)
     parts = Parts(model)
-    return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, parts, tuned)
+    return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, parts)
 
 
 def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
@@ -344,7 +350,11 @@ def _loss(job: _Job, iteration: int, x: Tensor, y: Tensor) -> Tensor:
     with precision, job.team.step(len(y)) as weight:
         outputs = _outputs(job.team.forward, x)
     outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
-    return job.training.loss(outputs, y, iteration) * weight
+    loss = job.training.loss(outputs, y, iteration)
+    if job.teacher is not None:
+        with in_precision(job.training.precision, device_of(job.model)):
+            loss = job.teacher.loss(outputs, x, loss)
+    return loss * weight
 
 
 def _outputs(model: nn.Module, x: Tensor) -> Tensor:
