@@ -139,7 +139,7 @@ def lowest(
     if over not in ("all", "each"):
         raise UsageError(f"channels are ranked over 'all' or 'each', not {over!r}")
     free = [group for group in groups if not group.reason]
-    slots = {group.name: _slots(group, scores) for group in free}
+    slots = {group.name: in_turn(group, scores) for group in free}
     if over == "all":
         goes = _together(free, slots, share)
     else:
@@ -164,7 +164,7 @@ def _floor(count: float) -> int:
     return int(count + 1e-9)
 
 
-def _slots(group: ChannelGroup, scores: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def in_turn(group: ChannelGroup, scores: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The channels of a group in the order in which they go, one of each part at a time.
 
     Returns:

@@ -209,6 +209,10 @@ class OnData(Trained):
     memory: Annotated[
         int, typer.Option(min=1, help="pls: MiB of memory for the features; more goes to disk.")
     ] = 1024
+    per: Annotated[
+        Literal["parameters", "macs", "latency"],
+        typer.Option(help="damage: what is to be saved; latency is by the clock."),
+    ] = "parameters"
     keep_last: Annotated[
         bool | None,
         typer.Option(
@@ -243,6 +247,7 @@ class OnData(Trained):
                 "epochs",
                 "rate",
                 "batch",
+                "per",
             )
         }
         if self.keep_last is not None:

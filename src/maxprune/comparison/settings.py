@@ -17,7 +17,7 @@ CONTROLS = (UNCUT, SCRATCH)
 COMPARED = (*METHODS, *LIBRARY, *CONTROLS)
 SHARED = (
     "layers", "skip", "heads", "keep_last", "k", "relevance", "units", "one_step", "components",
-    "representation", "memory", "epochs", "rate", "batch",
+    "representation", "memory", "per", "epochs", "rate", "batch",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from maxprune.weights.sharing import MOST_BITS
 
 MethodName: TypeAlias = Literal[
     "maxout", "pls", "magnitude", "magnitude-l2", "bn-scale", "fpgm", "taylor", "apoz", "obd",
-    "skeletonization", "random",
+    "skeletonization", "damage", "random",
 ]  # fmt: skip
 METHODS: tuple[str, ...] = get_args(MethodName)
 UNCUT = "uncut"  # the control that is retrained as often, and never cut
@@ -27,7 +27,7 @@ OWNERS = {
     "k": "maxout", "rounds": "maxout", "relevance": "maxout", "units": "maxout",
     "one_step": "maxout",
     "share": "a score", "fails": "a score", "iterations": "a score", "keep_last": "a score",
-    "components": "pls", "representation": "pls", "memory": "pls",
+    "components": "pls", "representation": "pls", "memory": "pls", "per": "damage",
 }  # fmt: skip
 
 Budget: TypeAlias = Annotated[int, Field(ge=1)] | None
@@ -66,6 +66,7 @@ class Compression(Settings):
         components: of Partial Least Squares.
         representation: of a filter for it: the maximum or the mean of its map.
         memory: bytes for what it keeps of the samples; more goes to disk.
+        per: what "damage" saves: parameters, multiply-adds or milliseconds.
         keep_accuracy: points of accuracy that may be lost (100 takes every step); None where only
             budgets count.
         max_parameters: budget of parameters.
@@ -112,6 +113,7 @@ class Compression(Settings):
     components: Annotated[int, Field(ge=1)] = 2
     representation: Literal["max", "average"] = "max"
     memory: Annotated[int, Field(ge=1)] = MEMORY
+    per: Literal["parameters", "macs", "latency"] = "parameters"
     keep_accuracy: Annotated[float, Field(gt=0, le=100)] | None = None
     max_parameters: Budget = None
     max_macs: Budget = None
@@ -158,7 +160,7 @@ class Compression(Settings):
         """How the channels are scored."""
         return Scoring(
             components=self.components, representation=self.representation, memory=self.memory,
-            seed=self.seed,
+            seed=self.seed, per=self.per,
         )  # fmt: skip
 
     def rule(self) -> MaxoutRule:

@@ -14,11 +14,13 @@ from maxprune.data.images import Batch
 from maxprune.data.part import WHOLE, Part
 from maxprune.data.samples import Samples, first_inputs
 from maxprune.distributed.world import world
+from maxprune.measure import latency_ms, macs, parameters
 from maxprune.plan import ChannelGroup
 from maxprune.records import Settings
 from maxprune.scores.bn_scale import bn_scale
 from maxprune.scores.brain_damage import obd
 from maxprune.scores.by_lot import random_scores
+from maxprune.scores.damage import Size, damage
 from maxprune.scores.features import MEMORY
 from maxprune.scores.fpgm import fpgm
 from maxprune.scores.gates import skeletonization, taylor
@@ -32,6 +34,8 @@ NUMBERS = 3_100_000  # of the inputs of one batch that is scored: 1,000 pictures
 FORWARD, BACKWARD = 1000, 128  # samples of one batch at most
 BATCH, BATCHES = 128, 20  # of the gradients that need not be those of all samples
 SINGLE = 512  # samples whose gradients are taken one by one
+MEASURED = 1024  # samples on which the damage of every proposal is measured
+PROPOSING = ("taylor", "pls", "magnitude")  # the scores that damage chooses from
 
 
 class Scoring(Settings):
@@ -42,12 +46,15 @@ class Scoring(Settings):
         representation: of a filter for it, the maximum or the mean of its map.
         memory: bytes for what it keeps of the samples; more goes to disk.
         seed: of the lot, and of which samples are taken where not all are.
+        per: what damage is counted by: the parameters that go, the multiply-adds of one sample, or
+            the milliseconds by the clock.
     """
 
     components: Annotated[int, Field(ge=1)] = 2
     representation: Literal["max", "average"] = "max"
     memory: Annotated[int, Field(ge=1)] = MEMORY
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    per: Literal["parameters", "macs", "latency"] = "parameters"
 
 
 Shared: TypeAlias = tuple[Iterator[Batch], Reduce]
@@ -119,6 +126,22 @@ def _vip(
     return found.importance(how.components, reduce, samples.classes)
 
 
+def _damage(
+    model: nn.Module, groups: Sequence[ChannelGroup], samples: Samples, how: Scoring
+) -> Scores:
+    """Measured damage of what other scores propose."""
+    if not cuttable(model, groups):
+        return {}
+    proposals = {name: SCORES[name].of(model, groups, samples, how) for name in PROPOSING}
+    x = first_inputs(samples, 1)
+    sizes: dict[str, Size] = {
+        "parameters": parameters, "macs": lambda network: macs(network, x),
+        "latency": lambda network: float(world().told(latency_ms(network, x, seconds=0.1))),
+    }  # fmt: skip
+    batches, reduce = some(samples, MEASURED, how.seed)
+    return damage(model, groups, proposals, batches, sizes[how.per], reduce)
+
+
 SCORES: dict[str, Score] = {
     "pls": Score(
         "least importance for the classes by Partial Least Squares (Jordao et al. 2019)",
@@ -152,6 +175,10 @@ SCORES: dict[str, Score] = {
     "skeletonization": Score(
         "the smallest growth of the loss without it (Mozer and Smolensky 1989)",
         lambda m, g, s, how: skeletonization(m, g, *every(s, BACKWARD)),
+    ),
+    "damage": Score(
+        "what least harms the loss for each parameter it saves, measured cut by cut",
+        lambda m, g, s, how: _damage(m, g, s, how),
     ),
     "random": Score("by lot", lambda m, g, s, how: random_scores(g, how.seed)),
 }
