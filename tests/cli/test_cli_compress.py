@@ -174,7 +174,8 @@ def test_compress_shows_its_plan_and_trains_nothing(
     arguments = ("compress", "maxprune.networks:lenet5", "--data", "digits", "--dry-run")
     code, out, _ = call(monkeypatch, capsys, *arguments, "--method", "maxout", "--keep-accuracy", 3)
     assert code == 0
-    assert "1. a maxout behind fc1, 512 neurons: k = 4 (to 128) or k = 2 (to 256)" in out
+    assert "1. a maxout behind conv2, 50 neurons: k = 4 (to 13) or k = 2 (to 25)" in out
+    assert "2. a maxout behind fc1, 512 neurons: k = 4 (to 128) or k = 2 (to 256)" in out
     assert "1,228 samples to train, 144 to judge by, 65 to choose" in out
     code, out, _ = call(
         monkeypatch, capsys, *arguments, "--method", "random", "--max-macs", 10**6, "--skip", "fc1"

@@ -185,6 +185,7 @@ def test_a_loss_that_is_no_number_stops(data: Dataset, tmp_path: Path) -> None:
     [
         ({"k": 1}, UsageError, "at least k = 2"),
         ({"k": 99}, UsageError, "more than the"),
+        ({"k": 9}, UsageError, "units of 8 at most: take k = 8"),
         ({"layer": "fc9"}, StructureError, "no layer 'fc9'"),
         ({"layer": "fc2"}, StructureError, "output layer"),
         ({"shares": (0.9, 0.5)}, UsageError, "must grow"),

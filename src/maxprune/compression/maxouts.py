@@ -15,6 +15,7 @@ from maxprune.data.samples import Splits
 from maxprune.errors import MaxpruneError, StructureError, UsageError
 from maxprune.inspection import MaxoutGain, maxout_gains
 from maxprune.measure import parameters
+from maxprune.networks.maxout import unit_sizes
 from maxprune.networks.weighted import weighted_layers
 from maxprune.plan import maxout_plan
 from maxprune.plural import plural
@@ -77,9 +78,12 @@ def _named(layer: str, k: int, gains: Sequence[MaxoutGain]) -> Place:
 
 
 def _possible(layer: str, gains: Sequence[MaxoutGain]) -> tuple[int, ...]:
-    """The numbers of neurons a unit that leave more than one neuron, the most first."""
-    ks = (g.k for g in gains if g.layer == layer and not g.reason and g.k < g.neurons)
-    return tuple(sorted(ks, reverse=True))
+    """The numbers of neurons a unit that leave more than one neuron, the most first.
+
+    Of five neurons a maxout over four makes units of three and two: its k is three.
+    """
+    free = [g for g in gains if g.layer == layer and not g.reason and g.k < g.neurons]
+    return tuple(sorted({max(unit_sizes(g.neurons, g.k)) for g in free}, reverse=True))
 
 
 class MaxoutMethod:

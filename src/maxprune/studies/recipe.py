@@ -9,9 +9,13 @@ from torch import nn
 
 from maxprune.compression.winning import without_last
 from maxprune.errors import UsageError
+from maxprune.networks.maxout import unit_sizes
+from maxprune.networks.weighted import neurons
 from maxprune.plan import maxout_plan
+from maxprune.plural import plural
 from maxprune.runs.measured import step_name
 from maxprune.surgery import apply
+from maxprune.surgery.chain import find_layer
 from maxprune.train import Training
 from maxprune.weights import zero_plan
 from maxprune.weights.sharing import share_plan
@@ -84,9 +88,17 @@ class Recipe:
             if share not in (self.shares or ((None,) if self.choose else ())):
                 raise UsageError(f"there is no network with a share of {share} zeros to be coded")
             share_plan(self.build(), bits)
-        model = apply(self.build(), maxout_plan(self.layer, self.k))
+        model = self.build()
+        wide = apply(model, maxout_plan(self.layer, self.k))
+        count = neurons(find_layer(model, self.layer))
+        most = max(unit_sizes(count, self.k))
+        if most < self.k:
+            raise UsageError(
+                f"of {plural(count, 'neuron')} of {self.layer!r} a maxout over k = {self.k} makes "
+                f"units of {most} at most: take k = {most}"
+            )
         if self.shares:
-            zero_plan(self._at_one(model), self.shares[-1])
+            zero_plan(self._at_one(wide), self.shares[-1])
 
     def _at_one(self, model: nn.Module) -> nn.Module:
         """The maxout network with one neuron of every unit left: the size it ends with."""
