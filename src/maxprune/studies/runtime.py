@@ -77,6 +77,7 @@ def linear_of_vgg16() -> nn.Sequential:
     """The linear layers of VGG16 alone: 512 maps of 7x7 in, 2,622 identities out.
 
     Example:
+        >>> import torch
         >>> with torch.device("meta"):
         ...     sum(p.numel() for p in linear_of_vgg16().parameters())
         130288190
