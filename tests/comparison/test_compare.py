@@ -315,7 +315,10 @@ def test_parts_run_in_processes_and_go_on_where_they_were(tmp_path: Path) -> Non
     first = run_parts(PART, 1, tmp_path, 2, lambda part, done: heard.update({part.name: done}))
     assert heard == {part.name: part.length() for part in all_parts(PART, 1)}
     assert [part.name for part in all_parts(PART, 1)][:2] == ["unpruned-seed0", "scratch-seed0"]
-    for name in ("rows.json", "steps/2-maxout-6-of-6"):  # as if it had been killed before its last size
+    for name in (
+        "rows.json",
+        "steps/2-maxout-6-of-6",
+    ):  # as if it had been killed before its last size
         gone = tmp_path / "maxout-seed0" / name
         gone.unlink() if gone.is_file() else shutil.rmtree(gone)
     (tmp_path / "pls-seed0" / "rows.json").write_text("{}")  # damaged

@@ -56,7 +56,7 @@ def damage(
         reduce: adds up over processes that have other batches, at least one each.
 
     Returns:
-        For each channel its place in the order, from 0; equal for those that go together.
+        For each channel its place in the order, from 0; equal for those of one row of parts.
 
     Raises:
         UsageError: no samples, or no score for any group.
@@ -171,19 +171,22 @@ class _Order:
         return price if math.isfinite(price) else math.inf
 
     def _take(self, name: str, goes: Tensor) -> None:
-        self.groups[name].left[goes] = False
-        self.places[name][goes] = float(self.step)
+        group = self.groups[name]
+        turns = torch.arange(len(goes)) // group.group.parts
+        self.places[name][goes] = self._gone() + turns.double()
+        group.left[goes] = False
         self.step += 1
         network = self._cut()
         self.now = self.loss(network), self.size(network)
 
     def _rest(self) -> None:
         """What is left comes behind, in the order of each group's first score."""
+        gone = self._gone()
         for name, group in self.groups.items():
             rows = next(iter(group.orders.values()))
             for turn, row in enumerate(rows):
                 behind = row[group.left[row]]
-                self.places[name][behind] = float(self.step + turn)
+                self.places[name][behind] = float(gone + turn)
 
 
 def _orders(group: ChannelGroup, proposals: Mapping[str, Scores]) -> dict[str, Tensor]:
