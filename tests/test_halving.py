@@ -13,10 +13,11 @@ from torch import Tensor, fx, nn
 from maxprune.data import Dataset
 from maxprune.errors import OutOfMemory
 from maxprune.halving import in_halves
-from maxprune.measure import correct, descriptors
+from maxprune.measure import correct, descriptors, parameters
 from maxprune.measure.accuracy import answers, predict
 from maxprune.networks import Maxout
-from maxprune.scores import apoz, count_wins, library, skeletonization, taylor, vip
+from maxprune.scores import apoz, count_wins, library, magnitude, skeletonization, taylor, vip
+from maxprune.scores.damage import damage
 from maxprune.scores.readers import Scores
 from maxprune.surgery import channel_groups
 
@@ -80,6 +81,11 @@ def magnitude_of_gradients(net: nn.Module, groups: Any, batches: Any) -> Scores:
     return library(net, groups, batches, torch_pruning.importance.GroupTaylorImportance())
 
 
+def by_damage(net: nn.Module, groups: Any, batches: Any) -> Scores:
+    """What magnitude proposes, measured."""
+    return damage(net, groups, {"magnitude": magnitude(net, groups)}, batches, parameters)
+
+
 def test_importance_is_the_same(data: Dataset) -> None:
     torch.manual_seed(3)
     hungry = Hungry()
@@ -94,7 +100,9 @@ def test_importance_is_the_same(data: Dataset) -> None:
         torch.testing.assert_close(found[name], score, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("score", [skeletonization, taylor, apoz, magnitude_of_gradients])
+@pytest.mark.parametrize(
+    "score", [skeletonization, taylor, apoz, magnitude_of_gradients, by_damage]
+)
 def test_what_goes_by_gradients_and_zeros_is_the_same(score: Callable[..., Scores]) -> None:
     torch.manual_seed(3)
     hungry = Hungry()

@@ -105,6 +105,22 @@ def test_what_is_useless_goes_before_all_else(
     assert helps < 15
 
 
+def test_of_what_does_harm_the_largest_goes_first(
+    net: nn.Module, groups: tuple[ChannelGroup, ...], batches: Batches
+) -> None:
+    """Both layers have a channel that only does harm; a filter saves more than a neuron."""
+    with torch.no_grad():
+        for module in (net[4], net[6]):
+            module.weight.zero_()
+        net[4].weight.view(40, 6, 36)[39, 5] = 1.0
+        net[6].weight[0, 39] = 50.0
+        net[6].bias.zero_()
+    spared = [(x, torch.ones_like(y)) for x, y in batches]
+    knows = {"lot": {"0": torch.tensor([1.0] * 5 + [0]), "4": torch.tensor([1.0] * 39 + [0])}}
+    found = damage(net, groups, knows, spared, parameters)
+    assert float(found["0"][5]) == 0
+
+
 def test_parts_lose_equally_many(batches: Batches) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(

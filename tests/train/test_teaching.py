@@ -122,6 +122,29 @@ def test_what_cannot_be_is_refused(how: dict[str, float], says: str) -> None:
         Teacher(network(), **how)
 
 
+def test_a_teacher_is_known_by_all_that_it_is() -> None:
+    normed = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before = Teacher(normed).about
+    assert Teacher(normed).about == before
+    normed[1].num_batches_tracked += 1
+    assert Teacher(normed).about != before
+    assert Teacher(normed.bfloat16()).about != before
+
+
+def test_a_teacher_may_be_of_another_precision_but_answers_in_rows() -> None:
+    outputs, x = torch.randn(2, 3), torch.rand(2, 1, 4, 4)
+    found = [Teacher(net).loss(outputs, x, torch.zeros(())) for net in
+             (network(), network().bfloat16())]  # fmt: skip
+    torch.testing.assert_close(*found, atol=0.05, rtol=0.05)
+
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    with pytest.raises(UsageError, match="the teacher gives a tuple, not a row"):
+        Teacher(Two()).loss(outputs, x, torch.zeros(()))
+
+
 def test_a_teacher_of_other_classes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"teacher gives outputs of shape \(4,\)"):
         train(network(), images(), TRAINING, teacher=Teacher(network(4)))

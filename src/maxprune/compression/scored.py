@@ -217,10 +217,11 @@ def check_score(settings: Compression, model: nn.Module, data: Splits) -> Free:
     if not free:
         raise StructureError("nothing in the network can be cut; see maxprune inspect")
     numbers = sum(len(readers(group)) * group.channels for group in free)
-    if settings.method == "pls" and 4 * numbers > settings.memory:
+    by_pls = settings.method in ("pls", "damage")
+    if by_pls and 4 * numbers > settings.memory:
         raise UsageError(too_small(numbers, settings.memory))
     most = min(numbers, len(data.train) - 1)
-    if settings.method == "pls" and settings.components > most:
+    if by_pls and settings.components > most:
         raise UsageError(
             f"{called('components')} must be at most {most}, not {settings.components}: "
             f"{len(data.train):,} samples to train on, each as {numbers:,} numbers, have no more"

@@ -140,7 +140,9 @@ class Compression(Settings):
 
     def without_effect(self) -> list[str]:
         """The settings that were changed, but are those of another method."""
-        mine = (self.method,) if self.method == "maxout" else (self.method, "a score")
+        mine: set[str] = {self.method} if self.method == "maxout" else {self.method, "a score"}
+        if self.method == "damage":
+            mine.add("pls")  # which is one of its proposals
         fields = type(self).model_fields
         return [
             name

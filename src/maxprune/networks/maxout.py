@@ -50,13 +50,12 @@ class Maxout(nn.Module):
     """
 
     k: int
-    sizes: tuple[int, ...] | None
-    _entries: Tensor | None
+    sizes: tuple[int, ...] | None = None
+    _entries: tuple[int, ...] | None = None
 
     def __init__(self, k: int | Sequence[int], dim: Literal[1, -1] = 1) -> None:
         super().__init__()
         self.dim = dim
-        self.register_buffer("_entries", None, persistent=False)
         self.resize(k)
 
     def resize(self, k: int | Sequence[int]) -> None:
@@ -96,7 +95,7 @@ class Maxout(nn.Module):
         """
         self.of_each(x.shape[dim])
         if self._entries is not None:
-            x = x.index_select(dim, self._entries.to(x.device))
+            x = x.index_select(dim, torch.tensor(self._entries, device=x.device))
         units: Tensor = x.unflatten(dim, (-1, self.k))
         return units
 
@@ -114,12 +113,11 @@ class Maxout(nn.Module):
         """Show the inputs when the network is printed."""
         return f"k={self.k}" if self.sizes is None else f"k={self.sizes}"
 
-    def _padded(self, sizes: Sequence[int]) -> Tensor:
+    def _padded(self, sizes: Sequence[int]) -> tuple[int, ...]:
         """The neurons of every unit, one unit behind the other, the last again up to k."""
         starts = itertools.accumulate(sizes, initial=0)
-        found = [
+        return tuple(
             first + min(i, size - 1)
             for first, size in zip(starts, sizes, strict=False)
             for i in range(self.k)
-        ]
-        return torch.tensor(found)
+        )

@@ -19,16 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maxprune.errors import UsageError
+from maxprune.halving import in_halves
 from maxprune.modes import evaluating
 from maxprune.plan import ChannelGroup
 from maxprune.planner import cut_plan, in_turn
-from maxprune.scores.readers import Batches, Scores, cuttable, labelled, no_samples, run
+from maxprune.scores.readers import Batches, Scores, cuttable, no_samples, paired, run
 from maxprune.scores.reduction import Reduce, alone
 from maxprune.surgery.apply import apply
 
 PARTS = 16  # of the channels of a group: what one proposal cuts, at most
 REACH = 0.75  # of all channels are put in order by damage
-TINY = 1e-12  # saved at least: a clock may say that nothing is
 
 Size = Callable[[nn.Module], float]
 """What a network takes: parameters, multiply-adds, milliseconds."""
@@ -65,7 +65,7 @@ def damage(
     free = [g for g in cuttable(model, groups) if any(g.name in s for s in proposals.values())]
     if not free:
         raise UsageError("no score has anything to say of any channel that can be cut")
-    seen = [(x, y) for x, y in labelled(batches)]
+    seen = [(x, y) for x, y in paired(batches)]
     if not sum(len(y) for _, y in seen):
         raise no_samples()
     order = _Order(model, free, proposals, lambda network: _loss(network, seen, reduce), size)
@@ -75,11 +75,15 @@ def damage(
 def _loss(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], reduce: Reduce) -> float:
     """The mean cross entropy."""
     total = torch.zeros(2, dtype=torch.float64)
+
+    def look(part: tuple[Tensor, Tensor]) -> list[float]:
+        out = run(model, part[0]).float()
+        found = F.cross_entropy(out, part[1].to(out.device).long(), reduction="sum")
+        return [float(found), float(len(part[1]))]
+
     with evaluating(model), torch.inference_mode():
-        for x, y in batches:
-            out = run(model, x).float()
-            found = F.cross_entropy(out, y.to(out.device).long(), reduction="sum")
-            total += torch.tensor([float(found), len(y)], dtype=torch.float64)
+        for found in in_halves(batches, look):
+            total += torch.tensor(found, dtype=torch.float64)
     total = reduce(total)
     return float(total[0] / total[1])
 
@@ -167,8 +171,10 @@ class _Order:
     def _price(self, name: str, goes: Tensor) -> float:
         """The growth of the loss for each unit of size that a proposal saves."""
         network = self._cut(name, goes)
-        price = (self.loss(network) - self.now[0]) / max(self.now[1] - self.size(network), TINY)
-        return price if math.isfinite(price) else math.inf
+        grown, saved = self.loss(network) - self.now[0], self.now[1] - self.size(network)
+        if not math.isfinite(grown) or saved <= 0:  # a clock may say that nothing is saved
+            return math.inf
+        return grown / saved if grown > 0 else grown * saved  # what does good and saves most first
 
     def _take(self, name: str, goes: Tensor) -> None:
         group = self.groups[name]

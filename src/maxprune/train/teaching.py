@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from maxprune.errors import UsageError
 from maxprune.modes import device_of, evaluating
+from maxprune.plural import kind_of
 
 SHARE, TEMPERATURE = 0.9, 4.0
 
@@ -58,10 +59,15 @@ class Teacher:
             own: the training's own loss of these outputs.
 
         Raises:
-            UsageError: the teacher answers in another shape.
+            UsageError: the teacher answers in another shape, or gives no tensor.
         """
         with torch.no_grad(), evaluating(self.network):
-            answers = self.network(x.to(device_of(self.network))).to(outputs)
+            first = next(self.network.parameters(), outputs)
+            kind = first.dtype if x.is_floating_point() else x.dtype
+            answers = self.network(x.to(device_of(self.network), kind))
+        if not isinstance(answers, Tensor):
+            raise UsageError(f"the teacher gives {kind_of(answers)}, not a row of outputs a sample")
+        answers = answers.to(outputs)
         if answers.shape != outputs.shape:
             raise UsageError(
                 f"the teacher gives outputs of shape {tuple(answers.shape[1:])}, the network in "
@@ -79,7 +85,9 @@ class Teacher:
         digest = hashlib.sha256()
         for name, tensor in state.items():
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(
+                tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+            )
         return {
             "weights": digest.hexdigest(), "share": self.share, "temperature": self.temperature,
         }  # fmt: skip
