@@ -202,12 +202,13 @@ class OnData(Trained):
     one_step: Annotated[bool, typer.Option("--one-step", help="maxout: from k to 1 at once.")] = (
         False
     )
-    components: Annotated[int, typer.Option(help="pls: components of the regression.")] = 2
+    components: Annotated[int, typer.Option(help="pls, damage: components of the regression.")] = 2
     representation: Annotated[
-        str, typer.Option(help="pls: max or average, what stands for a filter's map.")
+        str, typer.Option(help="pls, damage: max or average, what stands for a filter's map.")
     ] = "max"
     memory: Annotated[
-        int, typer.Option(min=1, help="pls: MiB of memory for the features; more goes to disk.")
+        int,
+        typer.Option(min=1, help="pls, damage: MiB of memory for the features; more goes to disk."),
     ] = 1024
     per: Annotated[
         Literal["parameters", "macs", "latency"],
