@@ -42,10 +42,10 @@ def damage(
 
     A proposal is the lowest channels of a group by one of the scores, a sixteenth of the group. Its
     damage is the growth of the mean cross entropy over the samples when they are cut from the
-    network as it is cut so far. The proposal with the least damage for each unit of size is
-    taken, and before all others one that does good; those of the other groups are measured again when their turn comes (lazily, as damage
-    grows while others are cut). A quarter of the channels is never put in order; they come last, by
-    their group's first score.
+    network as it is cut so far. The proposal with the least damage for each unit of size is taken,
+    before all others one that does good; those of the other groups are measured again when their
+    turn comes (lazily, as damage grows while others are cut). A quarter of the channels is never
+    put in order; they come last, by their group's first score.
 
     Args:
         model: a classifier; it is not changed.
