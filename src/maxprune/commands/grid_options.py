@@ -25,8 +25,30 @@ def chosen_networks(names: Sequence[str] | None) -> list[Network]:
     return [network for network in NETWORKS if not names or network in names]
 
 
-@dataclass(frozen=True)
-class Grid:
+@dataclass(frozen=True, kw_only=True)
+class Seeded:
+    """How LeNet-5 is trained with several seeds, on what, and where the results are kept."""
+
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = (
+        PAPER.iterations
+    )
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds: 0, 1, ...")] = 3
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Trainings side by side, one thread each; 0: one a core.")
+    ] = 0
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
+    ] = None
+    out: Annotated[Path, typer.Option(callback=own_folder, help="Folder for the results.")] = Path(
+        "maxprune-lenet"
+    )
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
+    dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Seeded):
     """Which cells of the paper's tables, how they are trained, and where they are kept."""
 
     network: Annotated[
@@ -36,21 +58,6 @@ class Grid:
         list[int] | None,
         typer.Option(help="Neurons of fc1; may be repeated."),
     ] = None
-    iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = (
-        PAPER.iterations
-    )
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds per cell: 0, 1, ...")] = 3
-    jobs: Annotated[
-        int, typer.Option(min=0, help="Cells side by side, one thread each; 0: one a core.")
-    ] = 0
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
-    ] = None
-    out: Annotated[
-        Path, typer.Option(callback=own_folder, help="Folder for the results; all four share one.")
-    ] = Path("maxprune-lenet")
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
     paper: Annotated[
         bool,
         typer.Option(
@@ -59,7 +66,6 @@ class Grid:
             "mean over the second half, and weights zeroed all at once before a retraining.",
         ),
     ] = False
-    dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
 
     def networks(self) -> list[Network]:
         """The networks that were named, or both."""

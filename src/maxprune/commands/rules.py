@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
+from maxprune.commands.grid_options import Seeded
 from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
 from maxprune.files import write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Seeded):
     """The options of the command."""
 
     rule: Annotated[
@@ -25,21 +26,9 @@ class Asked:
             show_default=False,
         ),
     ] = None
-    iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = 3000
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds: 0, 1, ...")] = 3
-    jobs: Annotated[
-        int, typer.Option(min=0, help="Seeds side by side, one thread each; 0: one a core.")
-    ] = 0
-    dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that has mnist/. Default: $MAXPRUNE_DATA, else a download."),
-    ] = None
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("maxprune-rules")
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run in --out.")] = False
 
 
-@takes(Asked)
+@takes(Asked, iterations=3000, out=Path("maxprune-rules"))
 def rules_command(asked: Asked, as_json: AsJson = False) -> None:
     """Which neurons of maxout units should go: the paper's rule and others, at equal size.
 

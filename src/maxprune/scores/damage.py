@@ -186,13 +186,12 @@ class _Order:
         self.now = self.loss(network), self.size(network)
 
     def _rest(self) -> None:
-        """What is left comes behind, in the order of each group's first score."""
-        gone = self._gone()
+        """What is left comes behind, of each group the same share, by its first score."""
+        gone, total = self._gone(), sum(len(places) for places in self.places.values())
         for name, group in self.groups.items():
-            rows = next(iter(group.orders.values()))
+            rows = [r for r in next(iter(group.orders.values())) if bool(group.left[r].all())]
             for turn, row in enumerate(rows):
-                behind = row[group.left[row]]
-                self.places[name][behind] = float(gone + turn)
+                self.places[name][row] = gone + total * turn / len(rows)
 
 
 def _orders(group: ChannelGroup, proposals: Mapping[str, Scores]) -> dict[str, Tensor]:

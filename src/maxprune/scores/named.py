@@ -91,9 +91,11 @@ def some(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Shared:
         samples: the training samples.
         count: how many.
         seed: of their order and augmentation.
-        batch: how many at a time; a loader has its own size.
+        batch: how many at a time; a loader has its own size. How many of its batches that makes
+            nobody knows before, so with one every process takes all of them.
     """
-    part, reduce = _share(lambda: min(samples.iterations(batch), -(-count // batch)))
+    each = samples.whole(batch)
+    part, reduce = _share(lambda: min(samples.iterations(batch), -(-count // each)) if each else 0)
     return part.every(drawn(samples, count, seed, batch)), reduce
 
 
@@ -107,7 +109,7 @@ def _share(batches: Callable[[], int]) -> tuple[Part, Reduce]:
 
 def drawn(samples: Samples, count: int, seed: int, batch: int = BATCH) -> Iterator[Batch]:
     """What `some` has, for a process alone."""
-    left = min(count, samples.iterations(batch) * batch)
+    left = count
     for x, y in islice(samples.stream(batch, seed), samples.iterations(batch)):
         yield x[:left], y[:left]
         left -= len(y)
