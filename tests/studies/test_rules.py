@@ -71,5 +71,5 @@ def test_the_papers_rule_is_always_there() -> None:
     assert chosen(()) == WAYS
     assert [way.name for way in chosen(["margin"])] == ["the paper's", "margin"]
     assert [way.name for way in chosen(["two, together"])] == ["two layers", "two, together"]
-    with pytest.raises(UsageError, match="no rule 'best'; there are the paper's, margin"):
+    with pytest.raises(UsageError, match="no rule 'best'; there are the paper's; margin; by lot"):
         chosen(["best"])

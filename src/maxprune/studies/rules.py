@@ -129,7 +129,7 @@ def chosen(names: Sequence[str]) -> tuple[Way, ...]:
     known = [way.name for way in WAYS]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"there is no rule {unknown[0]!r}; there are {', '.join(known)}")
+        raise UsageError(f"there is no rule {unknown[0]!r}; there are {'; '.join(known)}")
     wanted = [way for way in WAYS if way.name in names or not names]
     return tuple(w for w in WAYS if w in wanted or any(w == _paper(way) for way in wanted))
 
