@@ -23,6 +23,7 @@ def main(folder: Path) -> None:
         assert maxprune.distributed.world() == world
         found: dict[str, Any] = {"size": world.size, **found_alone()}
         found["correct"] = correct(double(small()), pictures(), batch=7).tolist()
+        found["shares memory"] = world.memory is not None
         found["told"] = world.told({"rank": world.rank})
         found["sum"] = world.sum(torch.tensor([world.rank, 1])).tolist()
         found["agreed"] = _agreed(world, b"same"), _agreed(world, bytes([world.rank]))

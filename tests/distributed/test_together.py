@@ -18,6 +18,7 @@ from maxprune.distributed import launched
 from maxprune.errors import UsageError
 from maxprune.measure import correct
 
+SHARED = Path("/dev/shm")  # noqa: S108  (looked into only)
 HERE = Path(__file__).parent
 EXACT = 1e-12  # in double precision
 
@@ -39,22 +40,30 @@ def torchrun(*words: object) -> tuple[int, str, str]:
     return done.returncode, out, said
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes has found, that meet as those of two machines do."""
+@pytest.fixture(scope="module", params=["two machines", "one machine"])
+def found(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    """What each of two processes has found, that meet as those of two machines or of one do."""
     folder = tmp_path_factory.mktemp("several")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    meet = ["--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
-    started = [
-        begun(*meet, f"--node-rank={rank}", HERE / "several.py", folder, processes=1)
-        for rank in (0, 1)
-    ]
-    for one in started:
-        _, said = one.communicate(timeout=300)
-        assert one.returncode == 0, said
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+    if request.param == "one machine":
+        code, _, said = torchrun(HERE / "several.py", folder)
+        assert code == 0, said
+    else:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        meet = ["--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
+        started = [
+            begun(*meet, f"--node-rank={rank}", HERE / "several.py", folder, processes=1)
+            for rank in (0, 1)
+        ]
+        for one in started:
+            _, said = one.communicate(timeout=300)
+            assert one.returncode == 0, said
+    found = [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert found[0]["shares memory"] == (request.param == "one machine")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +209,19 @@ def test_several_go_on_where_one_process_was(tmp_path: Path) -> None:
     assert found["control"] == before["control"]  # of the first run, which the second does not ask
     assert found["steps"][: len(before["steps"])] == before["steps"]
     assert len(found["steps"]) > len(before["steps"])
+
+
+def test_the_mean_is_taken_in_shared_memory_which_leaves_nothing(tmp_path: Path) -> None:
+    before = set(SHARED.glob("maxprune-*"))
+    code, _, said = torchrun(HERE / "sharing.py", tmp_path)
+    assert code == 0, said
+    for rank in (0, 1):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found == {f"torch.{name}": True for name in ("float32", "float64", "bfloat16")}
+    assert set(SHARED.glob("maxprune-*")) <= before
+
+
+def test_nobody_waits_for_a_process_that_has_ended(tmp_path: Path) -> None:
+    torchrun(HERE / "sharing.py", tmp_path, "gone")
+    found = json.loads((tmp_path / "0.json").read_text())
+    assert found["gone"] == "another process has ended"

@@ -8,14 +8,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from maxprune.distributed.shared_memory import shared_memory
 from maxprune.distributed.world import ALONE, World, enter, leave
 from maxprune.errors import MaxpruneError, UsageError, first_line
 
+WHOLE = 1 << 20  # MiB: more than any gradients
 EXTRA = "python3 -m pip install 'maxprune[distributed]'"
 
 
@@ -59,9 +62,13 @@ def launched() -> Iterator[World]:
             nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
             stack.enter_context(contextlib.redirect_stderr(nowhere))
-        enter(World(rank, size, fabric, private))
+        found = World(rank, size, fabric, private)
+        if here == size and fabric.device.type == "cpu":
+            memory = stack.enter_context(shared_memory(found))
+            found = replace(found, memory=memory)
+        enter(found)
         try:
-            yield World(rank, size, fabric, private)
+            yield found
         finally:
             leave()
             if sys.exc_info()[0] is None:
@@ -78,7 +85,12 @@ def _fabric(devices: int, machines: int) -> Any:
         raise UsageError(f"several processes need lightning-fabric: {EXTRA}") from error
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # Batch norm is done over all processes (`whole_batch`), so its buffers are equal as it is.
-    strategy = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
+    # All gradients at once, where they do not go through sockets: processes that wait for each
+    # other more than once a step lose more by it than they gain by beginning early.
+    once = None if torch.cuda.is_available() or machines > 1 else WHOLE
+    strategy = DDPStrategy(
+        forward_sync_buffers=False, gradient_as_bucket_view=True, bucket_cap_mb=once
+    )
     fabric = Fabric(accelerator="auto", strategy=strategy, devices=devices, num_nodes=machines)
     try:
         fabric.launch()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from maxprune.data.part import Part
+from maxprune.distributed.shared_memory import mean_by
 from maxprune.distributed.whole_batch import as_whole_batch
 from maxprune.distributed.world import World, world
 
@@ -36,7 +37,10 @@ class Team:
             forward = torch.compile(model) if compiled else model
             return Team(here, forward, whole)  # type: ignore[arg-type]
         here.equalise(model)
-        return Team(here, here.fabric.strategy.setup_module(model), whole)
+        forward = here.fabric.strategy.setup_module(model)
+        if here.memory is not None:
+            forward.register_comm_hook(here.memory, mean_by)
+        return Team(here, forward, whole)
 
     @property
     def part(self) -> Part:

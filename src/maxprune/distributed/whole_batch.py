@@ -68,6 +68,10 @@ class _Whole(TorchFunctionMode):
         if not training or not p or input.dim() < 2:
             return func(input, p, training, inplace)  # type: ignore[no-any-return]
         whole = torch.empty_like(input[:1]).expand(self.count, *input.shape[1:])
+        if func is F.dropout and p < 1 and input.device.type == "cpu":  # torch's way, but the rest
+            drawn = torch.empty_like(whole, memory_format=_format(input)).bernoulli_(1 - p)
+            factors = drawn[self.before : self.before + len(input)].div_(1 - p)
+            return input.mul_(factors) if inplace else input * factors
         whole = torch.zeros_like(whole, memory_format=_format(input))
         whole[self.before : self.before + len(input)] = input
         found: Tensor = func(whole, p, True)[self.before : self.before + len(input)]

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from maxprune.distributed.shared_memory import SharedMemory
 from maxprune.errors import MaxpruneError
 from maxprune.files import read_bytes, write_bytes
 
@@ -33,12 +34,14 @@ class World:
         size: how many there are.
         fabric: Lightning's `Fabric`, which has started them; None for a process alone.
         private: where a process that is not the first keeps what the first has in its folders.
+        memory: of all processes, by which gradients become their mean; None has Fabric do it.
     """
 
     rank: int = 0
     size: int = 1
     fabric: Any = None
     private: Path | None = None
+    memory: SharedMemory | None = None
 
     @property
     def leads(self) -> bool:
