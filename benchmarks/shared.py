@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from maxprune.files import write_json
 
 
-def options(about: str | None, **numbers: int) -> argparse.Namespace:
-    """Whole numbers with their defaults, the folder of the datasets, and the file to write."""
+def options(about: str | None, folders: Sequence[str] = (), **numbers: int) -> argparse.Namespace:
+    """Whole numbers with their defaults, folders, that of the datasets, and the file to write."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--data", type=Path)
+    for name in (*folders, "data"):
+        parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 

@@ -2,11 +2,12 @@
 
 The network is that of `maxprune reproduce faces` with three of four neurons of its first hidden
 layer gone, a discriminant, 90% of its weights zero and 32 values for those of each layer, as it is
-written for `maxprune verify`; the weights are random, which take as long as any others. The
+written for `maxprune verify`; the weights are random, which take as long as any others. With
+--verifier the verifications are those of one that the study has written. The
 pictures are those of LFW's View 2 (in MAXPRUNE_DATA/lfw, or --data). One thread. A verification is:
 read two JPEG files of 250x250, find the face in each, describe both with ONNX Runtime, compare.
 
-    python3 benchmarks/verify.py [--repeat 100] [--data DIR] [--out FILE]
+    python3 benchmarks/verify.py [--repeat 100] [--verifier DIR] [--data DIR] [--out FILE]
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def verifications(verifier: Verifier, files: list[Path], repeat: int) -> dict[st
 
 
 def main() -> None:
-    chosen = options(__doc__, repeat=100)
+    chosen = options(__doc__, ("verifier",), repeat=100)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     root = chosen.data
@@ -132,10 +133,8 @@ def main() -> None:
         place = Path(folder)
         tested = torch.rand(600), torch.arange(600) < 300
         held = torch.rand(4000), torch.arange(4000) < 1000
-        verifier = Verifier(
-            save_verifier(
-                model, place / "v", some[:16], tested, held, 1.1, "none", distance="euclidean"
-            )
+        written = chosen.verifier or save_verifier(
+            model, place / "v", some[:16], tested, held, 1.1, "none", distance="euclidean"
         )
         files = []
 
@@ -145,8 +144,9 @@ def main() -> None:
             files.append(path)
             if len(files) == 4 * chosen.repeat:
                 break
-        answer["verification"] = verifications(verifier, files, chosen.repeat)
-        answer["verifier_bytes"] = sum(f.stat().st_size for f in (place / "v").iterdir())
+        answer["verifier"] = "of the study" if chosen.verifier else "with random weights"
+        answer["verification"] = verifications(Verifier(written), files, chosen.repeat)
+        answer["verifier_bytes"] = sum(f.stat().st_size for f in written.iterdir())
     answer["environment"] = environment(1)
     show(answer, chosen.out)
 

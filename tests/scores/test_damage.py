@@ -154,3 +154,22 @@ def test_nothing_to_go_by_is_refused(
         damage(net, groups, {"none": {}}, batches, parameters)
     with pytest.raises(UsageError, match="no samples to score on"):
         damage(net, groups, {"one": by_lot(groups, 1)}, [], parameters)
+
+
+def test_no_more_is_put_in_order_than_is_to_be_cut(
+    net: nn.Module, groups: tuple[ChannelGroup, ...], batches: Batches
+) -> None:
+    proposals = {"one": by_lot(groups, 1), "other": by_lot(groups, 2)}
+    seen = []
+
+    def size(network: nn.Module) -> int:
+        seen.append(network)
+        return parameters(network)
+
+    free = [group for group in groups if not group.reason]
+    whole = damage(net, free, proposals, batches, parameters)
+    part = damage(net, free, proposals, batches, size, reach=0.2)
+    few = len(seen)
+    damage(net, free, proposals, batches, size)
+    assert few < (len(seen) - few) / 2
+    assert lowest(free, part, 0.2).keep == lowest(free, whole, 0.2).keep

@@ -19,7 +19,7 @@ from maxprune.errors import StructureError, UsageError
 from maxprune.networks import Maxout, lenet5
 from maxprune.plan import MaxoutPlan
 from maxprune.scores import WinCounts, count_wins, unit_wins
-from maxprune.scores.wins import _counted
+from maxprune.scores.wins import wins_of
 from maxprune.surgery import apply
 
 
@@ -85,7 +85,7 @@ def test_units_of_other_sizes_and_margins_equal_a_count_by_hand(
                 rest = inputs[:place] + inputs[place + 1 :] + ([] if above is None else [above])
                 wins[unit][place] += 1
                 margins[unit][place] += best - max(rest) if rest else 0.0
-    found = _counted(torch.tensor(values), Maxout(sizes), above, margins=True)
+    found = wins_of(torch.tensor(values), Maxout(sizes), above, margins=True)
     assert found.rows == wins
     assert found.margins is not None
     given_margins = [row[:n].tolist() for row, n in zip(found.margins, sizes, strict=True)]
@@ -142,7 +142,7 @@ def sequential(*behind: nn.Module) -> nn.Sequential:
 PICTURES = torch.randn(9, 1, 8, 8, generator=torch.Generator().manual_seed(5))
 
 
-def wins_of(model: nn.Module) -> list[list[int]]:
+def rows_of(model: nn.Module) -> list[list[int]]:
     return count_wins(model, "0", [PICTURES]).wins.tolist()  # type: ignore[no-any-return]
 
 
@@ -155,47 +155,47 @@ def test_every_position_of_a_convolution_counts() -> None:
 
 def test_without_an_activation_every_position_counts() -> None:
     model = sequential(Maxout(2), nn.MaxPool2d(2))
-    assert wins_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, None)
-    assert np.sum(wins_of(model)) == 3 * 9 * 36
+    assert rows_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, None)
+    assert np.sum(rows_of(model)) == 3 * 9 * 36
 
 
 def test_a_relu_behind_maxout_and_pooling_decides_what_is_active() -> None:
     model = sequential(Maxout(2), nn.MaxPool2d(2), nn.ReLU())
-    assert wins_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, 0.0)
+    assert rows_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, 0.0)
 
 
 @pytest.mark.parametrize("between", [nn.BatchNorm2d(3), nn.AvgPool2d(2), nn.Tanh()])
 def test_but_not_through_what_moves_zero_or_mixes(between: nn.Module) -> None:
     model = sequential(Maxout(2), between, nn.ReLU())
-    assert wins_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, None)
+    assert rows_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, None)
 
 
 @pytest.mark.parametrize("activation", [nn.GELU(), nn.SiLU(), nn.Hardswish()])
 def test_behind_an_activation_that_falls_and_rises_its_outputs_count(activation: nn.Module) -> None:
     model = sequential(activation, Maxout(2))
     values = activation(model[0](PICTURES)).detach()
-    assert wins_of(model) == by_hand(values.numpy(), 2, None)
+    assert rows_of(model) == by_hand(values.numpy(), 2, None)
     before = model[0](PICTURES).detach().numpy()
-    assert wins_of(model) != by_hand(before, 2, None), "the test cannot see the difference"
+    assert rows_of(model) != by_hand(before, 2, None), "the test cannot see the difference"
 
 
 def test_a_leaky_relu_has_no_level() -> None:
     model = sequential(nn.LeakyReLU(), Maxout(2))
-    assert wins_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, None)
+    assert rows_of(model) == by_hand(model[0](PICTURES).detach().numpy(), 2, None)
 
 
 @pytest.mark.parametrize("between", [nn.BatchNorm2d(6), nn.AvgPool2d(2)])
 def test_what_reorders_behind_the_relu_is_not_looked_through(between: nn.Module) -> None:
     model = sequential(nn.ReLU(), between, Maxout(2))
     values = read_by_maxout(model, PICTURES)
-    assert wins_of(model) == by_hand(values.numpy(), 2, None)
-    assert wins_of(model) != by_hand(model[0](PICTURES).detach().numpy(), 2, 0.0)
+    assert rows_of(model) == by_hand(values.numpy(), 2, None)
+    assert rows_of(model) != by_hand(model[0](PICTURES).detach().numpy(), 2, 0.0)
 
 
 def test_after_pooling_the_relu_values_before_it_count() -> None:
     model = sequential(nn.MaxPool2d(2), nn.ReLU(), Maxout(2))
     pooled = F.max_pool2d(model[0](PICTURES).detach(), 2)
-    assert wins_of(model) == by_hand(pooled.numpy(), 2, 0.0)
+    assert rows_of(model) == by_hand(pooled.numpy(), 2, 0.0)
 
 
 def test_units_that_are_all_zero_behind_the_relu_count_for_nobody() -> None:

@@ -46,7 +46,8 @@ class Asked(OnData):
         typer.Option(
             help="maxout removes the neurons that win least often in units of k; the others what "
             "has the lowest score: pls, magnitude, magnitude-l2, bn-scale, fpgm, taylor, apoz, "
-            "obd, skeletonization, random."
+            "obd, skeletonization, wins, random, or damage, which cuts for trial what several "
+            "scores propose, and takes what costs least for what it saves."
         ),
     ] = "taylor"
     keep_accuracy: Annotated[

@@ -24,6 +24,7 @@ from maxprune.plural import plural
 from maxprune.runs.identity import of_network
 from maxprune.runs.workspace import Memory, Space
 from maxprune.scores.bn_scale import bn_scale
+from maxprune.scores.damage import REACH
 from maxprune.scores.features import too_small
 from maxprune.scores.named import SCORES
 from maxprune.scores.readers import Scores, readers
@@ -54,7 +55,8 @@ class ScoreMethod:
         if self.failed >= self.settings.fails or self.left == 0:
             return None
         if self.ranked is None or self.ranked[0] is not model:
-            self.ranked = model, Ranked.by(self.settings, model, self.data, self.space)
+            by = Ranked.by(self.settings, model, self.data, self.space, self.share)
+            self.ranked = model, by
         ranked = self.ranked[1]
         if not ranked.groups and not self.proposed:
             raise StructureError(
@@ -113,8 +115,9 @@ class Ranked:
 
     @staticmethod
     def by(
-        settings: Compression, model: nn.Module, data: Splits, space: Space | None = None
-    ) -> Ranked:
+        settings: Compression, model: nn.Module, data: Splits, space: Space | None = None,
+        reach: float = REACH,
+    ) -> Ranked:  # fmt: skip
         """The groups that the settings let be cut, scored by their method.
 
         Args:
@@ -122,6 +125,7 @@ class Ranked:
             model: the network.
             data: what is scored on.
             space: where the scores are kept; None keeps them nowhere.
+            reach: the largest share that is to be cut by them.
         """
         groups = chosen_groups(settings, model, data.example)
         if not groups:
@@ -131,7 +135,9 @@ class Ranked:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", Remark)
                 torch.manual_seed(derive(settings.seed, "scores"))  # a loader may draw by it
-                found = SCORES[settings.method].of(model, groups, data.train, settings.scoring())
+                found = SCORES[settings.method].of(
+                    model, groups, data.train, settings.scoring(reach)
+                )
             return found, tuple(str(one.message) for one in said if one.category is Remark)
 
         key = f"{settings.method} {of_network(model)[:16]}"

@@ -10,6 +10,7 @@ from maxprune.compression.winning import MaxoutRule
 from maxprune.errors import UsageError
 from maxprune.plural import plural
 from maxprune.records import Settings
+from maxprune.scores.damage import REACH
 from maxprune.scores.features import MEMORY
 from maxprune.scores.named import Scoring
 from maxprune.scores.wins import Relevance
@@ -18,7 +19,7 @@ from maxprune.weights.sharing import MOST_BITS
 
 MethodName: TypeAlias = Literal[
     "maxout", "pls", "magnitude", "magnitude-l2", "bn-scale", "fpgm", "taylor", "apoz", "obd",
-    "skeletonization", "damage", "random",
+    "skeletonization", "wins", "damage", "random",
 ]  # fmt: skip
 METHODS: tuple[str, ...] = get_args(MethodName)
 UNCUT = "uncut"  # the control that is retrained as often, and never cut
@@ -158,11 +159,11 @@ class Compression(Settings):
         }  # fmt: skip
         return {name: value for name, value in found.items() if value is not None}
 
-    def scoring(self) -> Scoring:
-        """How the channels are scored."""
+    def scoring(self, reach: float = REACH) -> Scoring:
+        """How the channels are scored, of which a share of at most `reach` is to be cut."""
         return Scoring(
             components=self.components, representation=self.representation, memory=self.memory,
-            seed=self.seed, per=self.per,
+            seed=self.seed, per=self.per, reach=reach,
         )  # fmt: skip
 
     def rule(self) -> MaxoutRule:

@@ -7,6 +7,7 @@ gives, for every group that can be cut, one number a channel, low for what matte
 from maxprune.scores.bn_scale import bn_scale
 from maxprune.scores.brain_damage import obd
 from maxprune.scores.by_lot import random_scores
+from maxprune.scores.channel_wins import channel_wins
 from maxprune.scores.fpgm import fpgm
 from maxprune.scores.gates import skeletonization, taylor
 from maxprune.scores.library import library
@@ -22,6 +23,7 @@ __all__ = [
     "WinCounts",
     "apoz",
     "bn_scale",
+    "channel_wins",
     "count_wins",
     "fit_pls",
     "fpgm",

@@ -28,7 +28,7 @@ from maxprune.scores.reduction import Reduce, alone
 from maxprune.surgery.apply import apply
 
 PARTS = 16  # of the channels of a group: what one proposal cuts, at most
-REACH = 0.75  # of all channels are put in order by damage
+REACH = 0.75  # of all channels are put in order by damage, where nobody needs less
 
 Size = Callable[[nn.Module], float]
 """What a network takes: parameters, multiply-adds, milliseconds."""
@@ -36,7 +36,7 @@ Size = Callable[[nn.Module], float]
 
 def damage(
     model: nn.Module, groups: Sequence[ChannelGroup], proposals: Mapping[str, Scores],
-    batches: Batches, size: Size, reduce: Reduce = alone,
+    batches: Batches, size: Size, reduce: Reduce = alone, reach: float = REACH,
 ) -> Scores:  # fmt: skip
     """The order in which channels go, by measured damage for what is saved.
 
@@ -44,8 +44,8 @@ def damage(
     damage is the growth of the mean cross entropy over the samples when they are cut from the
     network as it is cut so far. The proposal with the least damage for each unit of size is taken,
     before all others one that does good; those of the other groups are measured again when their
-    turn comes (lazily, as damage grows while others are cut). A quarter of the channels is never
-    put in order; they come last, by their group's first score.
+    turn comes (lazily, as damage grows while others are cut). Channels beyond `reach` are not put
+    in order; they come last, by their group's first score.
 
     Args:
         model: a classifier; it is not changed.
@@ -54,6 +54,7 @@ def damage(
         batches: inputs and classes, gone through again and again.
         size: of a network, which is to become small.
         reduce: adds up over processes that have other batches, at least one each.
+        reach: share of all channels to put in order; a plan that cuts less needs no more.
 
     Returns:
         For each channel its place in the order, from 0; equal for those of one row of parts.
@@ -69,7 +70,7 @@ def damage(
     if not sum(len(y) for _, y in seen):
         raise no_samples()
     order = _Order(model, free, proposals, lambda network: _loss(network, seen, reduce), size)
-    return order.found()
+    return order.found(reach)
 
 
 def _loss(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], reduce: Reduce) -> float:
@@ -126,14 +127,14 @@ class _Order:
         self.now = loss(model), size(model)
         self.step = 0
 
-    def found(self) -> Scores:
+    def found(self, reach: float) -> Scores:
         """Channels by their place."""
         total = sum(len(places) for places in self.places.values())
         ticket = itertools.count()
         heap: list[tuple[float, int, int, str, str]] = []
         for name, score in self._pairs():
             heap.append((-math.inf, next(ticket), -1, name, score))  # not measured yet
-        while heap and self._gone() < REACH * total:
+        while heap and self._gone() < reach * total:
             price, _, measured, name, score = heapq.heappop(heap)
             goes = self.groups[name].next(score)
             if goes is None:

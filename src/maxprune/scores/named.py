@@ -20,7 +20,8 @@ from maxprune.records import Settings
 from maxprune.scores.bn_scale import bn_scale
 from maxprune.scores.brain_damage import obd
 from maxprune.scores.by_lot import random_scores
-from maxprune.scores.damage import Size, damage
+from maxprune.scores.channel_wins import channel_wins
+from maxprune.scores.damage import REACH, Size, damage
 from maxprune.scores.features import MEMORY
 from maxprune.scores.fpgm import fpgm
 from maxprune.scores.gates import skeletonization, taylor
@@ -35,7 +36,7 @@ FORWARD, BACKWARD = 1000, 128  # samples of one batch at most
 BATCH, BATCHES = 128, 20  # of the gradients that need not be those of all samples
 SINGLE = 512  # samples whose gradients are taken one by one
 MEASURED = 1024  # samples on which the damage of every proposal is measured
-PROPOSING = ("taylor", "pls", "magnitude")  # the scores that damage chooses from
+PROPOSING = ("taylor", "pls", "magnitude", "wins")  # the scores that damage chooses from
 
 
 class Scoring(Settings):
@@ -48,6 +49,7 @@ class Scoring(Settings):
         seed: of the lot, and of which samples are taken where not all are.
         per: what damage is counted by: the parameters that go, the multiply-adds of one sample, or
             the milliseconds by the clock.
+        reach: share of all channels that damage puts in order.
     """
 
     components: Annotated[int, Field(ge=1)] = 2
@@ -55,6 +57,7 @@ class Scoring(Settings):
     memory: Annotated[int, Field(ge=1)] = MEMORY
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     per: Literal["parameters", "macs", "latency"] = "parameters"
+    reach: Annotated[float, Field(gt=0, le=1)] = REACH
 
 
 Shared: TypeAlias = tuple[Iterator[Batch], Reduce]
@@ -128,6 +131,12 @@ def _vip(
     return found.importance(how.components, reduce, samples.classes)
 
 
+def _wins(model: nn.Module, groups: Sequence[ChannelGroup], samples: Samples) -> Scores:
+    """Wins over all samples."""
+    batches, reduce = every(samples)
+    return channel_wins(model, groups, batches, reduce=reduce)
+
+
 def _damage(
     model: nn.Module, groups: Sequence[ChannelGroup], samples: Samples, how: Scoring
 ) -> Scores:
@@ -141,7 +150,7 @@ def _damage(
         "latency": lambda network: float(world().told(latency_ms(network, x, seconds=0.1))),
     }  # fmt: skip
     batches, reduce = some(samples, MEASURED, how.seed)
-    return damage(model, groups, proposals, batches, sizes[how.per], reduce)
+    return damage(model, groups, proposals, batches, sizes[how.per], reduce, how.reach)
 
 
 SCORES: dict[str, Score] = {
@@ -177,6 +186,10 @@ SCORES: dict[str, Score] = {
     "skeletonization": Score(
         "the smallest growth of the loss without it (Mozer and Smolensky 1989)",
         lambda m, g, s, how: skeletonization(m, g, *every(s, BACKWARD)),
+    ),
+    "wins": Score(
+        "the fewest wins among four neighbours (Moya Rueda et al. 2017), without a maxout",
+        lambda m, g, s, how: _wins(m, g, s),
     ),
     "damage": Score(
         "what least harms the loss for each parameter it saves, measured cut by cut",

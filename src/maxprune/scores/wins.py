@@ -121,14 +121,14 @@ def unit_wins(
         >>> unit_wins(torch.tensor([[1.0, 2.0], [3.0, 3.0], [-1.0, -2.0]]), k=2, above=0.0)
         tensor([[1, 1]])
     """
-    return _counted(values, Maxout(k), above, margins=False).wins
+    return wins_of(values, Maxout(k), above, margins=False).wins
 
 
-def _counted(
+def wins_of(
     values: Float[Tensor, "batch neurons *space"], maxout: Maxout, above: float | None,
     margins: bool,
 ) -> WinCounts:  # fmt: skip
-    """The wins of a batch, in pieces that stay in the processor's cache."""
+    """The wins of a batch that a maxout reads, in pieces that stay in the processor's cache."""
     rows = max(1, PIECE // max(1, values[:1].numel()))
     sizes = maxout.of_each(values.shape[1])
     behind = torch.arange(maxout.k) >= torch.tensor(sizes)[:, None]  # nobody's
@@ -209,7 +209,7 @@ def count_wins(
         values = part(inputs[0].to(device)).movedim(maxout.dim, 1)
         if values.numel() and bool(values.amax().isnan()):
             raise StructureError(f"layer {layer!r} gives NaN; train the network again")
-        return _counted(values, maxout, above, margins)
+        return wins_of(values, maxout, above, margins)
 
     total: WinCounts | None = None
     inputs = ((batch if isinstance(batch, Tensor) else batch[0],) for batch in batches)
