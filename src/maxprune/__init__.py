@@ -44,6 +44,7 @@ else:
     from maxprune.results import Results
     from maxprune.runtime import Bench, Benched, bench
     from maxprune.scores import WinCounts, count_wins, magnitude, unit_wins, vip
+    from maxprune.squeeze import squeeze
     from maxprune.store import (
         OnnxNetwork,
         QuantizedNetwork,
@@ -130,6 +131,7 @@ __all__ = [
     "scores",
     "share_plan",
     "sparse_rows",
+    "squeeze",
     "train",
     "unit_wins",
     "vip",

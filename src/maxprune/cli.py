@@ -25,7 +25,7 @@ from maxprune.plural import plural
 # click's UsageError, wherever this version of typer keeps it (newer ones have their own copy).
 _USAGE: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 
-RESUMED = {"demo", "compress", "compare", "reproduce"}
+RESUMED = {"demo", "compress", "squeeze", "compare", "reproduce"}
 """The commands that go on where they were, and that several processes can do together."""
 
 WHOLE = {"convert", "quantize", "faces"}
@@ -52,6 +52,7 @@ try:
     from maxprune.commands.inspect import inspect_command
     from maxprune.commands.quantize import quantize_command
     from maxprune.commands.reproduce import reproduce_app
+    from maxprune.commands.squeeze import squeeze_command
 except ModuleNotFoundError as missing:
     if missing.name != "torch":
         raise
@@ -59,6 +60,7 @@ except ModuleNotFoundError as missing:
 else:
     app.command("inspect")(inspect_command)
     app.command("compress")(compress_command)
+    app.command("squeeze")(squeeze_command)
     app.command("compare")(compare_command)
     app.command("code")(code_command)
     app.command("quantize")(quantize_command)

@@ -82,10 +82,13 @@ def compress(
     splits = as_splits(data, asked.seed)
     run = run or Run()
     check_settings(asked, splits, model)
-    fitting = Fitting.of_passes(asked.epochs, splits.train, batch=asked.batch, rate=asked.rate)
+    fitting = Fitting.of_passes(
+        asked.epochs, splits.train, asked.steps, batch=asked.batch, rate=asked.rate
+    )
     own = None if isinstance(fit, Fitting) else fit
-    if own is not None and asked.teacher:
-        raise UsageError(f"{called('teacher')} does nothing beside a fit of your own")
+    for name in ("teacher", "anew") if own is not None else ():
+        if getattr(asked, name):
+            raise UsageError(f"{called(name)} does nothing beside a fit of your own")
     fitting = fit if isinstance(fit, Fitting) else fitting
     if fit is None:
         fitting = with_speed(fitting, asked, model, splits, Path(folder) if folder else None)

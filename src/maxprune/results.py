@@ -166,13 +166,32 @@ class Control(Record):
     p_value: Fraction
 
 
+class Point(Record):
+    """A network of a frontier: how large, and how often right.
+
+    `accuracy`, `loss_bound` and `p_value` are on the samples that all steps are measured on, beside
+    the baseline; `taken` is what the validation data said.
+    """
+
+    step: str
+    parameters: Count
+    nonzero: Count
+    macs: Count
+    bytes: Count
+    accuracy: Percent
+    loss_bound: Finite
+    p_value: Fraction
+    taken: bool
+
+
 class Search(Record):
     """How the last network was found: the stop rule, and every trial in its order.
 
     `validation` is the accuracy of the baseline on the `samples` validation samples that every
     trial was judged on, `guess` what always naming their commonest class has. `test_loss_bound` is
     the same bound for the last network, on the test set, None where there is none. `missed` names
-    the budgets that were not met. `control` is None where none was asked for.
+    the budgets that were not met. `control` is None where none was asked for, and `frontier`, the
+    baseline and all that was tried, empty.
     """
 
     method: str
@@ -186,6 +205,7 @@ class Search(Record):
     budgets: list[Budget] = []
     guess: Percent | None = None
     control: Control | None = None
+    frontier: list[Point] = []
 
 
 class Details(Record):

@@ -14,7 +14,7 @@ from quick import QUICK
 from torch import nn
 
 import maxprune
-from maxprune.commands.compress import _show
+from maxprune.commands.searched import show
 from maxprune.commands.shared import terminal
 from maxprune.compression.coding import AS_IT_WAS, Coding, code, code_network, coded_name
 from maxprune.data import Dataset, digits
@@ -146,7 +146,7 @@ def test_a_search_ends_with_a_coded_network(
     assert found.trials[-1].bytes == last.bytes
     steps = [step.bytes for step in found.steps]
     assert steps == sorted(steps, reverse=True)
-    _show(terminal(), found, tmp_path / "out")  # what `compress` says at the end
+    show(terminal(), found, tmp_path / "out")  # what `compress` says at the end
     path = tmp_path / "out" / "model.mxp"
     says = f"Coded: maxprune.load('{path}'), {last.bytes:,} bytes; it opens only with what builds"
     assert says in capsys.readouterr().out

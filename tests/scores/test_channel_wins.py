@@ -65,7 +65,9 @@ def test_they_rank_as_a_maxout_in_the_network_does(net: nn.Sequential, batches: 
     assert found_in(net, batches)["4"].tolist() == pytest.approx(share.flatten().tolist())
 
 
-def test_a_unit_that_is_never_active_has_nothing_to_say(net: nn.Sequential, batches: Batches) -> None:
+def test_a_unit_that_is_never_active_has_nothing_to_say(
+    net: nn.Sequential, batches: Batches
+) -> None:
     with torch.no_grad():
         net[4].weight[:4] = 0
         net[4].bias[:4] = -1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maxprune.commands.on_data import OnData
+from maxprune.commands.on_data import WithMaxouts
 from maxprune.commands.shared import (
     AsJson,
     Out,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked(OnData):
+class Asked(WithMaxouts):
     """The options of the command."""
 
     methods: Annotated[

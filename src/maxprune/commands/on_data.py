@@ -184,24 +184,6 @@ class OnData(Trained):
     ] = None
     skip: Skip = None
     heads: Heads = None
-    k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
-    relevance: Annotated[
-        Literal["wins", "share", "margin"],
-        typer.Option(
-            help="maxout: of a neuron in its unit: how often it wins, in which share of the unit's "
-            "wins, or by how much."
-        ),
-    ] = "wins"
-    units: Annotated[
-        Literal["even", "uneven"],
-        typer.Option(
-            help="maxout: every unit loses one neuron (even), or as many go that are least "
-            "relevant over all units (uneven)."
-        ),
-    ] = "even"
-    one_step: Annotated[bool, typer.Option("--one-step", help="maxout: from k to 1 at once.")] = (
-        False
-    )
     components: Annotated[int, typer.Option(help="pls, damage: components of the regression.")] = 2
     representation: Annotated[
         str, typer.Option(help="pls, damage: max or average, what stands for a filter's map.")
@@ -236,21 +218,8 @@ class OnData(Trained):
 
     def shared(self) -> dict[str, Any]:
         """What these options say of a `Compression`."""
-        values = {
-            name: getattr(self, name)
-            for name in (
-                "k",
-                "relevance",
-                "units",
-                "one_step",
-                "components",
-                "representation",
-                "epochs",
-                "rate",
-                "batch",
-                "per",
-            )
-        }
+        own = ("components", "representation", "epochs", "rate", "batch", "per")
+        values = {name: getattr(self, name) for name in own}
         if self.keep_last is not None:
             values["keep_last"] = self.keep_last
         return values | {
@@ -269,3 +238,32 @@ class OnData(Trained):
         if self.train_epochs < 0:
             raise UsageError(f"--train-epochs is at least 0, not {self.train_epochs:g}")
         return self.train_epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithMaxouts(OnData):
+    """The options of maxouts besides."""
+
+    k: Annotated[int, typer.Option(help="Neurons per maxout unit at first.")] = 4
+    relevance: Annotated[
+        Literal["wins", "share", "margin"],
+        typer.Option(
+            help="maxout: of a neuron in its unit: how often it wins, in which share of the unit's "
+            "wins, or by how much."
+        ),
+    ] = "wins"
+    units: Annotated[
+        Literal["even", "uneven"],
+        typer.Option(
+            help="maxout: every unit loses one neuron (even), or as many go that are least "
+            "relevant over all units (uneven)."
+        ),
+    ] = "even"
+    one_step: Annotated[bool, typer.Option("--one-step", help="maxout: from k to 1 at once.")] = (
+        False
+    )
+
+    def shared(self) -> dict[str, Any]:
+        """What these options say of a `Compression`."""
+        own = ("k", "relevance", "units", "one_step")
+        return super().shared() | {name: getattr(self, name) for name in own}

@@ -173,6 +173,24 @@ def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
     return percent / 100
 
 
+def zeros(text: str | None) -> float | Literal["auto", "most"] | None:
+    """What --zero says: "most", or a `percentage`."""
+    return "most" if text == "most" else percentage("zero", text)
+
+
+def few_bits(text: str | None) -> int | Literal["fewest"] | None:
+    """A number of bits, "fewest" or None.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if text is None or text == "fewest":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal():
+        raise UsageError(f"--bits is a whole number or 'fewest', not {text!r}")
+    return int(text)
+
+
 def terminal(stderr: bool = False) -> Console:
     """The terminal, which shows names and messages as they are.
 

@@ -10,7 +10,7 @@ from maxprune.compression.search import UNPRUNED, Search, Taken
 from maxprune.compression.settings import UNCUT
 from maxprune.data.samples import Pictures, Samples, Splits
 from maxprune.measure import correct, loss_bound, percent, randomization_test
-from maxprune.results import Budget, Control, Results
+from maxprune.results import Budget, Control, Point, Results
 from maxprune.results import Search as Found
 from maxprune.runs.environment import environment
 from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
@@ -86,8 +86,31 @@ def _found(search: Search, last: str, tested: dict[str, Measured]) -> Found:
             )
             for name, most in settings.budgets().items()
         ],
-        control=control,
+        control=control, frontier=_frontier(search, tested) if settings.frontier else [],
     )  # fmt: skip
+
+
+def _frontier(search: Search, tested: dict[str, Measured]) -> list[Point]:
+    """All that was tried, whether taken or not."""
+    data = search.data
+    count = len(data.tested)
+    right = tested[UNPRUNED].right(count)
+    points = []
+    for name in (UNPRUNED, *(trial.step for trial in search.trials)):
+        found = search.taken.get(name) or search.others.get(name)
+        if found is None:  # it broke off
+            continue
+        measured = tested.get(name) or _tested(data, found, search.files.get(name))
+        ours = measured.right(count)
+        points.append(
+            Point(
+                step=name, parameters=measured.parameters, nonzero=measured.nonzero,
+                macs=measured.macs, bytes=found.bytes, accuracy=measured.accuracy,
+                loss_bound=loss_bound(right, ours), p_value=randomization_test(ours, right),
+                taken=name in search.taken,
+            )
+        )  # fmt: skip
+    return points
 
 
 def _guess(samples: Samples) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -89,6 +89,16 @@ class Trainer:
         model.zero_grad(set_to_none=True)  # or every network of a search would keep its own
         curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
         return model, curve
+
+    def afresh(self, times: float) -> Trainer:
+        """For random weights: so many times as long, as many times as patient, at a usual rate."""
+        fitting = self.fitting
+        changes = {
+            "iterations": max(1, round(times * fitting.iterations)),
+            "patience": max(1, round(times * fitting.patience)),
+            "rate": max(fitting.rate, Fitting().rate),
+        }
+        return replace(self, fitting=fitting.model_copy(update=changes))
 
     def _by_hand(self, model: nn.Module, tick: Tick) -> nn.Module:
         assert self.own is not None  # noqa: S101  (for the type checker)

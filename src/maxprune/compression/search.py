@@ -5,26 +5,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from torch import nn
 
-from maxprune.compression.coding import code, coded_name
+from maxprune.compression.coding import code
+from maxprune.compression.endings import Ladder, endings
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.proposal import Proposal
-from maxprune.compression.quantizing import SAMPLES, calibration, int8_name
+from maxprune.compression.quantizing import calibration
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.distributed.world import world
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, latency_ms, loss_bound
-from maxprune.modes import best_device, copied
+from maxprune.modes import best_device
 from maxprune.plural import plural
 from maxprune.results import NO_CURVE, Curve, Trial
-from maxprune.runs.measured import Measured, measure_step, step_name
+from maxprune.runs.measured import Measured, measure_step
 from maxprune.runs.workspace import Space, timed
 from maxprune.store.onnx import exported
 from maxprune.store.quantized import Mode, quantized
@@ -33,7 +33,7 @@ from maxprune.store.session import OnnxNetwork
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, Teacher, derive
 from maxprune.train.adam import Adam
-from maxprune.weights import choose_share, zero_plan
+from maxprune.weights import zero_plan
 
 UNPRUNED = "unpruned"
 
@@ -63,6 +63,7 @@ class Search:
         report: told (step, iterations done, iterations in all).
         told: told of every trial as soon as it is judged.
         files: the 8-bit files of the steps that have one, by their name.
+        others: what was tried and not taken, where a frontier was asked for.
     """
 
     settings: Compression
@@ -77,6 +78,7 @@ class Search:
     frozen: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    others: dict[str, Taken] = field(default_factory=dict)
 
     def run(self, model: nn.Module, first: Trainer | None = None) -> str:
         """Search until the budgets are met or nothing is left to try.
@@ -107,41 +109,27 @@ class Search:
             current = method.answer(tried if trial.taken else current, trial.taken)
             name = self._name(current)
         name = name if self._is_met(name) else self._smallest()
-        if self.settings.zero is not None:
-            number += 1
-            name = self._last(name, number, self._zeroing(name, self.settings.zero))
-        if self.settings.bits is not None:
-            number += 1
-            name = self._last(name, number, self._coding(name, self.settings.bits))
-        if self.settings.int8 is not None:
-            name = self._last(name, number + 1, self._quantizing(name, self.settings.int8))
+        for ladder in endings(self.settings, self.data, self._trainings(name, first)):
+            name, number = self._climb(ladder, name, number)
         return name
 
-    def _last(self, name: str, number: int, proposal: Proposal) -> str:
-        """One more step on the network of that name; the name of the one that is left."""
-        trial, _ = self._try(f"{number}: {proposal.title}", proposal)
-        return trial.step if trial.taken else name
+    def _climb(self, ladder: Ladder, name: str, number: int) -> tuple[str, int]:
+        """Try the rungs until one is not taken; the network that is left, and the last number."""
+        start = name
+        for rung in ladder.rungs:
+            proposal = rung(self.taken[name if ladder.onward else start].model)
+            number += 1
+            trial, _ = self._try(f"{number}: {proposal.title}", proposal)
+            if not trial.taken:
+                break
+            name = trial.step
+        return name, number
 
-    def _coding(self, name: str, bits: int) -> Proposal:
-        """Few values for the weights of a network."""
-        model = self.taken[name].model
-        return Proposal(coded_name(bits), model, partial(copied, model), bits=bits)
-
-    def _quantizing(self, name: str, mode: Mode) -> Proposal:
-        """A network in 8 bits."""
-        model, count = self.taken[name].model, min(SAMPLES, len(self.data.train))
-        ranges = f", with ranges from {plural(count, 'training sample')}"
-        remark = f"the ONNX file, as ONNX Runtime runs it{ranges if mode == 'static' else ''}"
-        return Proposal(int8_name(mode), model, partial(copied, model), int8=mode, remark=remark)
-
-    def _zeroing(self, name: str, zero: float | Literal["auto"]) -> Proposal:
-        """Single weights of a network to zero: a share, or the largest that costs nothing."""
-        model, share = self.taken[name].model, zero
-        if share == "auto":
-            plan = choose_share(model, lambda network: accuracy(network, self.data.validation))
-            share = plan.share
-        title = step_name(share)
-        return Proposal(title, model, partial(copied, model), zero=share)
+    def _trainings(self, name: str, first: Trainer | None) -> float:
+        """How many retrainings a network has had in all, with the first training."""
+        each = self.trainer.fitting.iterations
+        before = 0 if first is None else first.fitting.iterations / each
+        return len(self.retrainings(name)) + before
 
     def _start(self, model: nn.Module, first: Trainer | None) -> nn.Module:
         """The network that everything is compared with."""
@@ -175,14 +163,20 @@ class Search:
         bound = loss_bound(base.right(count), measured.right(count))
         keep = self.settings.keep_accuracy
         taken = keep is None or bound < keep
+        if proposal.fresh is not None:
+            other = self.taken[self._name(proposal.base)].measured
+            taken = taken and measured.accuracy > other.accuracy
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
             accuracy=measured.accuracy, loss_bound=bound, taken=taken, remark=proposal.remark,
         )  # fmt: skip
+        found = Taken(measured, size, network, self._name(proposal.base))
         if taken:
-            self.taken[name] = Taken(measured, size, network, self._name(proposal.base))
+            self.taken[name] = found
             self.sizes[name] = sizes
+        elif self.settings.frontier:
+            self.others[name] = found
         self.trials.append(trial)
         self.told(trial)
         return trial, network
@@ -207,6 +201,9 @@ class Search:
                 return self._coded(name, network, proposal.bits, seed, place)
             if proposal.int8 is not None:
                 return network, self._in_8_bits(name, network, proposal.int8)
+            if proposal.fresh is not None:
+                network, curve = self.trainer.afresh(proposal.fresh).fit(network, seed, place, tick)
+                return network, self._measured(network, name, proposal.k, None, curve)
             before = accuracy(network, self.data.validation)
             network, curve = self.trainer.fit(network, seed, place, tick, proposal.zero)
             if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
@@ -223,7 +220,7 @@ class Search:
     ) -> tuple[nn.Module, Measured]:
         """The network with few values; what is measured is what the decoder makes of its file."""
         data, settings = self.data.train, self.settings
-        adam = Adam.of_passes(settings.epochs, data, batch=settings.batch)
+        adam = Adam.of_passes(settings.epochs, data, settings.steps, batch=settings.batch)
         fitting = self.trainer.fitting.as_fast(adam)
         trainer = replace(self.trainer, fitting=fitting)
 

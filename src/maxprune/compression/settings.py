@@ -74,16 +74,21 @@ class Compression(Settings):
         max_macs: budget of multiply-adds of one sample.
         max_bytes: budget of the weights' file, in bytes.
         max_latency_ms: budget of one forward pass over one sample, measured here.
+        anew: once nothing more is cut, the same architecture is trained from random weights for as
+            long as the network has been in all, and takes its place if it is right more often.
         zero: share of the parameters to be zero at the end, in (0, 1); "auto" takes the largest
-            that costs nothing on validation data; None zeroes none. It is judged like a step.
+            that costs nothing on validation data before it is retrained; "most" goes on to larger
+            shares as long as one is taken; None zeroes none. It is judged like a step.
         bits: at the very end the weights of each layer share 2^bits values, which are trained, and
-            the network becomes a coded file (Han et al. 2015); None leaves them as they are. It
-            is judged like a step.
+            the network becomes a coded file (Han et al. 2015); "fewest" goes on to fewer bits as
+            long as they are taken; None leaves them as they are. It is judged like a step.
         int8: the very last step writes the network as an ONNX file of 8-bit integers, by ONNX
             Runtime's own tools: "static" with ranges of the activations from training samples,
             "dynamic" in linear layers alone. What is measured and judged is the file; the network
             stays as it is. None writes no such file.
         epochs: of every retraining.
+        steps: of gradient descent that every retraining takes at least, where the epochs of a small
+            training set make fewer.
         rate: learning rate of every retraining at its highest.
         batch: samples a step of gradient descent.
         teacher: share of the loss of every retraining that comes from the answers of the network at
@@ -94,6 +99,7 @@ class Compression(Settings):
         compiled: whether networks are compiled for their training; "auto" where the clock says that
             it saves more than it costs; None is "auto" on CUDA and False on a CPU.
         seed: of order, augmentation, dropout and what a score draws by lot.
+        frontier: what was tried and not taken is kept and tested at the end, too.
         control: at the end the unpruned network is retrained as often as the one that was found,
             and compared with it: what the additional training brings without any cut.
     """
@@ -120,16 +126,19 @@ class Compression(Settings):
     max_macs: Budget = None
     max_bytes: Budget = None
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    zero: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] | None = None
-    bits: Annotated[int, Field(ge=1, le=MOST_BITS)] | None = None
+    anew: bool = False
+    zero: Annotated[float, Field(gt=0, lt=1)] | Literal["auto", "most"] | None = None
+    bits: Annotated[int, Field(ge=1, le=MOST_BITS)] | Literal["fewest"] | None = None
     int8: Mode | None = None
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    steps: Annotated[int, Field(ge=0)] = 0
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128
     teacher: Annotated[float, Field(ge=0, le=1)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] | None = None
     compiled: bool | Literal["auto"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    frontier: bool = False
     control: bool = False
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from maxprune.files import write_text
 from maxprune.measure.significance import SIGNIFICANT
 from maxprune.plural import plural
 from maxprune.report.cuts import Cut, layers_plot, ranked, wins_plot
+from maxprune.report.frontier import frontier_plot
 from maxprune.report.plots import accuracy_plot, loss_plot, size_plot
 from maxprune.report.rows import Row, rows, silent
 from maxprune.report.trials import conclusion, trial_cells, trial_headers
@@ -134,6 +135,8 @@ def _plots(results: Results) -> dict[str, str]:
         found["layers"] = layers_plot(results)
     if any(curve.loss for curve in details.curves):
         found["loss"] = loss_plot(results)
+    if details.search and details.search.frontier:
+        found["frontier"] = frontier_plot(results)
     return {name: re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text) for name, text in found.items()}
 
 

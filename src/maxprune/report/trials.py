@@ -10,9 +10,10 @@ from rich.table import Table
 
 from maxprune.measure import loss_bound
 from maxprune.plural import plural
+from maxprune.report.frontier import frontier_table
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.table import steps_table
-from maxprune.report.words import before_and_after, count, equals, percent
+from maxprune.report.words import before_and_after, count, equals, percent, points
 from maxprune.results import Budget, Results, Search, Trial
 
 NAMES = {"macs": "MACs", "latency_ms": "latency"}
@@ -71,15 +72,6 @@ def _timed(found: Search) -> bool:
     return any(trial.latency_ms is not None for trial in found.trials)
 
 
-def points(value: float) -> str:
-    """Points of accuracy with two decimals and a true minus sign.
-
-    >>> points(0.456), points(-0.1)
-    ('0.46', '−0.10')
-    """
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
 def at_most(bound: float) -> str:
     """What a bound of the loss says, in points: a negative one is a gain.
 
@@ -93,7 +85,10 @@ def summary(results: Results) -> list[RenderableType]:
     """Everything in tables and sentences: the trials, the steps, the conclusion, the notes."""
     search = results.details.search
     trials: list[RenderableType] = [] if search is None else [trials_table(search), ""]
-    return [*trials, steps_table(results), *conclusion(results), *results.details.notes]
+    frontier = frontier_table(results)
+    beside: list[RenderableType] = [] if frontier is None else ["", frontier]
+    ending = [*conclusion(results), *results.details.notes]
+    return [*trials, steps_table(results), *beside, *ending]
 
 
 def conclusion(results: Results) -> list[str]:

@@ -135,3 +135,12 @@ def _remarks(results: Results, found: Outcome) -> list[str]:
             f"{percent(results.control.accuracy)}%."
         )
     return remarks
+
+
+def points(value: float) -> str:
+    """Points of accuracy with two decimals and a true minus sign.
+
+    >>> points(0.456), points(-0.1)
+    ('0.46', '−0.10')
+    """
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")

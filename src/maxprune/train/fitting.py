@@ -53,14 +53,24 @@ class Fitting(Training):
         return fitting.model_copy(update={"iterations": iterations, "judge_every": each})
 
     @classmethod
-    def of_passes(cls, epochs: float, samples: Samples, **settings: float) -> Self:
+    def of_passes(cls, epochs: float, samples: Samples, least: int = 0, **settings: float) -> Self:
         """A training of so many passes over these samples, judged after each pass.
+
+        Args:
+            epochs: passes.
+            samples: the training set.
+            least: iterations at least, for a small one; it is judged as often as without.
+            settings: others, by name.
 
         Raises:
             UsageError: a setting is out of its range.
         """
         batch = cls(**settings).batch  # type: ignore[arg-type]
-        return cls.of_epochs(epochs, samples.iterations(batch) * batch, **settings)
+        found = cls.of_epochs(epochs, samples.iterations(batch) * batch, **settings)
+        if found.iterations >= least:
+            return found
+        every = max(1, found.judge_every * least // found.iterations)
+        return found.model_copy(update={"iterations": least, "judge_every": every})
 
     def as_fast(self, other: Fitting) -> Fitting:
         """Another training, in this one's precision, and compiled if this one is."""

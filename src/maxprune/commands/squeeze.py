@@ -1,0 +1,92 @@
+"""`maxprune squeeze`: as small as it goes, by everything that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maxprune.commands.searched import Searched, Steps, search
+from maxprune.commands.shared import AsJson, few_bits, takes, zeros
+
+if TYPE_CHECKING:
+    from maxprune.compression.settings import Compression
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Searched):
+    """The options of the command."""
+
+    steps: Steps = 500
+    keep_accuracy: Annotated[
+        float, typer.Option(help="Points of accuracy that may be lost, with 95% confidence.")
+    ] = 0.5
+    teacher: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of every retraining's loss that comes from the answers of the network at "
+            "the start. Default: 0.9; with --fit none.",
+            show_default=False,
+        ),
+    ] = None
+    zero: Annotated[
+        str,
+        typer.Option(
+            help="Percent of the parameters to zero behind the cuts; 'most': more and more as "
+            "long as it passes; 0 for none."
+        ),
+    ] = "most"
+    bits: Annotated[
+        str,
+        typer.Option(
+            help="Bits of a weight in the coded file; 'fewest': less and less as long as it "
+            "passes; 0 for no coding."
+        ),
+    ] = "fewest"
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew/--no-anew",
+            help="Train the small architecture from random weights, too, for as long as all "
+            "before, and take it if it is right more often. With --fit it is not done.",
+        ),
+    ] = True
+
+    def settings(self) -> Compression:
+        """Everything there is."""
+        from maxprune.squeeze import SQUEEZE, TEACHER
+
+        own = {True: 0.0, False: TEACHER}[bool(self.fit)]
+        changes = self.searching() | {
+            "keep_accuracy": self.keep_accuracy,
+            "teacher": own if self.teacher is None else self.teacher,
+            "zero": None if self.zero == "0" else zeros(self.zero),
+            "bits": None if self.bits == "0" else few_bits(self.bits),
+            "anew": self.anew and not self.fit,
+        }
+        return SQUEEZE.model_validate(SQUEEZE.model_dump() | changes)
+
+
+@takes(Asked, out=Path("maxprune-squeezed"))
+def squeeze_command(
+    asked: Asked,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be tried; trains nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """As small as a network goes without a significant loss, whatever it takes.
+
+    Step by step it cuts the channels, of all layers, that cost least accuracy for each parameter
+    they save (--per macs, --per latency): several scores propose, and every proposal is measured.
+    Each step is retrained with the unpruned network as its teacher, and taken back and tried
+    smaller where it loses too much. Then the small architecture is also trained from nothing, and
+    the better one goes on: to zeros, to few values, into a coded file. Everything is judged on
+    validation data; the test set is looked at once, at the end, for the frontier of accuracy
+    against size. All networks stay in OUT/steps.
+
+    maxprune squeeze my_net.py:build --data pictures --keep-accuracy 0.5
+    """
+    search(asked, asked.settings(), dry_run, as_json)

@@ -1,0 +1,61 @@
+"""As small as it goes: everything that makes a network smaller, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from maxprune.compress import Run, compress
+from maxprune.compression import Compressed, Compression
+from maxprune.compression.fit import Fit
+from maxprune.data.spec import Data
+from maxprune.train import Fitting
+
+TEACHER = 0.9
+SQUEEZE = Compression(
+    method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
+    frontier=True, steps=500,
+)  # fmt: skip
+
+
+def squeeze(
+    model: nn.Module,
+    data: Data,
+    keep_accuracy: float = 0.5,
+    fit: Fit | Fitting | None = None,
+    folder: str | Path | None = None,
+    run: Run | None = None,
+    **changes: Any,
+) -> Compressed:
+    """Make a network as small as it goes without a significant loss, whatever it takes.
+
+    `compress` by measured damage, with the network at the start as a teacher; then the same
+    architecture from nothing, which goes on if it is better; then zeros, and few values in a coded
+    file, more and fewer as long as they pass.
+
+    Args:
+        model: a trained classifier with a factory (`maxprune.factory`), as the coded file needs
+            one; it is not changed.
+        data: as for `compress`.
+        keep_accuracy: points of accuracy that may be lost, with 95% confidence.
+        fit: as for `compress`; beside a training of your own there is no teacher, and nothing is
+            trained from nothing.
+        folder: as for `compress`.
+        run: as for `compress`.
+        changes: single settings of `Compression` by name: `bits=None` for no coding.
+
+    Returns:
+        As `compress`; `results.details.search.frontier` has all that was tried, by its size.
+
+    Raises:
+        UsageError: a setting.
+        StructureError: nothing can be cut.
+        TrainingDiverged: the loss is not finite.
+        OutputError: the folder holds another run or cannot be written.
+    """
+    own = fit is not None and not isinstance(fit, Fitting)
+    usual: dict[str, Any] = {"teacher": 0.0, "anew": False} if own else {}
+    asked = usual | {"keep_accuracy": keep_accuracy} | changes
+    return compress(model, data, SQUEEZE, fit, folder, run, **asked)

@@ -1,0 +1,180 @@
+"""As small as it goes: ladders that are climbed until something fails, and the frontier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import call
+from quick import QUICK
+from torch import nn
+
+import maxprune
+from maxprune import Compressed, Compression
+from maxprune.compression.endings import BITS, SHARES
+from maxprune.data import Dataset
+from maxprune.errors import StructureError, UsageError
+from maxprune.measure import accuracy, loss_bound, nonzero
+from maxprune.networks.anew import anew
+from maxprune.report.frontier import frontier_plot, outermost
+from maxprune.report.trials import summary
+from maxprune.results import Point
+from maxprune.train import Fitting
+
+SMALL: dict[str, Any] = {**QUICK, "share": 0.3, "fails": 1, "steps": 0}
+
+
+@pytest.fixture(scope="module")
+def found(
+    trained: nn.Module, data: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Compressed:
+    folder = tmp_path_factory.mktemp("squeezed")
+    return maxprune.squeeze(trained, data, folder=folder, **SMALL)
+
+
+def test_all_that_there_is_is_tried_in_its_order(found: Compressed) -> None:
+    titles = [trial.title for trial in found.trials]
+    kinds = ["channels", "from nothing", "weights", "coded"]
+    order = [next(i for i, kind in enumerate(kinds) if kind in title) for title in titles]
+    assert order == sorted(order)
+    assert set(order) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rungs"),
+    [
+        ("weights", [f"weights {100 * share:g}%" for share in SHARES]),
+        ("coded", [f"coded, {maxprune.plural.plural(bits, 'bit')}" for bits in BITS]),
+    ],
+)
+def test_a_ladder_is_climbed_until_something_fails(
+    kind: str, rungs: list[str], found: Compressed
+) -> None:
+    trials = [trial for trial in found.trials if kind in trial.title]
+    assert [trial.title for trial in trials] == rungs[: len(trials)]
+    assert all(trial.taken for trial in trials[:-1])
+    assert not trials[-1].taken or len(trials) == len(rungs)
+    if kind == "weights":
+        assert [step.name for step in found.steps if kind in step.name] == [
+            trial.step for trial in trials if trial.taken
+        ]
+    else:  # each from the network that is not coded
+        assert sum(kind in step.name for step in found.steps) <= 1
+
+
+def test_what_is_trained_from_nothing_is_taken_only_if_it_is_better(found: Compressed) -> None:
+    place = next(i for i, trial in enumerate(found.trials) if trial.title == "from nothing")
+    trial, before = found.trials[place], [t for t in found.trials[:place] if t.taken]
+    assert trial.accuracy_before_retraining is None
+    assert trial.parameters == before[-1].parameters
+    passed = trial.loss_bound < SMALL["keep_accuracy"]
+    assert trial.taken == (passed and trial.accuracy > before[-1].accuracy)
+
+
+def test_the_frontier_has_everything_and_is_measured_on_the_test_set(
+    found: Compressed, data: Dataset
+) -> None:
+    frontier = found.results.details.search.frontier
+    assert [point.step for point in frontier] == ["unpruned", *(t.step for t in found.trials)]
+    assert [point.taken for point in frontier[1:]] == [t.taken for t in found.trials]
+    for step in found.steps:
+        point = next(p for p in frontier if p.step == step.name)
+        assert point.accuracy == step.accuracy == accuracy(found.models[step.name], data.test)
+        assert (point.bytes, point.nonzero) == (step.bytes, nonzero(found.models[step.name]))
+        assert point.p_value == step.p_value
+    last = next(p for p in frontier if p.step == found.steps[-1].name)
+    assert last.loss_bound == found.results.details.search.test_loss_bound
+    same = torch.ones(len(data.test), dtype=torch.bool)
+    assert frontier[0].loss_bound == loss_bound(same, same)
+
+
+def test_it_is_shown_and_drawn(found: Compressed) -> None:
+    shown = [getattr(part, "title", "") for part in summary(found.results)]
+    assert sum("The frontier" in str(title) for title in shown) == 1
+    drawn = frontier_plot(found.results)
+    assert drawn.startswith("<svg")
+    assert "bytes of the file" in drawn
+    assert "MIRACLE" not in drawn  # that is MNIST
+    known = found.results.model_copy(update={"dataset": "mnist"})
+    assert "MIRACLE" in frontier_plot(known)
+
+
+def point(size: int, accuracy: float) -> Point:
+    return Point(
+        step=f"{size}", parameters=size, nonzero=size, macs=1, bytes=size, accuracy=accuracy,
+        loss_bound=0.0, p_value=1.0, taken=True,
+    )  # fmt: skip
+
+
+def test_outermost_is_what_nothing_else_beats() -> None:
+    points = [point(9, 90.0), point(5, 80.0), point(5, 70.0), point(7, 80.0), point(3, 60.0)]
+    assert [p.step for p in outermost(points, lambda p: p.bytes)] == ["3", "5", "9"]
+
+
+def test_weights_anew_are_others_and_always_the_same() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2))
+    with torch.no_grad():
+        for value in net.parameters():
+            value.fill_(7)
+    net[1].running_mean.fill_(7)
+    state = torch.get_rng_state()
+    once, again, other = anew(net, 0), anew(net, 0), anew(net, 1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(bool((v == 7).all()) for v in net.parameters())
+    assert torch.equal(once[3].weight, again[3].weight)
+    assert not torch.equal(once[3].weight, other[3].weight)
+    assert float(once[3].weight.detach().abs().max()) <= 12**-0.5  # drawn for its own size
+    assert once[1].running_mean.tolist() == [0, 0, 0]
+
+
+def test_weights_that_nobody_can_draw_are_refused() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = nn.Parameter(torch.ones(1))
+
+    with pytest.raises(StructureError, match="nobody knows how '1' draws its weights"):
+        anew(nn.Sequential(nn.Linear(2, 2), Scale()), 0)
+
+
+def test_small_data_are_trained_on_long_enough(data: Dataset) -> None:
+    each = data.train.iterations(32)
+    short = Fitting.of_passes(2, data.train, batch=32)
+    long = Fitting.of_passes(2, data.train, 10 * each, batch=32)
+    assert (short.iterations, short.judge_every) == (2 * each, each)
+    assert (long.iterations, long.judge_every) == (10 * each, 5 * each)
+    assert Fitting.of_passes(2, data.train, each, batch=32) == short
+
+
+def test_beside_a_training_of_ones_own_nothing_is_taught(trained: nn.Module, data: Dataset) -> None:
+    def fit(model: nn.Module, _: object) -> None:
+        """Nothing."""
+
+    found = maxprune.squeeze(
+        trained, data, keep_accuracy=8, fit=fit, bits=None, zero=None, iterations=1
+    )
+    assert [trial.title.split()[-1] for trial in found.trials] == ["channels"]
+    with pytest.raises(UsageError, match="anew does nothing beside a fit of your own"):
+        maxprune.compress(trained, data, Compression(iterations=1, anew=True), fit=fit)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--bits", "few"], "--bits is a whole number or 'fewest', not 'few'"),
+        (["--zero", "much"], "--zero is a percentage between 0 and 100 or 'auto', not 'much'"),
+        (["--share", "2"], "--share is between 0 and 1 (0.2 for 20%), not 2"),
+        (["--teacher", "2", "--keep-accuracy", "4"], "teacher"),
+    ],
+)
+def test_bad_options_are_refused(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    shared = ["squeeze", "maxprune.networks:lenet5", "--data", "digits", "--out", tmp_path / "out"]
+    code, _, said = call(monkeypatch, capsys, *shared, *words)
+    assert (code, said.count("\n")) == (2, 1)
+    assert says in said
+    assert not (tmp_path / "out").exists()
