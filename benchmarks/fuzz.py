@@ -31,7 +31,7 @@ from typing import Any
 TESTS = Path(__file__).parents[1] / "tests/fuzz"
 ROOT = Path(__file__).parents[1] / "src/maxprune"
 INSTRUMENTED = ["maxprune", "tarfile", "gzip", "lzma", "zipfile", "PIL"]
-LONGEST = 1 << 16  # bytes of an input
+LONGEST = 1 << 16  # bytes of an input, or as many as its longest seed has
 MEMORY = 4096  # MiB of a process, torch and all
 SECONDS = 20  # of one input, on the clock, after which the process is ended
 RESTARTS = 20  # after inputs that end the process
@@ -99,9 +99,10 @@ def inside(target: Any, folder: Path, runs: int, seconds: int, seed: int) -> Non
     for number, content in enumerate(seeds):
         (begun / f"{number}").write_bytes(content)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # of libraries that print
+    longest = max(LONGEST, *map(len, seeds))
     options = [
-        f"-seed={seed}", f"-timeout={SECONDS}",
-        f"-max_len={LONGEST}", f"-rss_limit_mb={MEMORY}", f"-artifact_prefix={folder}/ended-",
+        f"-seed={seed}", f"-timeout={SECONDS}", f"-max_len={longest}",
+        f"-rss_limit_mb={MEMORY}", f"-artifact_prefix={folder}/ended-",
         "-print_final_stats=0", str(folder / "corpus"), str(begun),
     ]  # fmt: skip
     (folder / "corpus").mkdir(exist_ok=True)

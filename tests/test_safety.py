@@ -13,11 +13,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
-from maxprune.errors import StoreError
+from maxprune.errors import StoreError, UsageError
+from maxprune.networks.described import described
+from maxprune.plain_names import is_keyword, is_plain
 from maxprune.sessions import open_session
 from maxprune.store import OnnxNetwork
+from maxprune.store.graph import from_graph
 
 SOURCES = sorted((Path(__file__).parents[1] / "src").rglob("*.py"))
 
@@ -163,3 +167,49 @@ def test_onnx_runtime_says_nothing_itself(capfd: pytest.CaptureFixture[str]) -> 
     with pytest.raises(StoreError, match="cannot be opened"):
         OnnxNetwork(outside("near").replace(b"Add", b"A\xffd"))
     assert capfd.readouterr() == ("", "")
+
+
+INJECTED = (
+    'a" if (_ for _ in ()).throw(KeyboardInterrupt) else "b',
+    "a\n    raise KeyboardInterrupt\n",
+    'a"), exit(3), getattr(self, "b',
+    "None",
+    "class",
+)
+"""Names that torch.fx would write into its code as more than a name."""
+
+
+@pytest.mark.parametrize("name", INJECTED)
+def test_a_name_in_a_file_is_never_code(name: str) -> None:
+    """Without the check the code runs when the network does; with a line break when it is built."""
+    number = torch.zeros(2)
+    graph = {"format": 1, "nodes": [], "output": {"tensor": name}, "constants": {}, "buffers": []}
+    with pytest.raises(StoreError, match="cannot be the name of a tensor"):
+        from_graph(graph, {name: number})
+    with pytest.raises(StoreError, match="cannot be the name of a tensor"):
+        from_graph({**graph, "output": {"tensor": "a"}}, {"a": number, f"{name}.b": number})
+    constants = {name: {"type": "float32", "numbers": [1.0]}}
+    with pytest.raises(StoreError, match="cannot be the name of a tensor"):
+        from_graph({**graph, "constants": constants}, {})
+    layer = {"kind": "linear", "reads": [""], "in_features": 3, "out_features": 2}
+    with pytest.raises(UsageError, match="cannot be the name of a layer"):
+        described([{"name": name, **layer}])
+
+
+@pytest.mark.parametrize("name", ["alpha = exit(3), x", "None", "a b", "1"])
+def test_an_argument_in_a_file_is_never_code(name: str) -> None:
+    add = {"call": "aten.add.Tensor", "args": [{"input": ""}, {"input": ""}], "kwargs": {name: 2}}
+    graph = {
+        "format": 1, "nodes": [{"name": "a", **add}], "output": {"node": "a"}, "constants": {},
+        "buffers": [],
+    }  # fmt: skip
+    with pytest.raises(StoreError, match="a call has an argument that is called"):
+        from_graph(graph, {})
+
+
+def test_usual_names_are_plain() -> None:
+    usual = ["conv1", "features.0.weight", "block1-conv (1)", "conv2d_1/kernel:0", "layer 2", "0"]
+    assert all(map(is_plain, usual))
+    assert not is_plain(3)
+    assert not is_plain("a..b")
+    assert not is_keyword(None)

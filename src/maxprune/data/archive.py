@@ -14,7 +14,10 @@ from maxprune.errors import DataError, first_line
 
 AGAIN = "delete it and get it again"
 _CHUNK = 1 << 20
-_DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError, ValueError)
+_DAMAGE = (
+    tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError, ValueError,
+    OverflowError,  # of tarfile, for sizes beyond 64 bits
+)  # fmt: skip
 
 
 def members(path: Path, largest: int, limit: int) -> Iterator[tuple[str, bytes]]:

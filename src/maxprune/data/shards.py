@@ -284,7 +284,7 @@ def _files(shard: Shard) -> Iterator[tuple[str, int, int]]:
                 raise DataError(
                     f"{shown(path)} is damaged or cut off at byte {archive.offset:,}; get it again"
                 )
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         raise DataError(
             f"{shown(path)} is damaged or cut off ({first_line(error)}); get it again"
         ) from error

@@ -12,6 +12,7 @@ from torch import fx, nn
 from maxprune.errors import UsageError
 from maxprune.lineage import factory
 from maxprune.networks.subtract import Subtract
+from maxprune.plain_names import is_plain
 from maxprune.plural import plural
 
 MODULES: dict[str, Callable[..., nn.Module]] = {
@@ -62,6 +63,8 @@ def described(layers: Sequence[Mapping[str, Any]]) -> fx.GraphModule:
         reads = settings.pop("reads", [])
         if not name or name in found:
             raise UsageError(f"every layer needs a name of its own, not {name!r}")
+        if not is_plain(name):
+            raise UsageError(f"{name!r:.60} cannot be the name of a layer")
         unknown = [read for read in reads if read not in found]
         if unknown:
             raise UsageError(f"layer {name!r} reads {unknown[0]!r}, which is not before it")

@@ -16,7 +16,7 @@ from maxprune.plan import SharePlan, ZeroPlan, read_plan
 from maxprune.store.bounded import Bounded
 from maxprune.store.description import Description
 from maxprune.store.weights import Tensors, check_shared, shared_names
-from maxprune.surgery.apply import apply
+from maxprune.surgery.apply import change
 
 
 class UnknownFactoryError(StoreError):
@@ -47,7 +47,7 @@ def build(
         known = lineage(model).then(plan)
         try:
             # Zeros and values are in the weights already; only the shapes have to be made again.
-            model = model if isinstance(plan, ZeroPlan | SharePlan) else apply(model, plan)
+            model = model if isinstance(plan, ZeroPlan | SharePlan) else change(model, plan)
         except MaxpruneError as error:
             raise StoreError(f"a plan does not fit the network: {error}") from error
         remember(model, known)

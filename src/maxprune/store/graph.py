@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 
 from maxprune.errors import OutputError, StoreError, StructureError, first_line
 from maxprune.modes import copied
+from maxprune.plain_names import is_keyword, is_plain
 from maxprune.store.same import check_same
 
 FORMAT = 1
@@ -194,7 +195,7 @@ def from_graph(content: Any, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
         return _built(content, tensors)
     except (
         ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, StructureError,
-        TypeError, ValueError,
+        SyntaxError, TypeError, ValueError,
     ) as error:  # fmt: skip
         raise StoreError(f"the graph is damaged: {first_line(error)}") from error
 
@@ -214,6 +215,8 @@ def _built(content: Any, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     for about in content["nodes"]:
         args = tuple(_read(value, graph, nodes) for value in about["args"])
         kwargs = {key: _read(v, graph, nodes) for key, v in about.get("kwargs", {}).items()}
+        if not all(map(is_keyword, kwargs)):
+            raise StructureError(f"a call has an argument that is called {min(kwargs)!r:.60}")
         nodes[about["name"]] = graph.call_function(_called(about["call"]), args, kwargs)
     graph.output(_read(content["output"], graph, nodes))
     return fx.GraphModule(root, graph, "ExportedNetwork").eval()
@@ -221,6 +224,7 @@ def _built(content: Any, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
 
 def _put(root: nn.Module, name: str, tensor: Tensor, trained: bool) -> None:
     """Put a tensor where its dotted name says."""
+    _check_plain(name)
     owner, _, leaf = name.rpartition(".")
     place = root
     for part in owner.split(".") if owner else ():
@@ -233,6 +237,12 @@ def _put(root: nn.Module, name: str, tensor: Tensor, trained: bool) -> None:
         place.register_buffer(leaf, tensor)
 
 
+def _check_plain(name: Any) -> None:
+    """Refuse a name that torch.fx would write into the network's code as more than a name."""
+    if not is_plain(name):
+        raise StructureError(f"{name!r:.60} cannot be the name of a tensor")
+
+
 def _read(value: Any, graph: fx.Graph, nodes: Mapping[str, fx.Node]) -> Any:
     """An argument of a node."""
     if isinstance(value, list):
@@ -241,6 +251,7 @@ def _read(value: Any, graph: fx.Graph, nodes: Mapping[str, fx.Node]) -> Any:
         return value
     ((sort, name),) = value.items()
     if sort == "tensor":
+        _check_plain(name)
         return graph.get_attr(name)
     if sort in ("node", "input"):
         return nodes[name]

@@ -35,17 +35,21 @@ def apply(model: nn.Module, plan: Plan) -> nn.Module:
     Raises:
         StructureError: the plan does not fit the network.
     """
+    return change(copied(model), plan)
+
+
+def change(model: nn.Module, plan: Plan) -> nn.Module:
+    """`apply` to a network that nobody else has: it is changed, and needs no memory for a copy."""
     known = lineage(model)
-    smaller = copied(model)
     if isinstance(plan, MaxoutPlan):
-        smaller = insert_maxout(smaller, plan)
+        model = insert_maxout(model, plan)
     elif isinstance(plan, ZeroPlan):
-        zero_below(smaller, plan.threshold)
+        zero_below(model, plan.threshold)
     elif isinstance(plan, SharePlan):
-        share_values(smaller, plan)
+        share_values(model, plan)
     else:
-        smaller = _cut(smaller, plan)
-    return remember(smaller, known.then(plan))
+        model = _cut(model, plan)
+    return remember(model, known.then(plan))
 
 
 def _cut(model: nn.Module, plan: KeepPlan) -> nn.Module:
