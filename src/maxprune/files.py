@@ -149,3 +149,16 @@ def safetensors_header(content: bytes) -> tuple[dict[str, Any], int]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is a regular file; never an error, also where a link leads nowhere.
+
+    `Path.is_file` fails for what a link says that is longer than any path.
+    """
+    return os.path.isfile(path)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder; as `is_file`."""
+    return os.path.isdir(path)

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from maxprune.errors import first_line
+from maxprune.files import is_file
 
 FREE = 1 << 24
 """Pixels that any file may have,"""
@@ -68,7 +69,7 @@ def shape_of(file: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> Size
     Raises:
         Unreadable: the header is none; what follows it is not looked at.
     """
-    if isinstance(file, Path) and not file.is_file():
+    if isinstance(file, Path) and not is_file(file):
         raise Unreadable("not a file that exists")
     try:
         with Image.open(file, formats=formats) as opened:
@@ -106,7 +107,7 @@ def read_picture(
         Unreadable: no such file, no picture, truncated, too many pixels, or of a kind whose
             numbers cannot be put in 8 bits without guessing.
     """
-    if isinstance(file, Path) and not file.is_file():
+    if isinstance(file, Path) and not is_file(file):
         raise Unreadable("not a file that exists")
     try:
         with Image.open(file, formats=formats) as opened:

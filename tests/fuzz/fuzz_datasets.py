@@ -196,7 +196,7 @@ def _grown(content: bytes) -> Path:
                     path.symlink_to(os.fsdecode(aim))
                 case b"f" | b"w":
                     path.write_bytes(picture if line[:1] == b"f" else name)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):  # pathlib's, for folders in folders in ...
             continue
     return root
 

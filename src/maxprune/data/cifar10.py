@@ -21,6 +21,7 @@ from maxprune.data.decoded import archive_key, kept
 from maxprune.data.download import Remote, cache, checksum, fetch, given
 from maxprune.data.images import Dataset, Images
 from maxprune.errors import DataError
+from maxprune.files import is_file
 from maxprune.naming import giving
 from maxprune.pictures import Unreadable, pillow, read_picture
 
@@ -80,7 +81,7 @@ def _archive(root: Path | None, download: bool, mirrors: tuple[str, ...]) -> Pat
     folder = given(root, "cifar10", f"{_PUBLISHED} or {_COPY}")
     where = cache() / "cifar10" if folder is None else folder
     for path in (where / _PUBLISHED, where / _COPY):
-        if path.is_file():
+        if is_file(path):
             return path
     if folder is not None:
         raise DataError(f"{folder} has neither {_PUBLISHED} nor {_COPY}; put one of them there")

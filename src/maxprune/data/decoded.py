@@ -17,7 +17,7 @@ import PIL
 from jaxtyping import UInt8
 
 from maxprune.errors import DataError, OutputError
-from maxprune.files import atomic
+from maxprune.files import atomic, is_file
 
 
 def archive_key(path: Path) -> str:
@@ -71,7 +71,7 @@ def _load(path: Path, key: str, shape: tuple[int, ...]) -> UInt8[np.ndarray, " .
     """What is kept under this key; None where that is not wholly there."""
     expected = len(_line(key, np.empty(0, np.uint8)))
     try:
-        if not path.is_file() or path.stat().st_size != expected + math.prod(shape):
+        if not is_file(path) or path.stat().st_size != expected + math.prod(shape):
             return None
         with path.open("rb") as file:
             line = file.readline(expected)

@@ -16,6 +16,7 @@ from rich.progress import DownloadColumn, TransferSpeedColumn
 from maxprune.data.bars import bar
 from maxprune.data.transfer import Unavailable, transfer
 from maxprune.errors import DataError, OutputError, UsageError
+from maxprune.files import is_file, is_folder
 from maxprune.naming import giving
 
 Check = Callable[[Path], object]
@@ -57,7 +58,7 @@ def given(root: Path | None, name: str, content: str, public: bool = True) -> Pa
         DataError: `root` has no folder `name`, or `$MAXPRUNE_DATA` is not a folder.
     """
     if root is not None:
-        if not (root / name).is_dir():
+        if not is_folder(root / name):
             download = ", or leave it out to download" if public else ""
             raise DataError(
                 f"{root / name} is not a folder that exists; name with {giving('root', 'DIR')} a "
@@ -67,10 +68,10 @@ def given(root: Path | None, name: str, content: str, public: bool = True) -> Pa
     named = os.environ.get("MAXPRUNE_DATA")
     if not named:
         return None
-    if not Path(named).is_dir():
+    if not is_folder(named):
         raise DataError(f"MAXPRUNE_DATA is {named}, which is not a folder; correct or unset it")
     folder = Path(named) / name
-    return folder if folder.is_dir() else None
+    return folder if is_folder(folder) else None
 
 
 def checksum(expected: str) -> Check:
@@ -111,11 +112,11 @@ def fetch(remote: Remote, folder: Path) -> Path:
         UsageError: an address is not http or https.
     """
     target = folder / remote.name
-    if target.is_file():
+    if is_file(target):
         return target
     failures = []
     with _alone(target):
-        if target.is_file():
+        if is_file(target):
             return target
         for url in remote.urls:
             try:

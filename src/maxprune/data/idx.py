@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maxprune.errors import DataError
+from maxprune.files import is_file
 
 LARGEST = 1 << 30  # bytes of values that are read at most; MNIST has 47,040,000
 UINT8 = 8
@@ -46,7 +47,7 @@ def read_idx(
         DataError: no such file, or it is not exactly what its header, `shape` and `md5` say.
     """
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(f"{path} is not a file that exists; put the IDX file there")
         with path.open("rb") as file:
             if file.read(2) == b"\x1f\x8b":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from maxprune.errors import DataError
+from maxprune.files import is_folder
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -27,17 +28,17 @@ def splits(root: Path) -> dict[str, Path]:
     Raises:
         DataError: there is no such root, no train in it, or two folders for validation.
     """
-    if not (root / "train").is_dir():
-        what = "has no folder train" if root.is_dir() else "is not a folder that exists"
+    if not is_folder(root / "train"):
+        what = "has no folder train" if is_folder(root) else "is not a folder that exists"
         raise DataError(f"{shown(root)} {what}; {_LAYOUT}")
     folders = {"train": root / "train"}
-    named = [root / name for name in VALIDATION if (root / name).is_dir()]
+    named = [root / name for name in VALIDATION if is_folder(root / name)]
     if len(named) > 1:
         both = " and ".join(path.name for path in named)
         raise DataError(f"{shown(root)} has the folders {both}; keep one of them for validation")
     if named:
         folders["validation"] = named[0]
-    if (root / "test").is_dir():
+    if is_folder(root / "test"):
         folders["test"] = root / "test"
     return folders
 
@@ -59,10 +60,10 @@ def listed(split: Path) -> Iterator[tuple[str, list[Path]]]:
     except OSError as error:
         _unlisted(error)
     for name in entries:
-        if not (split / name).is_dir() and Path(name).suffix.lower() in SUFFIXES:
+        if not is_folder(split / name) and Path(name).suffix.lower() in SUFFIXES:
             raise DataError(f"{shown(split / name)} lies in no folder of a class; {_LAYOUT}")
     for name in entries:
-        if (split / name).is_dir():
+        if is_folder(split / name):
             yield name, _pictures(split / name)
 
 

@@ -27,6 +27,7 @@ from maxprune.data.faces import Faces
 from maxprune.data.layout import shown
 from maxprune.data.lfw_files import FOLDERS, PICTURES, Picture, folder_key, in_archive, in_folder
 from maxprune.errors import DataError, UsageError
+from maxprune.files import is_file, is_folder
 from maxprune.naming import giving
 from maxprune.pictures import Unreadable, pillow, read_picture
 
@@ -62,7 +63,7 @@ def lfw(root: Path | None = None, size: int = 64, crop: int = 128, channels: int
     """
     cut = _Cut(size, crop, channels)
     source = _source(lfw_folder(root))
-    if source.is_file():
+    if is_file(source):
         return _faces(source, cut, archive_key(source), PICTURES, in_archive(source))
     listed = in_folder(source)
     pictures = (one.picture for one in listed)
@@ -78,7 +79,7 @@ def lfw_folder(root: Path | None = None) -> Path:
     folder = None if root is None else root / "lfw"
     if folder is None:
         folder = given(None, "lfw", _ARCHIVE) or cache() / "lfw"
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{shown(folder)} is not a folder that exists; {_wanted()}")
     return folder
 
@@ -93,10 +94,10 @@ def _wanted() -> str:
 
 def _source(folder: Path) -> Path:
     """The archive, or else the folder of people, that serves."""
-    if (folder / _ARCHIVE).is_file():
+    if is_file(folder / _ARCHIVE):
         return folder / _ARCHIVE
     for name in FOLDERS:
-        if (folder / name).is_dir():
+        if is_folder(folder / name):
             return folder / name
     raise DataError(
         f"{shown(folder)} has neither {_ARCHIVE} nor a folder {FOLDERS[0]}; {_wanted()}"

@@ -14,6 +14,7 @@ import PIL
 from maxprune.data.archive import AGAIN, members
 from maxprune.data.layout import shown
 from maxprune.errors import DataError
+from maxprune.files import is_folder
 
 FOLDERS = ("lfw-deepfunneled", "lfw")
 """What the folder of all people is called."""
@@ -75,7 +76,7 @@ def in_folder(folder: Path) -> list[Listed]:
         found = [
             _listed(path, folder)
             for person in _visible(folder)
-            for path in (_visible(person) if person.is_dir() else [person])
+            for path in (_visible(person) if is_folder(person) else [person])
         ]
     except OSError as error:
         raise DataError(

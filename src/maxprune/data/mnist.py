@@ -15,6 +15,7 @@ from maxprune.data.download import Remote, cache, fetch, given
 from maxprune.data.idx import read_idx
 from maxprune.data.images import Dataset, Images
 from maxprune.errors import DataError
+from maxprune.files import is_file
 from maxprune.naming import giving
 
 MIRRORS = (
@@ -73,7 +74,7 @@ def mnist(
 def _find(file: _File, folder: Path) -> Path:
     """The file in a folder of the user, packed or not."""
     for path in (folder / f"{file.name}.gz", folder / file.name):
-        if path.is_file():
+        if is_file(path):
             return path
     raise DataError(f"{folder} has neither {file.name}.gz nor {file.name}; put one of them there")
 
@@ -83,7 +84,7 @@ def _cached(file: _File, download: bool, mirrors: tuple[str, ...]) -> Path:
     folder = cache() / "mnist"
     name = f"{file.name}.gz"
     if not download:
-        if not (folder / name).is_file():
+        if not is_file(folder / name):
             raise DataError(
                 f"{folder / name} does not exist and downloading is switched off; allow it, or "
                 f"name a folder that has a folder mnist with {giving('root', 'DIR')} or "

@@ -26,7 +26,7 @@ from maxprune.data.download import cache
 from maxprune.data.index import Index, Names, Shard
 from maxprune.data.layout import SUFFIXES, VALIDATION, shown
 from maxprune.errors import DataError, OutputError, StoreError, first_line
-from maxprune.files import read_json, write_json
+from maxprune.files import is_folder, read_json, write_json
 from maxprune.results import Record
 
 LARGEST = 2**28  # bytes of one picture's file
@@ -79,7 +79,7 @@ def find_shards(root: Path) -> dict[str, list[Path]]:
     for part, names in (("validation", VALIDATION), ("test", ("test",))):
         named = {name: _named(root, name) for name in names}
         there = [name for name, shards in named.items() if shards]
-        folders = [name for name in names if (root / name).is_dir() and not named[name]]
+        folders = [name for name in names if is_folder(root / name) and not named[name]]
         if len(there) > 1:
             raise DataError(f"{shown(root)} has shards called {' and '.join(there)}; keep one")
         if folders:
@@ -94,9 +94,11 @@ def find_shards(root: Path) -> dict[str, list[Path]]:
 
 def _named(root: Path, name: str) -> list[Path]:
     """The shards of one split; none where it is a folder of others."""
-    if (root / name).is_dir():
+    if is_folder(root / name):
         inside = sorted(p for p in (root / name).iterdir() if not p.name.startswith("."))
-        return [] if any(p.is_dir() for p in inside) else [p for p in inside if p.suffix == ".tar"]
+        return (
+            [] if any(is_folder(p) for p in inside) else [p for p in inside if p.suffix == ".tar"]
+        )
     shards = sorted([*root.glob(f"{name}.tar"), *root.glob(f"{name}-*.tar")])
     packed = sorted(p for end in ("tar.*", "tgz") for p in root.glob(f"{name}*.{end}"))
     if packed and not shards:

@@ -14,6 +14,7 @@ from maxprune.data.loaded import Loaded
 from maxprune.data.samples import Pictures, Splits
 from maxprune.data.streaming import opened_folder
 from maxprune.errors import DataError, MaxpruneError, UsageError, first_line
+from maxprune.files import is_folder
 from maxprune.plural import kind_of, plural
 from maxprune.store.source import find_function, look_here
 
@@ -89,7 +90,7 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
     source, _, path = spec.rpartition(":")
     if source and not Path(spec).exists():
         return _from_function(spec, find_function(source, path), options)
-    if not Path(spec).is_dir():
+    if not is_folder(spec):
         raise UsageError(
             f"{spec!r} is no data: give {', '.join(NAMES)}, a folder with train/CLASS/ or "
             "train-*.tar, or my_data.py:loaders"

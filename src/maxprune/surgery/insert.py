@@ -194,8 +194,16 @@ def _merge_batch_norm(model: nn.Module, link: Link, sizes: Sequence[int]) -> Non
 def _means(old: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """The mean over the neurons of each unit, of the entries that each has along a dimension."""
     by_neuron = old.unflatten(dim, (sum(sizes), -1))
-    units = [some.mean(dim, keepdim=True) for some in by_neuron.split(list(sizes), dim)]
-    return torch.cat(units, dim).flatten(dim, dim + 1).contiguous()
+    if len(set(sizes)) == 1:
+        units = by_neuron.unflatten(dim, (len(sizes), sizes[0])).mean(dim + 1)
+    else:
+        each = torch.tensor(sizes, device=old.device)
+        shape = [*by_neuron.shape[:dim], len(sizes), *by_neuron.shape[dim + 1 :]]
+        unit_of = torch.arange(len(sizes), device=old.device).repeat_interleave(each)
+        units = old.new_zeros(shape).index_add_(dim, unit_of, by_neuron)
+        units /= each.view(-1, *[1] * (by_neuron.dim() - dim - 1))
+    merged: Tensor = units.flatten(dim, dim + 1).contiguous()
+    return merged
 
 
 def head(model: nn.Module, chain: Chain, node: fx.Node) -> fx.GraphModule:
