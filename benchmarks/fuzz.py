@@ -6,7 +6,8 @@ maxprune and of the parsers that are written in Python. An input may take 5 seco
 beside 64 bytes for each of its own; the process 4 GiB. What is found is written to FOLDER/TARGET;
 so is what ends the process, which then goes on. Counted are inputs that were parsed.
 
-    python3 benchmarks/fuzz.py [--runs 100000] [--seconds 1200] [--out FILE] [TARGET ...]
+    python3 benchmarks/fuzz.py [--runs 100000] [--seconds 1200] [--timeout 20] [--restarts 20]
+        [--out FILE] [TARGET ...]
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ ROOT = Path(__file__).parents[1] / "src/maxprune"
 INSTRUMENTED = ["maxprune", "tarfile", "gzip", "lzma", "zipfile", "PIL"]
 LONGEST = 1 << 16  # bytes of an input, or as many as its longest seed has
 MEMORY = 4096  # MiB of a process, torch and all
-SECONDS = 20  # of one input, on the clock, after which the process is ended
-RESTARTS = 20  # after inputs that end the process
 COUNTERS = struct.Struct("<QQQ")  # inputs parsed, those refused, the largest peak in KiB
 
 
@@ -46,6 +45,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=100_000, help="inputs a target")
     parser.add_argument("--seconds", type=int, default=1200, help="on the clock a target, at most")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--timeout", type=int, default=20, help="seconds of one input that end the process"
+    )
+    parser.add_argument(
+        "--restarts", type=int, default=20, help="after inputs that end the process"
+    )
     parser.add_argument("--out", type=Path, help="JSON; targets in it that are not run again stay")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
     return parser.parse_args()
@@ -64,7 +69,7 @@ def instrumented() -> dict[str, Any]:
     return TARGETS
 
 
-def inside(target: Any, folder: Path, runs: int, seconds: int, seed: int) -> None:
+def inside(target: Any, folder: Path, runs: int, seconds: int, seed: int, timeout: int) -> None:
     """The process of one target: fuzz until so many inputs have been parsed, or so long."""
     import atheris
     from fuzz_changes import changed
@@ -101,7 +106,7 @@ def inside(target: Any, folder: Path, runs: int, seconds: int, seed: int) -> Non
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # of libraries that print
     longest = max(LONGEST, *map(len, seeds))
     options = [
-        f"-seed={seed}", f"-timeout={SECONDS}", f"-max_len={longest}",
+        f"-seed={seed}", f"-timeout={timeout}", f"-max_len={longest}",
         f"-rss_limit_mb={MEMORY}", f"-artifact_prefix={folder}/ended-",
         "-print_final_stats=0", str(folder / "corpus"), str(begun),
     ]  # fmt: skip
@@ -143,12 +148,12 @@ def fuzzed(target: Any, chosen: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
         folder = Path(place)
         (folder / "counters").write_bytes(bytes(COUNTERS.size))
-        while ended <= RESTARTS:
+        while ended <= chosen.restarts:
             done, *_ = COUNTERS.unpack((folder / "counters").read_bytes())
             left = chosen.seconds - int(time.perf_counter() - started)
             if done >= chosen.runs or left < 1:
                 break
-            limits = chosen.runs, left, chosen.seed + ended
+            limits = chosen.runs, left, chosen.seed + ended, chosen.timeout
             code = forked(target, folder, folder / "said", *limits)
             told = (folder / "said").read_text(encoding="utf-8", errors="replace")
             features = max([features, *map(int, re.findall(r" ft: (\d+)", told))])
@@ -168,12 +173,16 @@ def fuzzed(target: Any, chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def collected(folder: Path, kept: Path) -> list[dict[str, Any]]:
-    """What was found, its inputs moved to a folder that stays."""
-    found = []
-    for path in sorted(folder.iterdir()):
+    """What was found, its inputs moved to a folder that stays; of those that end it alike one."""
+    found, ended = [], dict[str, dict[str, Any]]()
+    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_size):
         if path.name.startswith("ended-"):
             kind = path.name.split("-")[1]
-            found.append({"what": f"ended by {kind}", "bytes": path.stat().st_size})
+            if kind in ended:
+                ended[kind]["inputs"] += 1
+                continue
+            ended[kind] = {"what": f"ended by {kind}", "bytes": path.stat().st_size, "inputs": 1}
+            found.append(ended[kind])
         elif path.name.startswith("found-") and path.suffix == ".json":
             found.append(json.loads(path.read_text(encoding="utf-8")))
         else:
@@ -199,7 +208,10 @@ def main() -> None:
         result = read_json(chosen.out)
     for name in chosen.targets or targets:
         found = fuzzed(targets[name], chosen)
-        command = f"benchmarks/fuzz.py --runs {chosen.runs} --seed {chosen.seed} {name}"
+        given = f"--runs {chosen.runs} --seed {chosen.seed}"
+        if chosen.timeout != 20:
+            given += f" --timeout {chosen.timeout} --restarts {chosen.restarts}"
+        command = f"benchmarks/fuzz.py {given} {name}"
         result["targets"][name] = {"command": command} | found
         result["environment"] = environment(1)
         print(f"{name}: {result['targets'][name]}", flush=True)

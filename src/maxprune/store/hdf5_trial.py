@@ -10,6 +10,7 @@ from typing import Any
 
 MOST = 100_000  # groups and datasets; VGG-Face has some 200
 BYTES = 2 << 30  # of one dataset
+ATTRIBUTE = 64 << 20  # bytes that one may take; a damaged length took 900 MB
 DEFLATED = 1100  # as in `maxprune.store.hdf5`, which this does not import
 
 
@@ -25,8 +26,11 @@ def read(path: str) -> int:
             if seen > MOST:
                 return 1
             for name in _names(node.attrs):
+                before = _peak()
                 with contextlib.suppress(Exception):
                     _ = node.attrs[name]
+                if _peak() - before > ATTRIBUTE:
+                    return 1
             if isinstance(node, h5py.Dataset):
                 with contextlib.suppress(Exception):
                     _look(node)
@@ -36,6 +40,16 @@ def read(path: str) -> int:
                     if isinstance(node.get(name, getlink=True), h5py.HardLink):
                         left.append(node[name])
     return 0
+
+
+def _peak() -> int:
+    """The most memory of this process so far, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return 0
+    each = 1 if sys.platform == "darwin" else 1024
+    return each * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _names(of: Iterable[str]) -> list[str]:
