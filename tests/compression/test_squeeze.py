@@ -164,7 +164,10 @@ def test_beside_a_training_of_ones_own_nothing_is_taught(trained: nn.Module, dat
     ("words", "says"),
     [
         (["--bits", "few"], "--bits is a whole number or 'fewest', not 'few'"),
-        (["--zero", "much"], "--zero is a percentage between 0 and 100 or 'auto', not 'much'"),
+        (
+            ["--zero", "much"],
+            "--zero is a percentage between 0 and 100 or 'auto' or 'most', not 'much'",
+        ),
         (["--share", "2"], "--share is between 0 and 1 (0.2 for 20%), not 2"),
         (["--teacher", "2", "--keep-accuracy", "4"], "teacher"),
     ],

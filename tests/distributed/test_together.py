@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +218,14 @@ def test_the_mean_is_taken_in_shared_memory_which_leaves_nothing(tmp_path: Path)
     assert code == 0, said
     for rank in (0, 1):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert not Path(found.pop("private")).exists()
         assert found == {f"torch.{name}": True for name in ("float32", "float64", "bfloat16")}
     assert set(SHARED.glob("maxprune-*")) <= before
 
 
-def test_nobody_waits_for_a_process_that_has_ended(tmp_path: Path) -> None:
+def test_nobody_waits_for_a_process_that_was_killed_and_nothing_stays(tmp_path: Path) -> None:
     torchrun(HERE / "sharing.py", tmp_path, "gone")
-    found = json.loads((tmp_path / "0.json").read_text())
-    assert found["gone"] == "another process has ended"
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert found[0]["gone"] == "another process has ended"
+    assert found[1]["private"].startswith(tempfile.gettempdir())
+    assert not Path(found[1]["private"]).exists()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from maxprune.errors import OutputError
+from maxprune.files import read_json
 from maxprune.naming import as_options
 from maxprune.runs.another import difference, is_same
+from maxprune.runs.workspace import claimed
 
 COMPRESS: dict[str, Any] = {
     "study": "compress", "command": "maxprune compress model --k 4", "code": {"the class A": "1"},
@@ -40,6 +44,7 @@ def changed(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
         ("keep_last", False, "started without --keep-last; this one is started with --cut-last;"),
         ("memory", 2**29, "with --memory 1024; this one is started with --memory 512;"),
         ("zero", 0.7, "started without --zero; this one is started with --zero 70;"),
+        ("zero", "most", "started without --zero; this one is started with --zero most;"),
         ("first", None, "with --train-epochs 3; this one is started with --train-epochs 0;"),
         ("iterations", 80, "with --train-epochs 3; this one is started with --train-epochs 4;"),
         ("fit", "f:g", "started without --fit; this one is started with --fit f:g;"),
@@ -92,3 +97,25 @@ def test_a_setting_that_an_earlier_maxprune_did_not_know_counts_as_none() -> Non
     settings = {**COMPRESS["settings"], "bits": None}
     assert is_same(COMPRESS, {**COMPRESS, "settings": settings})
     assert not is_same(COMPRESS, {**COMPRESS, "settings": {**settings, "bits": 5}})
+
+
+def test_a_squeeze_is_called_what_it_is() -> None:
+    begun = {**COMPRESS, "command": "maxprune squeeze model --data digits"}
+    assert difference(begun, changed(begun, "k", 2)).startswith("holds a run of `maxprune squeeze`")
+
+
+def test_a_run_that_has_done_nothing_gives_its_folder_up(tmp_path: Path) -> None:
+    """It may have been refused for its data, and the advice is to name others."""
+    with claimed(tmp_path, COMPRESS):
+        pass
+    other = changed(COMPRESS, "data", "e")
+    with claimed(tmp_path, other):
+        (tmp_path / "steps").mkdir()
+    assert read_json(tmp_path / "run.json") == other
+    with (
+        pytest.raises(OutputError, match="but the pictures are others"),
+        claimed(tmp_path, COMPRESS),
+    ):
+        pass
+    with pytest.raises(OutputError, match="holds this run already"), claimed(tmp_path, other):
+        pass

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import maxprune
+from maxprune.data.samples import Pictures
 from maxprune.errors import UsageError
 from maxprune.measure import parameters
 from maxprune.plan import ChannelGroup
 from maxprune.planner import cut_plan, in_turn, lowest
-from maxprune.scores import magnitude
+from maxprune.scores import magnitude, named
 from maxprune.scores.damage import PARTS, damage
 from maxprune.scores.readers import Scores
 from maxprune.surgery import apply
@@ -173,3 +175,24 @@ def test_no_more_is_put_in_order_than_is_to_be_cut(
     damage(net, free, proposals, batches, size)
     assert few < (len(seen) - few) / 2
     assert lowest(free, part, 0.2).keep == lowest(free, whole, 0.2).keep
+
+
+def test_damage_is_measured_on_pictures_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are augmented: a network that was not trained on such would look broken."""
+    seen: list[Tensor] = []
+
+    def watched(model: nn.Module, groups: object, proposals: object, batches: Batches, *_: object):
+        seen.extend(x for x, _ in batches)
+        return {}
+
+    monkeypatch.setattr(named, "damage", watched)
+    images = maxprune.data.load("digits").train
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.ReLU(), nn.Linear(4, 10))
+    groups = channel_groups(model, images.batch(torch.arange(2))[0])
+    named.SCORES["damage"].of(
+        model, groups, Pictures(images, crop=3, noise=0.5, flip=True), named.Scoring()
+    )
+    known = {row.numpy().tobytes() for row in images.batch(torch.arange(len(images)))[0]}
+    rows = torch.cat(seen)
+    assert len(rows) == min(named.MEASURED, len(images) // named.BATCH * named.BATCH)
+    assert all(row.numpy().tobytes() in known for row in rows)

@@ -61,7 +61,7 @@ class Asked(WithMaxouts, Searched):
         str | None,
         typer.Option(
             help="At the very end the weights of a layer share 2^bits values (5 for 32), which are "
-            "trained, and the network is coded: a small file, model.mxp; 'fewest' tries 6 and "
+            "trained, and the network is coded: a small file, model.mxp; 'fewest' tries 8 and "
             "less as long as it passes."
         ),
     ] = None
@@ -85,7 +85,7 @@ class Asked(WithMaxouts, Searched):
         typer.Option(
             "--anew",
             help="Once nothing more is cut, train the same architecture from random weights for "
-            "as long as all before, and take it if it is right more often.",
+            "as long as all trainings here that led to it, and take it if it is right more often.",
         ),
     ] = False
     frontier: Annotated[

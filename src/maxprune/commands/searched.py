@@ -168,12 +168,23 @@ def _show_plan(
     if is_met(settings, data, model):
         console.print(f"{WITHIN}.")
     how = f"by {asked.fit}" if asked.fit else f"for up to {plural(settings.epochs, 'epoch')}"
+    if settings.steps and not asked.fit:
+        how += f", or {plural(settings.steps, 'step')} where that is more,"
+    if settings.teacher:
+        how += " by the network at the start as a teacher"
     first = (
         f", and first of all for up to {plural(epochs, 'epoch')}"
         if epochs and not asked.fit
         else ""
     )
     console.print(f"retrained {how} after each step{first}")
+    behind = {
+        "the small architecture from random weights": settings.anew,
+        f"zeros ({settings.zero})": settings.zero, f"few values ({settings.bits})": settings.bits,
+        f"8 bits ({settings.int8})": settings.int8,
+    }  # fmt: skip
+    if any(behind.values()):
+        console.print(f"then: {', '.join(what for what, asked_for in behind.items() if asked_for)}")
     for note in data.notes:
         console.print(note)
 

@@ -175,7 +175,10 @@ def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
 
 def zeros(text: str | None) -> float | Literal["auto", "most"] | None:
     """What --zero says: "most", or a `percentage`."""
-    return "most" if text == "most" else percentage("zero", text)
+    try:
+        return "most" if text == "most" else percentage("zero", text)
+    except UsageError as error:
+        raise UsageError(str(error).replace("or 'auto'", "or 'auto' or 'most'")) from error
 
 
 def few_bits(text: str | None) -> int | Literal["fewest"] | None:

@@ -50,7 +50,8 @@ class Asked(Searched):
         typer.Option(
             "--anew/--no-anew",
             help="Train the small architecture from random weights, too, for as long as all "
-            "before, and take it if it is right more often. With --fit it is not done.",
+            "trainings here that led to it, and take it if it is right more often. Not beside "
+            "--fit.",
         ),
     ] = True
 

@@ -24,7 +24,7 @@ from maxprune.store.quantized import Mode
 from maxprune.weights import choose_share
 
 SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # of zeros, one after the other
-BITS = (6, 5, 4, 3, 2, 1)
+BITS = (8, 6, 5, 4, 3, 2, 1)
 ANEW = "from nothing"
 
 Rung: TypeAlias = Callable[[nn.Module], Proposal]
@@ -67,8 +67,9 @@ def endings(settings: Compression, data: Splits, trainings: float) -> Iterator[L
 def _anew(model: nn.Module, trainings: float, seed: int) -> Proposal:
     """The same architecture from random weights, trained for as long as the network was in all."""
     remark = (
-        f"the same architecture with weights drawn anew, trained for as long as "
-        f"{plural(trainings, 'retraining')}; taken if it is right more often than the pruned one"
+        f"the same architecture with weights drawn anew, trained for as long as the "
+        f"{plural(trainings, 'retraining')} that led to it; taken if it is right more often "
+        "than the pruned one"
     )
     make = partial(anew, model, derive(seed, ANEW))
     return Proposal(ANEW, model, make, fresh=trainings, remark=remark)

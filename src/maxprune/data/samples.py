@@ -145,6 +145,10 @@ class Pictures:
             x = erased(x, self.erase, generator) if self.erase else x
             yield self._normalised(x), y
 
+    def plain(self) -> Pictures:
+        """The same pictures, not augmented in training either."""
+        return Pictures(self.images, mean=self.mean, std=self.std)
+
     def _normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.mean:
             x = x - x.new_tensor(self.mean)[:, None, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -63,6 +64,10 @@ def launched() -> Iterator[World]:
             stack.enter_context(contextlib.redirect_stdout(nowhere))
             stack.enter_context(contextlib.redirect_stderr(nowhere))
         found = World(rank, size, fabric, private)
+        theirs = found.gathered(_bytes(private)) if here == size else []
+        for folder in theirs[1:] if found.leads else ():  # who is killed leaves it
+            name = folder.numpy().tobytes().decode()
+            stack.callback(shutil.rmtree, name, ignore_errors=True)
         if here == size and fabric.device.type == "cpu":
             memory = stack.enter_context(shared_memory(found))
             found = replace(found, memory=memory)
@@ -97,6 +102,11 @@ def _fabric(devices: int, machines: int) -> Any:
     except (RuntimeError, ValueError) as error:
         raise MaxpruneError(f"the processes do not find each other: {first_line(error)}") from error
     return fabric
+
+
+def _bytes(path: Path | None) -> torch.Tensor:
+    """A path as numbers; none for None."""
+    return torch.tensor(list(b"" if path is None else str(path).encode()), dtype=torch.uint8)
 
 
 def _number(name: str, usual: int | None = None) -> int:

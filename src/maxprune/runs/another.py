@@ -80,6 +80,8 @@ def _command(run: dict[str, Any]) -> str:
     """What began a run: a command, or a function."""
     study = str(run.get("study", "")).partition(" ")[0]
     words = str(run.get("command", "")).split()[1:3]
+    if words[:1] == ["squeeze"]:
+        return "`maxprune squeeze`"
     if words[:1] != ["reproduce"] or study in COMMANDS:
         return f"`maxprune {COMMANDS.get(study, study)}`"
     return f"`maxprune {' '.join(words)}`"
@@ -133,6 +135,6 @@ def _said(name: str, value: Any) -> str:
         return ",".join(_said(name, part) for part in value)
     if on_command_line() and name == "memory":
         value /= 2**20
-    elif on_command_line() and name in ("zero", "weights") and value != "auto":
+    elif on_command_line() and name in ("zero", "weights") and not isinstance(value, str):
         value *= 100
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ from maxprune.distributed.world import world
 from maxprune.errors import OutputError, StoreError
 from maxprune.files import read_bytes, read_json, write_bytes, write_json
 from maxprune.results import Timed
-from maxprune.runs.alone import alone, is_empty
+from maxprune.runs.alone import LOCK, WHO, alone, is_empty
 from maxprune.runs.another import difference, is_same
 from maxprune.runs.measured import Measured
 from maxprune.store.model import WEIGHTS, bytes_of, describe, load, save
@@ -232,11 +232,16 @@ def claimed(
     if folder.is_dir() and not mark.exists() and not is_empty(folder):
         raise OutputError(f"{folder} is not empty; name another folder with --out")
     with alone(folder, wait):
-        if mark.exists():
+        if mark.exists() and not _is_unused(folder):
             _check(folder, read_json(mark), identity, resume)
         else:
             write_json(mark, identity)
         yield
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether the run that a folder is for ended before it had done anything."""
+    return all(path.name in ("run.json", LOCK, WHO) for path in folder.iterdir())
 
 
 def _check(folder: Path, found: Any, identity: dict[str, Any], resume: bool) -> None:

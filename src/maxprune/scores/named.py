@@ -12,7 +12,7 @@ from torch import nn
 
 from maxprune.data.images import Batch
 from maxprune.data.part import WHOLE, Part
-from maxprune.data.samples import Samples, first_inputs
+from maxprune.data.samples import Pictures, Samples, first_inputs
 from maxprune.distributed.world import world
 from maxprune.measure import latency_ms, macs, parameters
 from maxprune.plan import ChannelGroup
@@ -140,7 +140,11 @@ def _wins(model: nn.Module, groups: Sequence[ChannelGroup], samples: Samples) ->
 def _damage(
     model: nn.Module, groups: Sequence[ChannelGroup], samples: Samples, how: Scoring
 ) -> Scores:
-    """Measured damage of what other scores propose."""
+    """Measured damage of what other scores propose, on pictures as they are.
+
+    On those that are augmented a network that was not trained on such may be so wrong that the loss
+    falls where it is cut most.
+    """
     if not cuttable(model, groups):
         return {}
     proposals = {name: SCORES[name].of(model, groups, samples, how) for name in PROPOSING}
@@ -149,7 +153,8 @@ def _damage(
         "parameters": parameters, "macs": lambda network: macs(network, x),
         "latency": lambda network: float(world().told(latency_ms(network, x, seconds=0.1))),
     }  # fmt: skip
-    batches, reduce = some(samples, MEASURED, how.seed)
+    plain = samples.plain() if isinstance(samples, Pictures) else samples
+    batches, reduce = some(plain, MEASURED, how.seed)
     return damage(model, groups, proposals, batches, sizes[how.per], reduce, how.reach)
 
 
