@@ -21,7 +21,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"layers": [1]}, "layers must be text, not 1"),
     ({"keep_last": "maybe"}, "keep_last must be True or False, not 'maybe'"),
     ({"max_latency_ms": float("inf")}, "max_latency_ms must be a finite number, not inf"),
-    ({"zero": "x"}, "zero must be a number or 'auto', not 'x'"),
+    ({"zero": "x"}, "zero must be a number or 'auto' or 'most', not 'x'"),
     ({"representation": "min"}, "representation must be 'max' or 'average', not 'min'"),
 ]
 

@@ -160,6 +160,7 @@ def test_a_damaged_step_is_made_again(data: Dataset, tmp_path: Path, finished) -
 
 def test_folders_of_others_are_refused(tmp_path: Path) -> None:
     Workspace(tmp_path / "run", {"study": "a", "seed": 0})
+    (tmp_path / "run" / "steps").mkdir(exist_ok=True)
     with pytest.raises(OutputError, match="--resume"):
         Workspace(tmp_path / "run", {"study": "a", "seed": 0})
     with pytest.raises(OutputError, match="of `maxprune a`, and this is one of `maxprune b`; name"):

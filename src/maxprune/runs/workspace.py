@@ -232,8 +232,9 @@ def claimed(
     if folder.is_dir() and not mark.exists() and not is_empty(folder):
         raise OutputError(f"{folder} is not empty; name another folder with --out")
     with alone(folder, wait):
-        if mark.exists() and not _is_unused(folder):
-            _check(folder, read_json(mark), identity, resume)
+        found = read_json(mark) if mark.exists() else None
+        if mark.exists() and not (isinstance(found, dict) and _is_unused(folder)):
+            _check(folder, found, identity, resume)
         else:
             write_json(mark, identity)
         yield
