@@ -20,6 +20,11 @@ SQUEEZE = Compression(
 )  # fmt: skip
 
 
+def usual(own: bool) -> Compression:
+    """The settings; beside a training of one's own nothing is taught, nor trained from nothing."""
+    return SQUEEZE.model_copy(update={"teacher": 0.0, "anew": False}) if own else SQUEEZE
+
+
 def squeeze(
     model: nn.Module,
     data: Data,
@@ -55,7 +60,7 @@ def squeeze(
         TrainingDiverged: the loss is not finite.
         OutputError: the folder holds another run or cannot be written.
     """
-    own = fit is not None and not isinstance(fit, Fitting)
-    usual: dict[str, Any] = {"teacher": 0.0, "anew": False} if own else {}
-    asked = usual | {"keep_accuracy": keep_accuracy} | changes
-    return compress(model, data, SQUEEZE, fit, folder, run, **asked)
+    settings = usual(own=fit is not None and not isinstance(fit, Fitting))
+    return compress(
+        model, data, settings, fit, folder, run, **{"keep_accuracy": keep_accuracy} | changes
+    )

@@ -120,13 +120,7 @@ class Asked(WithMaxouts, Searched):
 
 
 @takes(Asked)
-def compress_command(
-    asked: Asked,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be tried; trains nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+def compress_command(asked: Asked, as_json: AsJson = False) -> None:
     """Make a network smaller until it would lose too much, or is small enough.
 
     Each step cuts, retrains and is judged on validation data: is the loss of accuracy below
@@ -138,4 +132,4 @@ def compress_command(
 
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
-    search(asked, asked.settings(), dry_run, as_json)
+    search(asked, asked.settings(), as_json)

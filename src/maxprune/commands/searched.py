@@ -25,7 +25,6 @@ OURS = ("epochs", "steps", "rate", "batch", "train_rate", "precision", "compiled
 
 WITHIN = "The network is within its budget as it is: nothing needs to be cut"
 
-
 Steps: TypeAlias = Annotated[
     int,
     typer.Option(
@@ -82,6 +81,10 @@ class Searched(OnData):
     steps: Steps = 0
     seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
 
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be tried; trains nothing.")
+    ] = False
+
     def searching(self) -> dict[str, Any]:
         """What these options say of a `Compression`.
 
@@ -99,7 +102,7 @@ class Searched(OnData):
         return self.shared() | values
 
 
-def search(asked: Searched, settings: Compression, dry_run: bool, as_json: bool) -> None:
+def search(asked: Searched, settings: Compression, as_json: bool) -> None:
     """Search, and show and write what was found; or show what would be tried."""
     from maxprune.compress import Run, check_settings, compress
     from maxprune.compression.reach import is_met
@@ -108,7 +111,7 @@ def search(asked: Searched, settings: Compression, dry_run: bool, as_json: bool)
     from maxprune.train import Fitting
     from maxprune.train.waiting import Waiting, advice_of
 
-    if dry_run and as_json:
+    if asked.dry_run and as_json:
         raise UsageError("--dry-run shows its plan in words; leave out --json")
     console = terminal(stderr=as_json)
     epochs = asked.first_epochs()
@@ -120,7 +123,7 @@ def search(asked: Searched, settings: Compression, dry_run: bool, as_json: bool)
             first = Fitting.of_passes(
                 epochs, data.train, asked.steps, batch=asked.batch, rate=asked.train_rate
             )
-    if dry_run:
+    if asked.dry_run:
         _show_plan(console, settings, data, model, asked, epochs)
         return
     if epochs and is_met(settings, data, model):

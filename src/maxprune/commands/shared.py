@@ -162,6 +162,18 @@ def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
     """
     if text is None or text == "auto":
         return text  # type: ignore[return-value]
+    return _share(name, text, "'auto'")
+
+
+def zeros(text: str | None) -> float | Literal["auto", "most"] | None:
+    """What --zero says: a `percentage`, or "most"."""
+    if text is None or text in ("auto", "most"):
+        return text  # type: ignore[return-value]
+    return _share("zero", text, "'auto' or 'most'")
+
+
+def _share(name: str, text: str, words: str) -> float:
+    """A share from a percentage; `words` may stand in its place."""
     try:
         percent = float(text.removesuffix("%"))
     except ValueError:
@@ -169,16 +181,8 @@ def percentage(name: str, text: str | None) -> float | Literal["auto"] | None:
     if 0 < percent < 1 and not text.endswith("%"):
         raise UsageError(f"--{name} is a percentage: {100 * percent:g}, not {text}")
     if not 0 < percent < 100:
-        raise UsageError(f"--{name} is a percentage between 0 and 100 or 'auto', not {text!r}")
+        raise UsageError(f"--{name} is a percentage between 0 and 100 or {words}, not {text!r}")
     return percent / 100
-
-
-def zeros(text: str | None) -> float | Literal["auto", "most"] | None:
-    """What --zero says: "most", or a `percentage`."""
-    try:
-        return "most" if text == "most" else percentage("zero", text)
-    except UsageError as error:
-        raise UsageError(str(error).replace("or 'auto'", "or 'auto' or 'most'")) from error
 
 
 def few_bits(text: str | None) -> int | Literal["fewest"] | None:

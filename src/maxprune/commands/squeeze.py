@@ -57,27 +57,21 @@ class Asked(Searched):
 
     def settings(self) -> Compression:
         """Everything there is."""
-        from maxprune.squeeze import SQUEEZE, TEACHER
+        from maxprune.squeeze import usual
 
-        own = {True: 0.0, False: TEACHER}[bool(self.fit)]
+        settings = usual(own=bool(self.fit))
         changes = self.searching() | {
             "keep_accuracy": self.keep_accuracy,
-            "teacher": own if self.teacher is None else self.teacher,
+            "teacher": settings.teacher if self.teacher is None else self.teacher,
             "zero": None if self.zero == "0" else zeros(self.zero),
             "bits": None if self.bits == "0" else few_bits(self.bits),
-            "anew": self.anew and not self.fit,
+            "anew": settings.anew and self.anew,
         }
-        return SQUEEZE.model_validate(SQUEEZE.model_dump() | changes)
+        return settings.model_validate(settings.model_dump() | changes)
 
 
 @takes(Asked, out=Path("maxprune-squeezed"))
-def squeeze_command(
-    asked: Asked,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be tried; trains nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
     """As small as a network goes without a significant loss, whatever it takes.
 
     Step by step it cuts the channels, of all layers, that cost least accuracy for each parameter
@@ -90,4 +84,4 @@ def squeeze_command(
 
     maxprune squeeze my_net.py:build --data pictures --keep-accuracy 0.5
     """
-    search(asked, asked.settings(), dry_run, as_json)
+    search(asked, asked.settings(), as_json)

@@ -92,20 +92,21 @@ def shared_memory(world: "World") -> Iterator[SharedMemory | None]:
     Its name is gone once all have opened it, so nothing is left of it however they end.
     """
     with contextlib.ExitStack() as stack:
+        found = None
         with contextlib.ExitStack() as names:
             made = _made(names, world.size) if world.leads else None
             folder = world.told(None if made is None else str(made[0]))
             opened = None if folder is None else _opened(stack, Path(folder), world)
-            ready = int(world.sum(torch.tensor(int(opened is not None)))) == world.size
-            if opened is None or not ready:
-                yield None
-                return
-            slots, others = opened
-            if made is not None:  # they have knocked, all of them
-                others = [stack.enter_context(made[1].accept()[0]) for _ in range(world.size - 1)]
-            for one in others:
-                one.settimeout(SECONDS)
-        yield SharedMemory(slots, world.rank, others)
+            count = int(world.sum(torch.tensor(int(opened is not None))))
+            if opened is not None and count == world.size:
+                slots, others = opened
+                if made is not None:  # they have knocked, all of them
+                    knocked = [made[1].accept()[0] for _ in range(world.size - 1)]
+                    others = [stack.enter_context(one) for one in knocked]
+                for one in others:
+                    one.settimeout(SECONDS)
+                found = SharedMemory(slots, world.rank, others)
+        yield found
 
 
 def _made(names: contextlib.ExitStack, size: int) -> tuple[Path, socket.socket] | None:

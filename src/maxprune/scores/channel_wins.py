@@ -8,22 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from maxprune.errors import UsageError
-from maxprune.halving import in_halves
 from maxprune.networks.maxout import Maxout, unit_sizes
-from maxprune.plan import ChannelGroup, Member
-from maxprune.scores.readers import (
-    Batches,
-    NotFiniteError,
-    Scores,
-    cuttable,
-    naming,
-    no_samples,
-    paired,
-    run,
-    unpooled,
-    watched,
-)
+from maxprune.plan import ChannelGroup
+from maxprune.scores.readers import Batches, Maps, Scores, cuttable
 from maxprune.scores.reduction import Reduce, alone
+from maxprune.scores.seen import seen
 from maxprune.scores.wins import WinCounts, wins_of
 
 
@@ -57,27 +46,12 @@ def channel_wins(
     free = [group for group in cuttable(model, groups) if group.channels > 1]
     units = {group.name: Maxout(unit_sizes(group.channels, k)) for group in free}
     found: dict[str, WinCounts] = {}
-    own: list[tuple[str, WinCounts]] = []
 
-    def see(group: ChannelGroup, member: Member, maps: Tensor) -> None:
-        if not bool(maps.isfinite().all()):
-            raise NotFiniteError(f"what layer {member.name!r} reads")
-        own.append((group.name, wins_of(maps, units[group.name], above=0.0, margins=False)))
+    def count(group: ChannelGroup, maps: Maps) -> WinCounts:
+        return wins_of(maps, units[group.name], above=0.0, margins=False)
 
-    def look(part: tuple[Tensor, Tensor]) -> tuple[list[tuple[str, WinCounts]], int]:
-        own.clear()
-        inputs[:] = [part[0]]
-        run(model, part[0])
-        return [*own], len(part[0])
-
-    samples, inputs = 0, list[Tensor]()
-    with naming(model, inputs), watched(model, free, see), unpooled(), torch.inference_mode():
-        for counts, count in in_halves(paired(batches), look):
-            for name, one in counts:
-                found[name] = found[name] + one if name in found else one
-            samples += count
-    if not samples:
-        raise no_samples()
+    for name, counts in seen(model, free, batches, count):
+        found[name] = found[name] + counts if name in found else counts
     sizes = {group.name: units[group.name].of_each(group.channels) for group in free}
     return {name: _relative(reduce(c.wins.cpu().clone()), sizes[name]) for name, c in found.items()}
 

@@ -7,21 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from maxprune.halving import in_halves
-from maxprune.plan import ChannelGroup, Member
-from maxprune.scores.readers import (
-    Batches,
-    NotFiniteError,
-    Scores,
-    cuttable,
-    naming,
-    no_samples,
-    paired,
-    run,
-    unpooled,
-    watched,
-)
+from maxprune.plan import ChannelGroup
+from maxprune.scores.readers import Batches, Maps, Scores, cuttable
 from maxprune.scores.reduction import Reduce, alone
+from maxprune.scores.seen import seen
 
 
 def apoz(
@@ -46,34 +35,17 @@ def apoz(
         UsageError: no samples.
         StructureError: a layer reads NaN or infinity, or the groups are those of another network.
     """
-    free = cuttable(model, groups)
     fired: dict[str, Tensor] = {}
-    seen: dict[str, int] = {}
-    own: list[tuple[str, Tensor, int]] = []
+    values: dict[str, int] = {}
 
-    def see(group: ChannelGroup, member: Member, maps: Tensor) -> None:
-        if not bool(maps.isfinite().all()):
-            raise NotFiniteError(f"what layer {member.name!r} reads")
-        counts = maps.count_nonzero((0, 2, 3)).cpu()
-        own.append((group.name, counts, maps.numel() // group.channels))
+    def count(group: ChannelGroup, maps: Maps) -> tuple[Tensor, int]:
+        return maps.count_nonzero((0, 2, 3)).cpu(), maps.numel() // group.channels
 
-    def look(part: tuple[Tensor, Tensor]) -> tuple[list[tuple[str, Tensor, int]], int]:
-        own.clear()
-        inputs[:] = [part[0]]
-        run(model, part[0])
-        return [*own], len(part[0])
-
-    samples, inputs = 0, list[Tensor]()
-    with naming(model, inputs), watched(model, free, see), unpooled(), torch.inference_mode():
-        for found, count in in_halves(paired(batches), look):
-            for name, counts, values in found:
-                fired[name] = fired.get(name, 0) + counts
-                seen[name] = seen.get(name, 0) + values
-            samples += count
-    if not samples:
-        raise no_samples()
+    for name, (counts, number) in seen(model, cuttable(model, groups), batches, count):
+        fired[name] = fired.get(name, 0) + counts
+        values[name] = values.get(name, 0) + number
     scores = {
-        name: reduce(counts).double() / int(reduce(torch.tensor(seen[name])))
+        name: reduce(counts).double() / int(reduce(torch.tensor(values[name])))
         for name, counts in fired.items()
     }
     return {name: each for name, each in scores.items() if float(each.min()) < 1}
