@@ -101,6 +101,16 @@ def test_it_is_shown_and_drawn(found: Compressed) -> None:
     assert "MIRACLE" in frontier_plot(known)
 
 
+def test_sizes_within_a_decade_have_figures_at_the_axis(found: Compressed) -> None:
+    search = found.results.details.search
+    points = [point(size, 90.0 + size / 10_000) for size in (4000, 3000, 1500)]
+    details = found.results.details.model_copy(
+        update={"search": search.model_copy(update={"frontier": points})}
+    )
+    drawn = frontier_plot(found.results.model_copy(update={"details": details}))
+    assert drawn.count(">2,000<") == 2
+
+
 def point(size: int, accuracy: float) -> Point:
     return Point(
         step=f"{size}", parameters=size, nonzero=size, macs=1, bytes=size, accuracy=accuracy,

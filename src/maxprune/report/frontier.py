@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rich.table import Table
 from rich.text import Text
 
@@ -112,6 +112,8 @@ def _panel(panel: Axes, points: Sequence[Point], size: Size, published: Publishe
             ha="center", fontsize=6.5, color=GREY,
         )  # fmt: skip
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    low, high = sorted(panel.get_xlim())
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1,)))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.grid(True)
 
