@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,53 @@ def test_a_loader_that_fails_in_the_middle(
     with pytest.raises(DataError, match=says) as caught:
         train(network, samples, Training(iterations=20, batch=8))
     assert "\n" not in str(caught.value)
+
+
+class Dying:
+    """An iterator of a DataLoader whose process dies while it is ended, as torch tells it."""
+
+    _persistent_workers = False
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def __iter__(self) -> Dying:
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        return torch.ones(8, 4), torch.zeros(8, dtype=torch.long)
+
+    def _shutdown_workers(self) -> None:
+        if not self.ended:
+            self.ended += 1
+            raise RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. ")
+
+    def __del__(self) -> None:
+        self._shutdown_workers()
+
+
+def test_a_worker_that_dies_when_nobody_wants_it_any_more_is_not_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    dying = Dying()
+    passes = Loaded(dying, "mine", 2).batches(0)
+    assert len(next(iter(passes))[1]) == 8
+    del passes
+    assert dying.ended == 1
+    del dying
+    gc.collect()
+    assert heard == []
+
+
+def test_workers_that_stay_are_there_in_the_next_pass() -> None:
+    loader = DataLoader(Fragile(Path("nowhere"), False), 8, num_workers=1, persistent_workers=True)
+    samples = Loaded(loader, "mine", 2)
+    first = next(iter(samples.batches(0)))
+    second = list(samples.batches(0))
+    assert len(second) == 4
+    assert torch.equal(first[0], second[0][0])
 
 
 @pytest.mark.parametrize(

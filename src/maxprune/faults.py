@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import active_children
+from multiprocessing.connection import wait
+from typing import Any
 
 import torch
 
@@ -15,7 +17,7 @@ NO_MEMORY = ("DefaultCPUAllocator: ", "out of memory", "not enough memory")
 """Of torch's and ONNX Runtime's plain RuntimeErrors about memory, one is in each."""
 
 WORKER = "DataLoader worker (pid"
-SIGNAL = 0.5  # seconds until the signal of a process's death has surely come
+DYING = 1.0  # seconds in which a process that let its pipes go is surely dead
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -55,11 +57,37 @@ def of_loader(error: Exception, name: str) -> MaxpruneError:
         name: of the loader.
     """
     if isinstance(error, ConnectionError | EOFError) or WORKER in str(error):
-        with suppress(RuntimeError):  # torch raises one wherever the signal comes: here, please
-            time.sleep(SIGNAL)
+        _bury()
         return _of_worker(error)
     says = f"{name} failed: {type(error).__name__}: {first_line(error)}"
     return explained(error) or DataError(says)
+
+
+def end_workers(batches: Iterator[Any]) -> None:
+    """Ends the processes of a DataLoader's iterator that nobody wants any more.
+
+    One that dies just then would raise torch's error within `__del__`, where Python can only print
+    it; nothing of what it did is wanted. Processes that stay for the next pass do.
+
+    Args:
+        batches: the iterator, or any other one.
+    """
+    end = getattr(batches, "_shutdown_workers", None)
+    if end is not None and not getattr(batches, "_persistent_workers", False):
+        with suppress(RuntimeError):
+            end()
+
+
+def _bury() -> None:
+    """Waits for a process that is dying.
+
+    Torch raises an error wherever the signal of its death comes, which shall be here, and none
+    for a process that was waited for.
+    """
+    with suppress(RuntimeError):
+        children = {child.sentinel: child for child in active_children()}
+        for pipe in wait(list(children), DYING):
+            children[pipe].join(DYING)  # type: ignore[index]
 
 
 def _of_worker(error: BaseException) -> DataError:

@@ -15,7 +15,7 @@ from maxprune.data.images import Batch
 from maxprune.data.order import apart, derive
 from maxprune.data.part import WHOLE, Part
 from maxprune.errors import DataError, MaxpruneError
-from maxprune.faults import of_loader
+from maxprune.faults import end_workers, of_loader
 from maxprune.plural import kind_of, plural
 
 
@@ -79,15 +79,18 @@ class Loaded:
     def _drawn(self) -> Iterator[Any]:
         """What the loader gives in one pass."""
         batches = iter(self.loader)
-        while True:
-            try:
-                yield next(batches)
-            except StopIteration:
-                return
-            except MaxpruneError:
-                raise
-            except Exception as error:
-                raise of_loader(error, self.name) from error
+        try:
+            while True:
+                try:
+                    yield next(batches)
+                except StopIteration:
+                    return
+                except MaxpruneError:
+                    raise
+                except Exception as error:
+                    raise of_loader(error, self.name) from error
+        finally:
+            end_workers(batches)
 
     def stream(
         self, size: int, seed: int, start: int = 0, device: torch.device | str = "cpu",
