@@ -12,7 +12,7 @@ from maxprune.errors import StoreError
 from maxprune.store import hdf5, hdf5_trial
 
 CORPUS = Path(__file__).parents[1] / "fuzz/corpus/keras-hdf5"
-ENDLESS, GREEDY = CORPUS / "endless.h5", CORPUS / "greedy.h5"
+ENDLESS, GREEDY, FATAL = (CORPUS / f"{name}.h5" for name in ("endless", "greedy", "crash"))
 
 
 @pytest.fixture
@@ -33,6 +33,11 @@ def test_a_file_that_keeps_the_library_busy_for_ever(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(hdf5, "SECONDS", 3.0)
     with pytest.raises(StoreError, match="HDF5's library does not end"):
         hdf5.try_hdf5(ENDLESS)
+
+
+def test_a_file_at_which_the_library_ends_the_process() -> None:
+    with pytest.raises(StoreError, match="HDF5's library cannot read it"):
+        hdf5.try_hdf5(FATAL)
 
 
 def test_an_attribute_that_takes_far_more_than_the_file() -> None:

@@ -13,11 +13,12 @@ from maxprune.data.samples import Splits
 from maxprune.distributed.world import world
 from maxprune.errors import MaxpruneError, TrainingDiverged, UsageError, first_line
 from maxprune.lineage import lineage, remember
-from maxprune.measure import accuracy
+from maxprune.measure import accuracy, parameters
 from maxprune.plural import kind_of
 from maxprune.results import NO_CURVE, Curve
 from maxprune.train import Checkpoints, Fitting, Teacher, Watch, train
 from maxprune.train.waiting import Waiting
+from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
 
 Fit: TypeAlias = Callable[[nn.Module, Splits], nn.Module | None]
@@ -37,6 +38,8 @@ class Trainer:
         own: the user's function, used instead.
         waiting: told how long trainings wait for their data; the user's function tells nothing.
         teacher: whose answers are learned, too; not by the user's function.
+        whole: parameters of the network before it was cut, with which dropout shrinks; None leaves
+            it as it is, as does the user's function.
     """
 
     data: Splits
@@ -44,6 +47,7 @@ class Trainer:
     own: Fit | None = None
     waiting: Waiting = field(default_factory=Waiting)
     teacher: Teacher | None = None
+    whole: int | None = None
 
     def fit(
         self,
@@ -83,9 +87,11 @@ class Trainer:
             judge=lambda network: accuracy(network, self.data.stopping or self.data.validation),
             waiting=self.waiting,
         )
-        progress = train(
-            model, self.data.train, self.fitting, seed, place, watch, zero, teacher=self.teacher
-        )
+        left = 1.0 if self.whole is None else min(1.0, parameters(model) / self.whole)
+        with scaled_dropout(model, left):
+            progress = train(
+                model, self.data.train, self.fitting, seed, place, watch, zero, teacher=self.teacher
+            )
         model.zero_grad(set_to_none=True)  # or every network of a search would keep its own
         curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
         return model, curve

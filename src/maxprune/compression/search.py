@@ -20,7 +20,7 @@ from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.distributed.world import world
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
-from maxprune.measure import accuracy, latency_ms, loss_bound
+from maxprune.measure import accuracy, latency_ms, loss_bound, parameters
 from maxprune.modes import best_device
 from maxprune.plural import plural
 from maxprune.results import NO_CURVE, Curve, Trial
@@ -148,6 +148,8 @@ class Search:
         self.taken[UNPRUNED] = Taken(measured, size, found, "")
         if self.settings.teacher:
             self.trainer = replace(self.trainer, teacher=Teacher(found, self.settings.teacher))
+        if self.settings.scale_dropout:
+            self.trainer = replace(self.trainer, whole=parameters(found))
         self.sizes[UNPRUNED] = self._sizes(found, measured)
         return found
 

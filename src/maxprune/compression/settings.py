@@ -93,6 +93,9 @@ class Compression(Settings):
         batch: samples a step of gradient descent.
         teacher: share of the loss of every retraining that comes from the answers of the network at
             the start (distillation, Hinton et al. 2015); 0 learns the classes alone.
+        scale_dropout: dropout of every retraining shrinks with the parameters that are left, as
+            where weights are pruned (Han et al. 2015, section 3.2): D_r = D_o sqrt(C_r / C_o); what
+            keeps 500 neurons from learning by heart keeps 8 from learning.
         precision: in which trainings compute: "float32", "bfloat16", or "auto" for the faster one
             by the clock; None is "auto" on CUDA and "float32" on a CPU, where equal seeds then
             give equal results.
@@ -135,6 +138,7 @@ class Compression(Settings):
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     batch: Annotated[int, Field(ge=1)] = 128
     teacher: Annotated[float, Field(ge=0, le=1)] = 0.0
+    scale_dropout: bool = False
     precision: Literal["auto", "float32", "bfloat16"] | None = None
     compiled: bool | Literal["auto"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
