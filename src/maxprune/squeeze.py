@@ -16,13 +16,14 @@ from maxprune.train import Fitting
 TEACHER = 0.9
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
-    frontier=True, steps=500, scale_dropout=True,
+    frontier=True, steps=500, scale_dropout=True, final_epochs=30,
 )  # fmt: skip
 
 
 def usual(own: bool) -> Compression:
     """The settings; beside a training of one's own nothing is taught, nor trained from nothing."""
-    return SQUEEZE.model_copy(update={"teacher": 0.0, "anew": False}) if own else SQUEEZE
+    ours = {"teacher": 0.0, "anew": False, "final_epochs": 0.0}
+    return SQUEEZE.model_copy(update=ours) if own else SQUEEZE
 
 
 def squeeze(
@@ -36,9 +37,9 @@ def squeeze(
 ) -> Compressed:
     """Make a network as small as it goes without a significant loss, whatever it takes.
 
-    `compress` by measured damage, with the network at the start as a teacher; then the same
-    architecture from nothing, which goes on if it is better; then zeros, and few values in a coded
-    file, more and fewer as long as they pass.
+    `compress` by measured damage, with the network at the start as a teacher; then a longer
+    training of what is left; then the same architecture from nothing, which goes on if it is
+    better; then zeros, and few values in a coded file, more and fewer as long as they pass.
 
     Args:
         model: a trained classifier with a factory (`maxprune.factory`), as the coded file needs

@@ -23,7 +23,7 @@ from maxprune.report.trials import summary
 from maxprune.results import Point
 from maxprune.train import Fitting
 
-SMALL: dict[str, Any] = {**QUICK, "share": 0.3, "fails": 1, "steps": 0}
+SMALL: dict[str, Any] = {**QUICK, "share": 0.3, "fails": 1, "steps": 0, "final_epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,10 @@ def found(
 
 def test_all_that_there_is_is_tried_in_its_order(found: Compressed) -> None:
     titles = [trial.title for trial in found.trials]
-    kinds = ["channels", "from nothing", "weights", "coded"]
+    kinds = ["channels", "trained on", "from nothing", "weights", "coded"]
     order = [next(i for i, kind in enumerate(kinds) if kind in title) for title in titles]
     assert order == sorted(order)
-    assert set(order) == {0, 1, 2, 3}
+    assert set(order) == {*range(5)}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,15 @@ def test_a_ladder_is_climbed_until_something_fails(
         ]
     else:  # each from the network that is not coded
         assert sum(kind in step.name for step in found.steps) <= 1
+
+
+def test_the_long_training_is_taken_only_if_it_is_better(found: Compressed) -> None:
+    place = next(i for i, trial in enumerate(found.trials) if trial.title == "trained on")
+    trial, before = found.trials[place], [t for t in found.trials[:place] if t.taken]
+    assert trial.accuracy_before_retraining == before[-1].accuracy
+    assert trial.parameters == before[-1].parameters
+    passed = trial.loss_bound < SMALL["keep_accuracy"]
+    assert trial.taken == (passed and trial.accuracy > before[-1].accuracy)
 
 
 def test_what_is_trained_from_nothing_is_taken_only_if_it_is_better(found: Compressed) -> None:

@@ -88,6 +88,14 @@ class Asked(WithMaxouts, Searched):
             "as long as all trainings here that led to it, and take it if it is right more often.",
         ),
     ] = False
+    scale_dropout: Annotated[
+        bool,
+        typer.Option(
+            "--scale-dropout",
+            help="Dropout of every retraining shrinks with the parameters that are left, by their "
+            "root.",
+        ),
+    ] = False
     frontier: Annotated[
         bool,
         typer.Option(
@@ -111,8 +119,11 @@ class Asked(WithMaxouts, Searched):
             keep = KEEP_ACCURACY
         values = {
             name: getattr(self, name)
-            for name in ("method", "rounds", "iterations", "int8", "teacher", "anew", "frontier")
-        }
+            for name in (
+                "method", "rounds", "iterations", "int8", "teacher", "scale_dropout", "anew",
+                "frontier",
+            )
+        }  # fmt: skip
         return Compression(
             **self.searching(), **values, **budgets, keep_accuracy=keep,
             zero=zeros(self.zero), bits=few_bits(self.bits),

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from maxprune.compression.settings import Compression
     from maxprune.data.samples import Splits
 
-OURS = ("epochs", "steps", "rate", "batch", "train_rate", "precision", "compiled", "teacher")
+OURS = (
+    "epochs", "steps", "rate", "batch", "train_rate", "precision", "compiled", "teacher",
+    "final_epochs",
+)  # fmt: skip
 """Options of our own training."""
 
 WITHIN = "The network is within its budget as it is: nothing needs to be cut"
@@ -31,6 +34,15 @@ Steps: TypeAlias = Annotated[
         min=0,
         help="Steps of gradient descent that every training takes at least, where the epochs "
         "of a small training set make fewer.",
+    ),
+]
+
+FinalEpochs: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Epochs of one more training of what is left once nothing more is cut, taken if it is "
+        "right more often then; 0 for none. Not beside --fit.",
     ),
 ]
 
@@ -79,6 +91,7 @@ class Searched(OnData):
         ),
     ] = None
     steps: Steps = 0
+    final_epochs: FinalEpochs = 0
     seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
 
     dry_run: Annotated[
@@ -97,7 +110,8 @@ class Searched(OnData):
                 raise UsageError(f"--{option} does nothing beside --fit")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
-        values = {n: getattr(self, n) for n in ("share", "seed", "control", "precision", "steps")}
+        names = ("share", "seed", "control", "precision", "steps", "final_epochs")
+        values = {name: getattr(self, name) for name in names}
         values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]
         return self.shared() | values
 
@@ -182,6 +196,7 @@ def _show_plan(
     )
     console.print(f"retrained {how} after each step{first}")
     behind = {
+        f"one more training ({plural(settings.final_epochs, 'epoch')})": settings.final_epochs,
         "the small architecture from random weights": settings.anew,
         f"zeros ({settings.zero})": settings.zero, f"few values ({settings.bits})": settings.bits,
         f"8 bits ({settings.int8})": settings.int8,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.searched import Searched, Steps, search
+from maxprune.commands.searched import FinalEpochs, Searched, Steps, search
 from maxprune.commands.shared import AsJson, few_bits, takes, zeros
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class Asked(Searched):
     """The options of the command."""
 
     steps: Steps = 500
+    final_epochs: FinalEpochs = 30
     keep_accuracy: Annotated[
         float, typer.Option(help="Points of accuracy that may be lost, with 95% confidence.")
     ] = 0.5
@@ -66,6 +67,7 @@ class Asked(Searched):
             "zero": None if self.zero == "0" else zeros(self.zero),
             "bits": None if self.bits == "0" else few_bits(self.bits),
             "anew": settings.anew and self.anew,
+            "final_epochs": settings.final_epochs and self.final_epochs,
         }
         return settings.model_validate(settings.model_dump() | changes)
 
@@ -77,10 +79,10 @@ def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
     Step by step it cuts the channels, of all layers, that cost least accuracy for each parameter
     they save (--per macs, --per latency): several scores propose, and every proposal is measured.
     Each step is retrained with the unpruned network as its teacher, and taken back and tried
-    smaller where it loses too much. Then the small architecture is also trained from nothing, and
-    the better one goes on: to zeros, to few values, into a coded file. Everything is judged on
-    validation data; the test set is looked at once, at the end, for the frontier of accuracy
-    against size. All networks stay in OUT/steps.
+    smaller where it loses too much. What is left is trained once more, for longer, and its
+    architecture from nothing, too; the best goes on: to zeros, to few values, into a coded file.
+    Everything is judged on validation data; the test set is looked at once, at the end, for the
+    frontier of accuracy against size. All networks stay in OUT/steps.
 
     maxprune squeeze my_net.py:build --data pictures --keep-accuracy 0.5
     """

@@ -1,8 +1,8 @@
-"""What comes behind the cuts: weights drawn anew, zeros, few values, 8 bits."""
+"""What comes behind the cuts: a long training, weights drawn anew, zeros, few values, 8 bits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
@@ -25,6 +25,7 @@ from maxprune.weights import choose_share
 
 SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # of zeros, one after the other
 BITS = (8, 6, 5, 4, 3, 2, 1)
+FINAL = "trained on"
 ANEW = "from nothing"
 
 Rung: TypeAlias = Callable[[nn.Module], Proposal]
@@ -43,28 +44,48 @@ class Ladder:
     onward: bool = False
 
 
-def endings(settings: Compression, data: Splits, trainings: float) -> Iterator[Ladder]:
-    """The ladders that the settings ask for, in their order.
-
-    Args:
-        settings: what is wanted.
-        data: to choose by, and to take ranges from.
-        trainings: how many retrainings the network so far has had in all; without any there is
-            nothing to train as long as.
-    """
-    if settings.anew and trainings:
-        yield Ladder([lambda model: _anew(model, trainings, settings.seed)])
-    if settings.zero is not None:
-        most = SHARES if settings.zero == "most" else (settings.zero,)
-        yield Ladder([partial(_zeroing, data, share) for share in most], onward=True)
-    if settings.bits is not None:
-        fewest = BITS if settings.bits == "fewest" else (settings.bits,)
-        yield Ladder([partial(_coding, bits) for bits in fewest])
-    if settings.int8 is not None:
-        yield Ladder([partial(_quantizing, data, settings.int8)])
+def _longer(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+    """One more training."""
+    if not settings.final_epochs:
+        return None
+    return Ladder([partial(_final, settings.final_epochs, settings.epochs)])
 
 
-def _anew(model: nn.Module, trainings: float, seed: int) -> Proposal:
+def _again(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+    """Random weights, unless there was no training to train as long as."""
+    if not settings.anew or not trainings:
+        return None
+    return Ladder([partial(_anew, trainings, settings.seed)])
+
+
+def _zeros(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+    """Zeros; each share from the network that has the one before."""
+    if settings.zero is None:
+        return None
+    most = SHARES if settings.zero == "most" else (settings.zero,)
+    return Ladder([partial(_zeroing, data, share) for share in most], onward=True)
+
+
+def _codes(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+    """Few values, fewer and fewer."""
+    if settings.bits is None:
+        return None
+    fewest = BITS if settings.bits == "fewest" else (settings.bits,)
+    return Ladder([partial(_coding, bits) for bits in fewest])
+
+
+def _integers(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+    """8 bits."""
+    return Ladder([partial(_quantizing, data, settings.int8)]) if settings.int8 else None
+
+
+def _final(epochs: float, each: float, model: nn.Module) -> Proposal:
+    """The network that is left, for longer than between two cuts."""
+    remark = f"up to {plural(epochs, 'epoch')}; taken if it is right more often than before"
+    return Proposal(FINAL, model, partial(copied, model), times=epochs / each, remark=remark)
+
+
+def _anew(trainings: float, seed: int, model: nn.Module) -> Proposal:
     """The same architecture from random weights, trained for as long as the network was in all."""
     remark = (
         f"the same architecture with weights drawn anew, trained for as long as the "
@@ -72,7 +93,7 @@ def _anew(model: nn.Module, trainings: float, seed: int) -> Proposal:
         "than the pruned one"
     )
     make = partial(anew, model, derive(seed, ANEW))
-    return Proposal(ANEW, model, make, fresh=trainings, remark=remark)
+    return Proposal(ANEW, model, make, times=trainings, fresh=True, remark=remark)
 
 
 def _zeroing(data: Splits, share: float | Literal["auto"], model: nn.Module) -> Proposal:
@@ -94,3 +115,11 @@ def _quantizing(data: Splits, mode: Mode, model: nn.Module) -> Proposal:
     ranges = f", with ranges from {plural(count, 'training sample')}"
     remark = f"the ONNX file, as ONNX Runtime runs it{ranges if mode == 'static' else ''}"
     return Proposal(int8_name(mode), model, partial(copied, model), int8=mode, remark=remark)
+
+
+ENDINGS = (_longer, _again, _zeros, _codes, _integers)
+"""In their order: each gives the ladder that the settings ask for, or None.
+
+Called with the settings, the data to choose by and to take ranges from, and how many retrainings
+the network so far has had in all.
+"""

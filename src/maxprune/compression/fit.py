@@ -96,13 +96,13 @@ class Trainer:
         curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
         return model, curve
 
-    def afresh(self, times: float) -> Trainer:
-        """For random weights: so many times as long, as many times as patient, at a usual rate."""
+    def longer(self, times: float, fresh: bool = False) -> Trainer:
+        """So many times as long and as patient; random weights take at least the usual rate."""
         fitting = self.fitting
         changes = {
             "iterations": max(1, round(times * fitting.iterations)),
             "patience": max(1, round(times * fitting.patience)),
-            "rate": max(fitting.rate, Fitting().rate),
+            "rate": max(fitting.rate, Fitting().rate) if fresh else fitting.rate,
         }
         return replace(self, fitting=fitting.model_copy(update=changes))
 

@@ -32,8 +32,10 @@ class Proposal:
         zero: share of the parameters that go to zero while it is retrained; None for none.
         bits: of the values that weights share after it; the network is coded then. None for none.
         int8: how it is brought to 8 bits, in a file of its own; it is not retrained then.
-        fresh: for how many retrainings it is trained, where its weights were drawn anew; it is
-            taken only if it is right more often than `base`. None where they were not.
+        times: as long as how many retrainings it is trained, where nothing is cut but the network
+            only trained; it is taken only if it is right more often than `base` then. None for a
+            retraining as behind every cut.
+        fresh: whether its weights were drawn anew.
         remark: what the reader has to know of it; empty for nothing.
     """
 
@@ -44,7 +46,8 @@ class Proposal:
     zero: float | None = None
     bits: int | None = None
     int8: Mode | None = None
-    fresh: float | None = None
+    times: float | None = None
+    fresh: bool = False
     remark: str = ""
 
 

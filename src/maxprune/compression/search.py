@@ -10,7 +10,7 @@ from typing import TypeAlias
 from torch import nn
 
 from maxprune.compression.coding import code
-from maxprune.compression.endings import Ladder, endings
+from maxprune.compression.endings import ENDINGS, Ladder
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.proposal import Proposal
@@ -43,12 +43,13 @@ Told: TypeAlias = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Taken:
-    """A network that passed, and the one it was made from."""
+    """A network that passed, the one it was made from, and how many retrainings that took."""
 
     measured: Measured
     bytes: int
     model: nn.Module
     base: str
+    times: float = 1.0
 
 
 @dataclass
@@ -109,8 +110,10 @@ class Search:
             current = method.answer(tried if trial.taken else current, trial.taken)
             name = self._name(current)
         name = name if self._is_met(name) else self._smallest()
-        for ladder in endings(self.settings, self.data, self._trainings(name, first)):
-            name, number = self._climb(ladder, name, number)
+        for ending in ENDINGS:
+            ladder = ending(self.settings, self.data, self._trainings(name, first))
+            if ladder is not None:
+                name, number = self._climb(ladder, name, number)
         return name
 
     def _climb(self, ladder: Ladder, name: str, number: int) -> tuple[str, int]:
@@ -129,7 +132,7 @@ class Search:
         """How many retrainings a network has had in all, with the first training."""
         each = self.trainer.fitting.iterations
         before = 0 if first is None else first.fitting.iterations / each
-        return len(self.retrainings(name)) + before
+        return sum(self.taken[one].times for one in self.retrainings(name)) + before
 
     def _start(self, model: nn.Module, first: Trainer | None) -> nn.Module:
         """The network that everything is compared with."""
@@ -165,7 +168,7 @@ class Search:
         bound = loss_bound(base.right(count), measured.right(count))
         keep = self.settings.keep_accuracy
         taken = keep is None or bound < keep
-        if proposal.fresh is not None:
+        if proposal.times is not None:
             other = self.taken[self._name(proposal.base)].measured
             taken = taken and measured.accuracy > other.accuracy
         trial = Trial(
@@ -173,7 +176,8 @@ class Search:
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
             accuracy=measured.accuracy, loss_bound=bound, taken=taken, remark=proposal.remark,
         )  # fmt: skip
-        found = Taken(measured, size, network, self._name(proposal.base))
+        times = 1.0 if proposal.times is None else proposal.times
+        found = Taken(measured, size, network, self._name(proposal.base), times)
         if taken:
             self.taken[name] = found
             self.sizes[name] = sizes
@@ -203,11 +207,11 @@ class Search:
                 return self._coded(name, network, proposal.bits, seed, place)
             if proposal.int8 is not None:
                 return network, self._in_8_bits(name, network, proposal.int8)
-            if proposal.fresh is not None:
-                network, curve = self.trainer.afresh(proposal.fresh).fit(network, seed, place, tick)
-                return network, self._measured(network, name, proposal.k, None, curve)
-            before = accuracy(network, self.data.validation)
-            network, curve = self.trainer.fit(network, seed, place, tick, proposal.zero)
+            trainer = self.trainer
+            if proposal.times is not None:
+                trainer = trainer.longer(proposal.times, proposal.fresh)
+            before = None if proposal.fresh else accuracy(network, self.data.validation)
+            network, curve = trainer.fit(network, seed, place, tick, proposal.zero)
             if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
                 network = remove_dead(apply(network, zero_plan(network, proposal.zero))).model
             return network, self._measured(network, name, proposal.k, before, curve)

@@ -74,6 +74,8 @@ class Compression(Settings):
         max_macs: budget of multiply-adds of one sample.
         max_bytes: budget of the weights' file, in bytes.
         max_latency_ms: budget of one forward pass over one sample, measured here.
+        final_epochs: of one more training of what is left once nothing more is cut, taken if it is
+            right more often then; 0 for none.
         anew: once nothing more is cut, the same architecture is trained from random weights for as
             long as the network has been in all, and takes its place if it is right more often.
         zero: share of the parameters to be zero at the end, in (0, 1); "auto" takes the largest
@@ -129,6 +131,7 @@ class Compression(Settings):
     max_macs: Budget = None
     max_bytes: Budget = None
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    final_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     anew: bool = False
     zero: Annotated[float, Field(gt=0, lt=1)] | Literal["auto", "most"] | None = None
     bits: Annotated[int, Field(ge=1, le=MOST_BITS)] | Literal["fewest"] | None = None
