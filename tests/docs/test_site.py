@@ -61,7 +61,12 @@ OPENED = ["index.html", "methods/pls.html", "tutorials/engineer.html", *MADE[:2]
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    yield from opened(tmp_path_factory.mktemp("chromium"))
+    for browser in opened(tmp_path_factory.mktemp("chromium")):
+        forget = (
+            "try { localStorage.clear() } catch (e) {}"  # the theme's choice of the page before
+        )
+        browser.call("Page.addScriptToEvaluateOnNewDocument", source=forget)
+        yield browser
 
 
 @pytest.mark.parametrize("name", OPENED)
@@ -74,7 +79,6 @@ def test_a_page_opens_from_a_folder_on_a_phone_too(site: Path, browser: Browser,
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
         paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 200) == dark
-        browser.evaluate("localStorage.clear()")  # of the theme's choice
 
 
 def test_search_works_in_pages_from_a_folder(site: Path, browser: Browser) -> None:

@@ -48,6 +48,7 @@ def test_squeeze_shrinks_it_and_compress_does_not(
 
     monkeypatch.setattr(Trainer, "fit", fit)
     changes = {"epochs": 1, "keep_accuracy": 8.0, "fails": 1, "anew": False, "zero": None}
+    changes |= {"final_epochs": 0.0}
     model = dropping()
     maxprune.squeeze(model, data, bits=None, **changes)
     maxprune.compress(model, data, method="magnitude", **changes)
