@@ -47,8 +47,7 @@ def test_squeeze_shrinks_it_and_compress_does_not(
         raise TrainingDiverged("enough")
 
     monkeypatch.setattr(Trainer, "fit", fit)
-    changes = {"epochs": 1, "keep_accuracy": 8.0, "fails": 1, "anew": False, "zero": None}
-    changes |= {"final_epochs": 0.0}
+    changes = {"epochs": 1, "keep_accuracy": 8.0, "fails": 1, "zero": None}
     model = dropping()
     maxprune.squeeze(model, data, bits=None, **changes)
     maxprune.compress(model, data, method="magnitude", **changes)

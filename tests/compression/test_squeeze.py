@@ -14,8 +14,9 @@ from torch import nn
 import maxprune
 from maxprune import Compressed, Compression
 from maxprune.compression.endings import BITS, SHARES
+from maxprune.compression.fit import Trainer
 from maxprune.data import Dataset
-from maxprune.errors import StructureError, UsageError
+from maxprune.errors import StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, loss_bound, nonzero
 from maxprune.networks.anew import anew
 from maxprune.report.frontier import frontier_plot, outermost
@@ -62,6 +63,17 @@ def test_a_ladder_is_climbed_until_something_fails(
         ]
     else:  # each from the network that is not coded
         assert sum(kind in step.name for step in found.steps) <= 1
+
+
+def test_what_was_not_cut_is_not_trained_on_either(
+    trained: nn.Module, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: object, **__: object) -> None:
+        raise TrainingDiverged("the loss is not finite")
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    found = maxprune.squeeze(trained, data, **SMALL, zero=None, bits=None)
+    assert [trial.title.split()[-1] for trial in found.trials] == ["channels"]
 
 
 def test_the_long_training_is_taken_only_if_it_is_better(found: Compressed) -> None:

@@ -45,14 +45,14 @@ class Ladder:
 
 
 def _longer(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
-    """One more training."""
-    if not settings.final_epochs:
+    """One more training of what was cut."""
+    if not settings.final_epochs or not trainings:
         return None
     return Ladder([partial(_final, settings.final_epochs, settings.epochs)])
 
 
 def _again(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
-    """Random weights, unless there was no training to train as long as."""
+    """Random weights, for what was cut."""
     if not settings.anew or not trainings:
         return None
     return Ladder([partial(_anew, trainings, settings.seed)])
@@ -121,5 +121,5 @@ ENDINGS = (_longer, _again, _zeros, _codes, _integers)
 """In their order: each gives the ladder that the settings ask for, or None.
 
 Called with the settings, the data to choose by and to take ranges from, and how many retrainings
-the network so far has had in all.
+the network so far has had in all, 0 if nothing was cut.
 """

@@ -129,10 +129,11 @@ class Search:
         return name, number
 
     def _trainings(self, name: str, first: Trainer | None) -> float:
-        """How many retrainings a network has had in all, with the first training."""
+        """How many retrainings a network has had in all, with the first training; 0 if uncut."""
+        path = self.retrainings(name)
         each = self.trainer.fitting.iterations
         before = 0 if first is None else first.fitting.iterations / each
-        return sum(self.taken[one].times for one in self.retrainings(name)) + before
+        return sum(self.taken[one].times for one in path) + before if path else 0.0
 
     def _start(self, model: nn.Module, first: Trainer | None) -> nn.Module:
         """The network that everything is compared with."""
