@@ -86,7 +86,7 @@ def compress(
         asked.epochs, splits.train, asked.steps, batch=asked.batch, rate=asked.rate
     )
     own = None if isinstance(fit, Fitting) else fit
-    for name in ("teacher", "anew", "final_epochs") if own is not None else ():
+    for name in ("teacher", "scale_dropout", "anew", "final_epochs") if own is not None else ():
         if getattr(asked, name):
             raise UsageError(f"{called(name)} does nothing beside a fit of your own")
     fitting = fit if isinstance(fit, Fitting) else fitting

@@ -22,7 +22,7 @@ SQUEEZE = Compression(
 
 def usual(own: bool) -> Compression:
     """The settings; beside a training of one's own nothing is taught, nor trained from nothing."""
-    ours = {"teacher": 0.0, "anew": False, "final_epochs": 0.0}
+    ours = {"teacher": 0.0, "scale_dropout": False, "anew": False, "final_epochs": 0.0}
     return SQUEEZE.model_copy(update=ours) if own else SQUEEZE
 
 
@@ -46,8 +46,8 @@ def squeeze(
             one; it is not changed.
         data: as for `compress`.
         keep_accuracy: points of accuracy that may be lost, with 95% confidence.
-        fit: as for `compress`; beside a training of your own there is no teacher, and nothing is
-            trained from nothing.
+        fit: as for `compress`; beside a training of your own there is no teacher, dropout stays as
+            it is, and nothing is trained for longer or from nothing.
         folder: as for `compress`.
         run: as for `compress`.
         changes: single settings of `Compression` by name: `bits=None` for no coding.
