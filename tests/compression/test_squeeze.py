@@ -12,7 +12,7 @@ from quick import QUICK
 from torch import nn
 
 import maxprune
-from maxprune import Compressed, Compression
+from maxprune import Compressed
 from maxprune.compression.endings import BITS, SHARES
 from maxprune.compression.fit import Trainer
 from maxprune.data import Dataset
