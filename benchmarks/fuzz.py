@@ -208,9 +208,8 @@ def main() -> None:
         result = read_json(chosen.out)
     for name in chosen.targets or targets:
         found = fuzzed(targets[name], chosen)
-        given = f"--runs {chosen.runs} --seed {chosen.seed}"
-        if chosen.timeout != 20:
-            given += f" --timeout {chosen.timeout} --restarts {chosen.restarts}"
+        limits = ("runs", "seconds", "seed", "timeout", "restarts")
+        given = " ".join(f"--{limit} {getattr(chosen, limit)}" for limit in limits)
         command = f"benchmarks/fuzz.py {given} {name}"
         result["targets"][name] = {"command": command} | found
         result["environment"] = environment(1)
