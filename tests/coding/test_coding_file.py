@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from maxprune.coding import Coded, decode, encode, shared
+from maxprune.coding import Coded, decode, encode, file, shared
 from maxprune.coding.bits import Reader, varint
 from maxprune.coding.file import DIGEST, FORMAT, HEAD, MAGIC
-from maxprune.coding.words import DICTIONARY
+from maxprune.coding.words import DICTIONARIES
 from maxprune.errors import StoreError, UsageError
 
 
@@ -39,7 +39,7 @@ def coded(**tensors: np.ndarray) -> Coded:
 
 def resealed(text: bytes, body: bytes = b"", packed: bytes | None = None) -> bytes:
     """A file with a fitting checksum whose description is this text."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=DICTIONARY)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=DICTIONARIES[FORMAT])
     content = packer.compress(text) + packer.flush() if packed is None else packed
     head, rest = MAGIC + bytes([FORMAT]), varint(len(content)) + content + body
     return head + hashlib.blake2b(head + rest, digest_size=DIGEST).digest() + rest
@@ -197,7 +197,7 @@ def test_mutations_are_refused_by_the_checksum_before_anything_is_read() -> None
         (b"", "it does not begin with MXPC"),
         (b"PK\x03\x04", "it does not begin with MXPC"),
         (MAGIC, "it ends early"),
-        (MAGIC + b"\x02" + b"\0" * 20, r"format 2, newer than this maxprune reads \(1\)"),
+        (MAGIC + b"\x03" + b"\0" * 20, r"format 3, newer than this maxprune reads \(2\)"),
         (MAGIC + b"\x00" + b"\0" * 20, "checksum"),
         (resealed(b"not JSON"), "not JSON"),
         (resealed(b"[]"), "a field is missing"),
@@ -226,6 +226,22 @@ def test_mutations_are_refused_by_the_checksum_before_anything_is_read() -> None
 def test_what_lies_is_refused(content: bytes, says: str) -> None:
     with pytest.raises(StoreError, match=says):
         decode(content)
+
+
+def test_small_tensors_share_one_stream_as_long_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = {f"w{i}": sparse((9, 20), seed=i) for i in range(6)}
+    apart = sum(len(encode(coded(w=tensor))) - len(encode(coded())) for tensor in small.values())
+    assert len(encode(coded(**small))) - len(encode(coded())) < apart - 2 * len(small)
+    whole = encode(coded(**small))
+    monkeypatch.setattr(file, "MOST_IN_ALL", 3 * 180)
+    content = encode(coded(**small))
+    assert len(content) > len(whole)
+    found = decode(content)
+    assert all(np.array_equal(found.tensors[name], small[name]) for name in small)
+    with pytest.raises(StoreError, match="more than 540 entries are in contexts"):
+        decode(whole)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

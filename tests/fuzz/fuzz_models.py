@@ -20,9 +20,9 @@ from torch import nn
 
 from maxprune.coding import Coded, decode, encode
 from maxprune.coding.bits import varint
-from maxprune.coding.file import HEAD, MAGIC
+from maxprune.coding.file import FORMAT, HEAD, MAGIC
 from maxprune.coding.onnx import decode_weights, encode_weights
-from maxprune.coding.words import DICTIONARY
+from maxprune.coding.words import DICTIONARIES
 from maxprune.errors import StoreError
 from maxprune.files import parse_json
 from maxprune.networks import lenet5
@@ -138,7 +138,7 @@ def _coded() -> list[bytes]:
 def _opened(number: int) -> tuple[bytes, bytes]:
     """The description of a coded file as text, and the tensors behind it."""
     content = _coded()[number]
-    opener = zlib.decompressobj(-15, zdict=DICTIONARY)
+    opener = zlib.decompressobj(-15, zdict=DICTIONARIES[FORMAT])
     length, at = 0, HEAD + 8
     for shift in range(0, 63, 7):
         length |= (content[at] & 127) << shift
@@ -150,10 +150,10 @@ def _opened(number: int) -> tuple[bytes, bytes]:
 
 def _described_as(text: bytes, number: int = 0) -> bytes:
     """A coded file with this description."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zdict=DICTIONARY)
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zdict=DICTIONARIES[FORMAT])
     description = packer.compress(text) + packer.flush()
     rest = varint(len(description)) + description + _opened(number)[1]
-    return fuzz_repairs.coded(MAGIC + b"\1" + bytes(8) + rest)
+    return fuzz_repairs.coded(MAGIC + bytes([FORMAT]) + bytes(8) + rest)
 
 
 @functools.cache

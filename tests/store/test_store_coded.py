@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,7 @@ def test_the_file_says_no_more_than_builds_the_network(tmp_path: Path) -> None:
     save_coded(shared(), tmp_path / "net.mxp")
     assert decode(tmp_path / "net.mxp").plans == [
         {
-            "kind": "keep", "neurons": {"fc1": 8, "conv2": 4},
-            "keep": {"fc1": "4/1", "conv2": "3/1"}, "method": "coded",
+            "keep": {"fc1": "4/8", "conv2": "3/4"},
         }
     ]  # fmt: skip
     assert (tmp_path / "net.mxp").stat().st_size < 900
@@ -61,7 +61,7 @@ def test_units_of_a_maxout_that_is_left_stay_whole(tmp_path: Path) -> None:
     model = apply(model, least_winning("fc1", torch.tensor([[1, 2, 0, 4], [4, 3, 2, 1]])))
     save_coded(model, tmp_path / "net.mxp")
     assert [plan.get("keep") for plan in decode(tmp_path / "net.mxp").plans] == [
-        None, {"fc1": "6/2"},
+        None, {"fc1": "6/8/2"},
     ]  # fmt: skip
     again = load_coded(tmp_path / "net.mxp")
     assert same(model, again)
@@ -115,6 +115,44 @@ def test_plans_that_lie_are_refused(keep: Any, says: str) -> None:
     found.plans[0] |= {"neurons": {"fc1": 8}, "keep": {"fc1": keep}}
     with pytest.raises(StoreError, match=f"^the coded file cannot be opened: .*{says}"):
         open_coded(encode(found))
+
+
+@pytest.mark.parametrize(
+    ("keep", "says"),
+    [
+        ("9/8", "keeps '9/1' of 8"), ("3/8/2", "keeps '3/2' of 8"), ("4", "keeps '4'"),
+        ("4/8/", "keeps '4/8/'"), ("4/8/x", "keeps '4/8/x'"), ("4/-8", "keeps '4/-8'"),
+    ],
+)  # fmt: skip
+def test_plans_in_brief_that_lie_are_refused(keep: str, says: str) -> None:
+    found = decode(encode_of(cut()))
+    found.plans[0]["keep"] = {"fc1": keep}
+    with pytest.raises(StoreError, match=f"^the coded file cannot be opened: .*{says}"):
+        open_coded(encode(found))
+
+
+@pytest.mark.parametrize("members", ["fc2*x", "fc2*-1", 3, ["fc2"]])
+def test_members_in_brief_that_lie_are_refused(members: Any) -> None:
+    found = decode(encode_of(cut()))
+    found.plans[0]["members"] = {"fc1": members}
+    with pytest.raises(StoreError, match=r"^the coded file cannot be opened: .*not a plan"):
+        open_coded(encode(found))
+    found.plans[0]["members"] = members
+    with pytest.raises(StoreError, match=r"^the coded file cannot be opened: .*not a plan"):
+        open_coded(encode(found))
+
+
+def test_a_file_of_format_1_is_opened() -> None:
+    """Written by maxprune before format 2, whose weights' checksum this was."""
+    model = load_coded(Path(__file__).parent / "format1.mxp")
+    weights = b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
+    assert hashlib.sha256(weights).hexdigest() == (
+        "6ca591df630081cbe15d2d9281ef6a8bf6fdfca5521e1d7ca54ee49707319407"
+    )
+    units, cut = lineage(model).plans
+    assert units == MaxoutPlan(layer="fc1", k=4)
+    assert isinstance(cut, KeepPlan)
+    assert cut.keep == {"fc1": (0, 1, 2, 4, 5, 6)}
 
 
 def encode_of(model: nn.Module) -> bytes:

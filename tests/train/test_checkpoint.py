@@ -26,10 +26,11 @@ def run(
     sparse: bool = True,
     images: Images | None = None,
     zeroed: float | None = None,
+    shared: int | None = None,
 ) -> tuple[nn.Module, Progress]:
     model = network(sparse)
     images = images or pictures()
-    return model, train(model, images, training, seed, place, zeroed=zeroed)
+    return model, train(model, images, training, seed, place, zeroed=zeroed, shared=shared)
 
 
 @pytest.fixture
@@ -73,17 +74,21 @@ def interrupted(place: Checkpoints, iteration: int, **settings: object) -> None:
 
 
 @pytest.mark.parametrize("average", [0, 0.5, 1])
-@pytest.mark.parametrize(("sparse", "zeroed"), [(False, None), (True, None), (True, 0.8)])
+@pytest.mark.parametrize(
+    ("sparse", "zeroed", "shared"),
+    [(False, None, None), (True, None, None), (True, 0.8, None), (True, None, 2)],
+)
 def test_an_interrupted_training_ends_as_one_that_was_not(
-    place: Checkpoints, average: float, sparse: bool, zeroed: float | None
+    place: Checkpoints, average: float, sparse: bool, zeroed: float | None, shared: int | None
 ) -> None:
     training = SHORT.model_copy(update={"average": average})
-    model, progress = run(None, training, sparse=sparse, zeroed=zeroed)
+    more = {"sparse": sparse, "zeroed": zeroed, "shared": shared}
+    model, progress = run(None, training, **more)
     expected = weights(model)
     for iterations in ([0], [9], [10], [11], [15, 12, 7], [20, 10, 9], [30, 5], [42]):
         for iteration in iterations:
-            interrupted(place, iteration, training=training, sparse=sparse, zeroed=zeroed)
-        again, found = run(place, training, sparse=sparse, zeroed=zeroed)
+            interrupted(place, iteration, training=training, **more)
+        again, found = run(place, training, **more)
         assert weights(again) == expected, iterations
         assert found == progress
         assert list(place.path.parent.iterdir()) == []

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from maxprune.coding import shared
+from maxprune.coding import numbers, shared
+from maxprune.coding.arithmetic import BitReader, BitWriter
 from maxprune.coding.bits import Reader, varint
-from maxprune.coding.words import DICTIONARY
+from maxprune.coding.context import MOST_IN_ALL
+from maxprune.coding.shared import Head
+from maxprune.coding.words import DICTIONARIES
 from maxprune.errors import StoreError, UsageError
 from maxprune.files import parse_json, read_bytes
 
 MAGIC = b"MXPC"
-FORMAT = 1
+FORMAT = 2
 DIGEST = 8
 HEAD = len(MAGIC) + 1
 A_BYTE = 1000  # numbers of the tensors that a byte of the file may stand for,
 FREE = 1 << 20  # beyond so many; a file that claims more is refused before memory is taken
 LONGEST = 1 << 24  # bytes of a description
 
-PLAIN = {"f4": "<f4", "f2": "<f2", "h2": "<f2", "i8": "<i8", "i4": "<i4", "u1": "<u1", "b1": "|b1"}
-"""Types whose numbers lie there as they are."""
+FLOATS = ("f4", "f2", "f1")
+PLAIN = {"h2": "<f2", "i8": "<i8", "i4": "<i4", "u1": "<u1", "b1": "|b1"}
+"""Types whose numbers lie there as they are; before them those that are float32 when read."""
+
+TYPES = (*FLOATS, *PLAIN, *shared.TYPES, *shared.IN_CONTEXTS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def encode(content: Coded) -> bytes:
     """The bytes of a coded file.
 
     Tensors of float32 with at most 4,096 values beside zero are coded; others are kept as they are,
-    in 16 bits where they fit in there exactly.
+    in 16 or 8 bits where they fit in there exactly.
 
     Raises:
         UsageError: a tensor is of a type that the format does not have, or there are more than
@@ -63,6 +70,7 @@ def encode(content: Coded) -> bytes:
     """
     tensors = dict(content.tensors)
     kinds, bodies = [], []
+    bits, room = BitWriter(), MOST_IN_ALL
     first: dict[int, str] = {}
     shared_names: dict[str, str] = {}
     for name, tensor in tensors.items():
@@ -70,7 +78,8 @@ def encode(content: Coded) -> bytes:
         if kept != name:
             shared_names[name] = kept
             continue
-        kind, body = _coded(name, tensor)
+        kind, body = _coded(name, tensor, bits, room)
+        room -= tensor.size if kind in shared.IN_CONTEXTS else 0
         kinds.append((name, list(tensor.shape), kind))
         bodies.append(body)
     about = {"f": content.factory, "a": content.arguments, "p": content.plans, "t": kinds}
@@ -79,15 +88,15 @@ def encode(content: Coded) -> bytes:
     if content.about:
         about["o"] = content.about
     text = json.dumps(about, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=DICTIONARY)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=DICTIONARIES[FORMAT])
     description = packer.compress(text.encode()) + packer.flush()
-    rest = varint(len(description)) + description + b"".join(bodies)
+    rest = varint(len(description)) + description + b"".join(bodies) + bits.close()
     head = MAGIC + bytes([FORMAT])
     found = head + _digest(head, rest) + rest
-    numbers = sum(tensor.size for tensor in tensors.values())
-    if numbers > _most(len(found)):
+    count = sum(tensor.size for tensor in tensors.values())
+    if count > _most(len(found)):
         raise UsageError(
-            f"{numbers:,} numbers in {len(found):,} bytes: nearly all of them are zero, and a "
+            f"{count:,} numbers in {len(found):,} bytes: nearly all of them are zero, and a "
             "reader would refuse the file; remove the dead neurons first"
         )
     return found
@@ -104,16 +113,24 @@ def _most(length: int) -> int:
     return FREE + A_BYTE * length
 
 
-def _coded(name: str, tensor: np.ndarray) -> tuple[str, bytes]:
+def _coded(name: str, tensor: np.ndarray, bits: BitWriter, room: int) -> tuple[str, bytes]:
+    """The type and the bytes of a tensor; its entries go into the stream of bits, if into any."""
     if tensor.dtype == np.float32:
+        size = numbers.size_of(tensor)
+        as_it_is = numbers.write(tensor, size)
         if shared.few_values(tensor):
             kind, body = shared.encode(tensor)
-            if len(body) < tensor.nbytes:
+            other = shared.encode_in_contexts(tensor) if tensor.size <= room else None
+            if other is not None and len(other[1]) + other[2].size() < min(
+                len(body), len(as_it_is)
+            ):
+                other[2].write(bits)
+                return other[:2]
+            if len(body) < len(as_it_is):
                 return kind, body
-        kind = "f2" if shared.fits_halves(tensor) else "f4"
-        return kind, tensor.astype(PLAIN[kind]).tobytes()
+        return f"f{size}", as_it_is
     for kind, plain in PLAIN.items():
-        if kind != "f2" and tensor.dtype == np.dtype(plain):
+        if tensor.dtype == np.dtype(plain):
             return kind, tensor.astype(plain).tobytes()
     raise UsageError(f"{name} is {tensor.dtype}, which a coded file does not have")
 
@@ -156,20 +173,16 @@ def _decoded(content: bytes) -> Coded:
             f"it has format {version}, newer than this maxprune reads ({FORMAT}); update it"
         )
     digest, start = reader.take(DIGEST), reader.at
-    if bytes(digest) != _digest(content[:HEAD], reader.content[start:]) or version != FORMAT:
+    if (
+        bytes(digest) != _digest(content[:HEAD], reader.content[start:])
+        or version not in DICTIONARIES
+    ):
         raise StoreError("it is damaged: its checksum does not fit")
-    about = _described(reader.take(reader.number()))
-    numbers = sum(math.prod(shape) for _, shape, _ in about["t"])
-    if numbers > _most(len(content)):
-        raise StoreError(f"it claims {numbers:,} numbers in {len(content):,} bytes")
-    tensors = {}
-    for name, shape, kind in about["t"]:
-        try:
-            tensors[name] = _tensor(reader, tuple(shape), kind)
-        except StoreError as error:
-            raise StoreError(f"{name} is damaged: {error}") from error
-    if reader.left() or len(tensors) < len(about["t"]):
-        raise StoreError("it is damaged: something is left over")
+    about = _described(reader.take(reader.number()), DICTIONARIES[version])
+    count = sum(math.prod(shape) for _, shape, _ in about["t"])
+    if count > _most(len(content)):
+        raise StoreError(f"it claims {count:,} numbers in {len(content):,} bytes")
+    tensors = _tensors(reader, about["t"])
     for name, kept in about.get("s", {}).items():
         if name in tensors or not isinstance(kept, str) or kept not in tensors:
             raise StoreError(f"its description is damaged: {name!r:.50} is {kept!r:.50}")
@@ -181,9 +194,9 @@ FIELDS = {"f": str, "a": dict, "p": list, "t": list, "s": dict, "o": dict}
 """Of the description, and what each of them is; all but the last two have to be there."""
 
 
-def _described(packed: memoryview) -> dict[str, Any]:
+def _described(packed: memoryview, dictionary: bytes) -> dict[str, Any]:
     """The description, checked by hand, so that this needs no more than numpy."""
-    opener = zlib.decompressobj(-15, zdict=DICTIONARY)
+    opener = zlib.decompressobj(-15, zdict=dictionary)
     try:
         text = opener.decompress(packed, LONGEST)
     except zlib.error as error:
@@ -213,11 +226,44 @@ def _is_entry(entry: object) -> bool:
     if not isinstance(name, str) or not isinstance(shape, list):
         return False
     sizes = all(type(size) is int and 0 <= size < 2**40 for size in shape)
-    return sizes and len(shape) <= 8 and kind in (*PLAIN, *shared.TYPES)
+    return sizes and len(shape) <= 8 and kind in TYPES
 
 
-def _tensor(reader: Reader, shape: tuple[int, ...], kind: str) -> np.ndarray:
+def _tensors(reader: Reader, entries: list[tuple[str, list[int], str]]) -> dict[str, np.ndarray]:
+    """All tensors by name: their own bytes first, and then the stream of bits."""
+    found: dict[str, np.ndarray | Head] = {}
+    for name, shape, kind in entries:
+        with _naming(name):
+            found[name] = _tensor(reader, tuple(shape), kind)
+    if len(found) < len(entries):
+        raise StoreError("it is damaged: something is left over")
+    heads = [one for one in found.values() if isinstance(one, Head)]
+    if sum(math.prod(head.shape) for head in heads) > MOST_IN_ALL:
+        raise StoreError(f"more than {MOST_IN_ALL:,} entries are in contexts")
+    bits = BitReader(reader.take(reader.left() if heads else 0))
+    tensors = {}
+    for name, one in found.items():
+        with _naming(name):
+            tensors[name] = one.fill(bits) if isinstance(one, Head) else one
+    if bits.left() or reader.left():
+        raise StoreError("it is damaged: something is left over")
+    return tensors
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{name} is damaged: {error}") from error
+
+
+def _tensor(reader: Reader, shape: tuple[int, ...], kind: str) -> np.ndarray | Head:
     if kind in shared.TYPES:
         return shared.decode(reader, shape, kind)
+    if kind in shared.IN_CONTEXTS:
+        return shared.decode_head(reader, shape, kind)
+    if kind in FLOATS:
+        return numbers.read(reader, kind[1:], math.prod(shape)).reshape(shape)
     found = reader.array(PLAIN[kind], math.prod(shape)).reshape(shape)
-    return found.astype(np.float32 if kind == "f2" else found.dtype.newbyteorder("="))
+    return found.astype(found.dtype.newbyteorder("="))

@@ -34,7 +34,7 @@ class Asked(Trained):
         int, typer.Option(help="The weights of a layer share 2^bits values beside zero.")
     ] = 5
     epochs: Annotated[float, typer.Option(help="Epochs in which the values are trained.")] = 3.0
-    rate: Annotated[float, typer.Option(help="Learning rate of that training, by Adam.")] = 0.001
+    rate: Annotated[float, typer.Option(help="Learning rate of that training.")] = 0.01
     seed: Annotated[int, typer.Option(help="Seed of the split, order and augmentation.")] = 0
 
 
@@ -81,13 +81,13 @@ def _coded(asked: Asked) -> CodedNetwork[Coding]:
     from maxprune.files import sweep_beside
     from maxprune.report.progress import Steps
     from maxprune.store.source import open_network
-    from maxprune.train.adam import Adam
+    from maxprune.train import Fitting
 
     asked.check_trained()
     if asked.data is None:
         return code_network(open_network(asked.network, asked.weights, asked.factory), asked.bits)
     network, own, data = asked.read(asked.data, asked.seed)
-    fitting = Adam.of_passes(asked.epochs, data.train, batch=asked.batch, rate=asked.rate)
+    fitting = Fitting.of_passes(asked.epochs, data.train, batch=asked.batch, rate=asked.rate)
     part = asked.out.with_name(f".{asked.out.name}.part")
     sweep_beside(part)
     with Steps(terminal(stderr=True), None, "coding") as steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,11 @@ from maxprune.store.model import bytes_of
 from maxprune.store.opening import check_factory
 from maxprune.surgery import apply
 from maxprune.train import Checkpoints, Fitting
-from maxprune.train.adam import Adam
 from maxprune.weights import scaled_dropout
 from maxprune.weights.sharing import (
     BITS,
     hold_shared,
+    round_to_bytes,
     round_to_halves,
     share_plan,
     share_values,
@@ -35,6 +36,8 @@ from maxprune.weights.sharing import (
 )
 
 AS_IT_WAS = "as it was"
+IN_BYTES = 4  # bits, up to which the values themselves are of 8 bits
+RATE = 0.01  # of SGD while weights find their values
 T = TypeVar("T")
 
 
@@ -72,26 +75,37 @@ def coded_name(bits: int, before: str = "coded") -> str:
 
 
 def code(
-    model: nn.Module, bits: int, fit: Callable[[nn.Module], tuple[nn.Module, T]]
+    model: nn.Module,
+    bits: int,
+    fit: Callable[[nn.Module], tuple[nn.Module, T]],
+    held: bool = True,
 ) -> CodedNetwork[T]:
-    """Share values, train them, round them to 16 bits, and code the network.
+    """Share values, train them, round them, and code the network.
 
     Args:
         model: the network; it is not changed.
-        bits: 2^bits values for the weights of each layer.
+        bits: 2^bits values for the weights of each layer. They are rounded to 8 bits where they are
+            at most 16, and so are the biases; else to 16.
         fit: trains the network in place, and says something of it. It may not change its shape.
             Its dropout is less, by the share of weights that are not zero (Han et al. 2015).
+        held: whether the weights get the values of k-means before, and only these are trained;
+            else they find their values by `fit`.
 
     Raises:
         UsageError: the bits are out of range, or the network's factory is not known.
         StructureError: a layer is parametrized.
     """
     shared = copied(model)
-    share_values(shared, share_plan(shared, bits))
     left = nonzero(shared) / parameters(shared)
-    with hold_shared(shared), scaled_dropout(shared, left):
-        shared, told = fit(shared)
+    with scaled_dropout(shared, left):
+        if held:
+            share_values(shared, share_plan(shared, bits))
+        with hold_shared(shared) if held else contextlib.nullcontext():
+            shared, told = fit(shared)
+    share_values(shared, share_plan(shared, bits))  # where a user's own training has parted them
     round_to_halves(shared)
+    if bits <= IN_BYTES:
+        round_to_bytes(shared)
     shared = apply(shared, share_plan(shared, bits))  # shared already; the lineage says so
     return CodedNetwork(shared, as_coded(shared), told)
 
@@ -149,7 +163,8 @@ def code_network(
         model: a trained network, best with many zeros; it is not changed.
         bits: 2^bits values for the weights of each layer.
         data: to train the values on and to test with; without it they are those of k-means.
-        fit: how they are trained; None for 3 epochs by Adam.
+        fit: how they are trained; None for 3 epochs. By a `Fitting` the weights find their values
+            as they are trained, in a function of one's own they keep those of k-means.
         seed: of order and augmentation.
         part: where the training keeps its checkpoint, so that it goes on after a kill.
         tick: told (iterations done, iterations in all).
@@ -168,11 +183,13 @@ def code_network(
             CodingStep(name=f"{coded_name(bits)}, k-means", bytes=sizes[1], taken=True),
         ]
         return _telling(first, bits, steps, "", 0)
-    fitting = fit if isinstance(fit, Fitting) else Adam.of_passes(3, data.train)
+    fitting = fit if isinstance(fit, Fitting) else Fitting.of_passes(3, data.train, rate=RATE)
     trainer = Trainer(data, fitting, None if isinstance(fit, Fitting) else fit)
     place = None if part is None else Checkpoints(part, key=coded_name(bits))
     model = copied(model).to(best_device())
-    found = code(model, bits, lambda shared: trainer.fit(shared, seed, place, tick))
+    found = code(
+        model, bits, lambda free: trainer.fit(free, seed, place, tick, shared=bits), held=False
+    )
     networks = model, first.opened(), found.opened()
     judged = [accuracy(network, data.validation) for network in networks[1:]]
     taken: CodedNetwork[Any] = found if judged[1] > judged[0] else first

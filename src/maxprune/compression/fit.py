@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -20,6 +21,7 @@ from maxprune.train import Checkpoints, Fitting, Teacher, Watch, train
 from maxprune.train.waiting import Waiting
 from maxprune.weights.dropout import scaled_dropout
 from maxprune.weights.magnitude import hold_zeros, zero_below, zero_plan
+from maxprune.weights.sharing import hold_shared, share_plan, share_values
 
 Fit: TypeAlias = Callable[[nn.Module, Splits], nn.Module | None]
 """Trains a network in place, or gives back a trained one of the same shape."""
@@ -56,6 +58,7 @@ class Trainer:
         place: Checkpoints | None,
         tick: Tick,
         zero: float | None = None,
+        shared: int | None = None,
     ) -> tuple[nn.Module, Curve]:
         """Train a network where it lives; weights that are zero stay zero.
 
@@ -66,6 +69,8 @@ class Trainer:
             tick: told how far it is.
             zero: share of the parameters that go to zero as it trains; before the user's own
                 function is called, all at once.
+            shared: bits of the values that weights find as it trains; in the user's own function
+                they keep those of k-means.
 
         Returns:
             The trained network in evaluation mode, and the curve of its loss; empty for the
@@ -78,7 +83,10 @@ class Trainer:
         if self.own is not None:
             if zero is not None:
                 zero_below(model, zero_plan(model, zero).threshold)
-            with hold_zeros(model), torch.random.fork_rng(devices=[]):
+            if shared is not None:
+                share_values(model, share_plan(model, shared))
+            held = contextlib.nullcontext() if shared is None else hold_shared(model)
+            with hold_zeros(model), held, torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 return self._by_hand(model, tick), NO_CURVE
         total = self.fitting.iterations
@@ -90,8 +98,9 @@ class Trainer:
         left = 1.0 if self.whole is None else min(1.0, parameters(model) / self.whole)
         with scaled_dropout(model, left):
             progress = train(
-                model, self.data.train, self.fitting, seed, place, watch, zero, teacher=self.teacher
-            )
+                model, self.data.train, self.fitting, seed, place, watch, zero,
+                teacher=self.teacher, shared=shared,
+            )  # fmt: skip
         model.zero_grad(set_to_none=True)  # or every network of a search would keep its own
         curve = Curve(step="", iterations=list(progress.iterations), loss=list(progress.loss))
         return model, curve

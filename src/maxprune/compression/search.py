@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from maxprune.compression.coding import code
+from maxprune.compression.coding import RATE, code
 from maxprune.compression.endings import ENDINGS, Ladder
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
@@ -32,8 +32,7 @@ from maxprune.store.same import CHECKED
 from maxprune.store.session import OnnxNetwork
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, Teacher, derive
-from maxprune.train.adam import Adam
-from maxprune.weights import zero_plan
+from maxprune.weights import share_plan, zero_plan
 
 UNPRUNED = "unpruned"
 
@@ -226,17 +225,15 @@ class Search:
         self, name: str, network: nn.Module, bits: int, seed: int, place: Checkpoints | None
     ) -> tuple[nn.Module, Measured]:
         """The network with few values; what is measured is what the decoder makes of its file."""
-        data, settings = self.data.train, self.settings
-        adam = Adam.of_passes(settings.epochs, data, settings.steps, batch=settings.batch)
-        fitting = self.trainer.fitting.as_fast(adam)
-        trainer = replace(self.trainer, fitting=fitting)
+        slow = self.trainer.fitting.model_copy(update={"rate": RATE})
+        trainer = replace(self.trainer, fitting=slow)
+        before = accuracy(apply(network, share_plan(network, bits)), self.data.validation)
 
-        def fit(shared: nn.Module) -> tuple[nn.Module, tuple[float, Curve]]:
-            before = accuracy(shared, self.data.validation)
-            trained, curve = trainer.fit(shared, seed, place, self._ticker(name))
+        def fit(free: nn.Module) -> tuple[nn.Module, tuple[float, Curve]]:
+            trained, curve = trainer.fit(free, seed, place, self._ticker(name), shared=bits)
             return trained, (before, curve)
 
-        found = code(network, bits, fit)
+        found = code(network, bits, fit, held=False)
         measured = self._measured(found.opened(), name, 1, *found.told)
         return found.model, measured.model_copy(update={"bytes": len(found.content)})
 

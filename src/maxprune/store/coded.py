@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,17 +140,47 @@ def _description(
 
 
 def _exact(plan: dict[str, Any]) -> dict[str, Any]:
-    """A plan with indices where the file has "left/parts"."""
-    keep, neurons = plan.get("keep"), plan.get("neurons")
-    if not isinstance(keep, dict) or not isinstance(neurons, dict):
+    """A plan with indices and members where the file has them in brief."""
+    keep = plan.get("keep")
+    if not isinstance(keep, dict):
         return plan
-    return {
-        **plan,
-        "keep": {
-            layer: _indices(layer, stay, neurons.get(layer)) if isinstance(stay, str) else stay
-            for layer, stay in keep.items()
-        },
-    }
+    neurons = _dict(plan, "neurons")
+    found: dict[str, Any] = {"neurons": dict(neurons), "keep": {}, "members": {}}
+    for layer, stay in keep.items():
+        if isinstance(stay, str) and layer not in neurons:
+            left, whole, parts = _three(layer, stay)
+            found["neurons"][layer] = whole
+            stay = f"{left}/{parts}"  # as in format 1
+        counted = isinstance(stay, str)
+        found["keep"][layer] = _indices(layer, stay, found["neurons"][layer]) if counted else stay
+    for layer, members in _dict(plan, "members").items():
+        found["members"][layer] = _members(layer, members) if isinstance(members, str) else members
+    return {"kind": "keep", "method": METHOD, **plan, **found}
+
+
+def _three(layer: str, stay: str) -> tuple[int, int, int]:
+    """How many neurons stay, of how many, of how many parts."""
+    found = re.fullmatch(r"([0-9]{1,18})/([0-9]{1,18})(?:/([0-9]{1,18}))?", stay)
+    if not found:
+        raise StoreError(f"not a plan: {layer} keeps {stay!r:.50}")
+    left, whole, parts = found.groups(default="1")
+    return int(left), int(whole), int(parts)
+
+
+def _dict(plan: dict[str, Any], name: str) -> dict[str, Any]:
+    found = plan.get(name, {})
+    if not isinstance(found, dict):
+        raise StoreError(f"not a plan: {name} is {found!r:.50}")
+    return found
+
+
+def _members(layer: str, brief: str) -> list[dict[str, Any]]:
+    """The outputs of a layer, and the inputs of the one behind it."""
+    name, _, each = brief.partition("*")
+    if each and not each.isdecimal():
+        raise StoreError(f"not a plan: {layer} goes with {brief!r:.50}")
+    behind = {"name": name, "side": "in"} | ({"each": int(each)} if each else {})
+    return [{"name": layer, "side": "out"}, behind]
 
 
 def _indices(layer: str, stay: str, neurons: object) -> list[int]:
@@ -220,17 +251,32 @@ def _units(cuts: list[KeepPlan | MaxoutPlan]) -> dict[str, int]:
 
 
 def _brief(plan: Plan, units: dict[str, int]) -> dict[str, Any]:
-    """A plan as the file has it: counts in the place of indices."""
+    """A plan as the file has it: counts in the place of indices, and the usual left out."""
     content = plan.model_dump(mode="json", exclude_defaults=True) | {"kind": plan.kind}
-    if isinstance(plan, KeepPlan):
-        content["keep"] = {
+    if not isinstance(plan, KeepPlan):
+        return content
+    found: dict[str, Any] = {
+        "keep": {
             layer: _counted(len(stay), plan.neurons[layer], units.get(layer, 1))
             for layer, stay in plan.keep.items()
         }
-        content["method"] = METHOD
-    return content
+    }
+    members = content.get("members", {})
+    if members:
+        found["members"] = {layer: _in_brief(layer, some) for layer, some in members.items()}
+    return found
+
+
+def _in_brief(layer: str, members: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """The layer behind, where the two are all that is cut together."""
+    own, *others = members
+    if own != {"name": layer, "side": "out"} or len(others) != 1:
+        return members
+    brief = f"{others[0]['name']}*{others[0]['each']}" if "each" in others[0] else others[0]["name"]
+    return brief if _members(layer, brief) == members else members
 
 
 def _counted(left: int, neurons: int, units: int) -> str:
-    """How many stay of how many parts: the units of a maxout, where those are still whole."""
-    return f"{left}/{1 if left % units or neurons % units else units}"
+    """How many stay of how many, of how many parts: a maxout's units, where they are whole."""
+    parts = 1 if left % units or neurons % units else units
+    return f"{left}/{neurons}" if parts == 1 else f"{left}/{neurons}/{parts}"

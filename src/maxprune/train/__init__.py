@@ -4,7 +4,8 @@ from maxprune.data.order import derive
 from maxprune.train.checkpoint import Progress
 from maxprune.train.config import PAPER, Training
 from maxprune.train.fitting import Fitting
-from maxprune.train.loop import Checkpoints, Watch, train
+from maxprune.train.job import Watch
+from maxprune.train.loop import Checkpoints, train
 from maxprune.train.margin import MarginAdam, MarginFitting
 from maxprune.train.teaching import Teacher
 

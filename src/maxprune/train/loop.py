@@ -7,21 +7,18 @@ worker processes; weights are kept in channels-last memory; the optimizer is fus
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from maxprune.data.images import Batch
 from maxprune.data.order import derive
 from maxprune.data.samples import Samples
-from maxprune.distributed.team import Team
 from maxprune.distributed.world import world
 from maxprune.errors import TrainingDiverged, UsageError, first_line
 from maxprune.faults import in_one_line
@@ -37,16 +34,15 @@ from maxprune.train.checkpoint import (
 from maxprune.train.config import Training
 from maxprune.train.fits import check_fits, refusal
 from maxprune.train.fitting import Fitting
-from maxprune.train.micro import Parts
+from maxprune.train.job import UNWATCHED, Job, Watch, job_of
 from maxprune.train.precision import in_precision
 from maxprune.train.teaching import Teacher
 from maxprune.train.tuning import tuning
-from maxprune.train.waiting import Waiting
+from maxprune.weights.assigning import assigning
 from maxprune.weights.dropout import scaled_dropout
-from maxprune.weights.gradual import growing_zeros
 from maxprune.weights.magnitude import hold_zeros, prunable, zero_below, zero_plan
+from maxprune.weights.sharing import hold_shared
 
-Tick = Callable[[int], None]
 TICK_EVERY = 100  # iterations
 
 
@@ -59,28 +55,6 @@ class Checkpoints:
     key: str = ""
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Who is told as a training goes on.
-
-    Attributes:
-        tick: called with the number of iterations done, about every hundred.
-        last: called with the network as the last iteration left it, before it becomes the mean or
-            the best one.
-        judge: how good the network is, on validation data; asked where the training is a `Fitting`
-            that says how often.
-        waiting: told how long it waits for its batches.
-    """
-
-    tick: Tick | None = None
-    last: Callable[[nn.Module], None] | None = None
-    judge: Callable[[nn.Module], float] | None = None
-    waiting: Waiting | None = None
-
-
-UNWATCHED = Watch()
-
-
 def train(
     model: nn.Module,
     images: Samples,
@@ -91,12 +65,16 @@ def train(
     zeroed: float | None = None,
     tuned: Sequence[str] = (),
     teacher: Teacher | None = None,
+    shared: int | None = None,
 ) -> Progress:
     """Train a classifier in place by the training's loss; weights that are zero stay zero.
 
     With `zeroed`, the smallest weights become zero while it trains: the share of zeros grows by a
     cubic from what it is to `zeroed` over the first iterations (Zhu and Gupta 2017, eq. 1), as
     the training's `ramp`, `boost` and `scale_dropout` say.
+
+    With `shared`, the weights of each layer find 2^shared values while it trains
+    (`weights.assigning`); over the last iterations each keeps its own, and only the values move.
 
     Args:
         model: a network that gives one output per class; trained where it lives, and left in
@@ -116,13 +94,15 @@ def train(
             their weights and the means of their batch norms, and their dropout is off; () trains
             all.
         teacher: a network whose answers are learned, too.
+        shared: bits of the number of a weight's value, 1 to 12; None shares none.
 
     Returns:
         The mean training loss over each stretch of a hundred iterations.
 
     Raises:
         UsageError: there are no images, the network does not fit them, there is nothing of a
-            tuned name to train, or the share of zeros is outside [0, 1) or takes every weight.
+            tuned name to train, the share of zeros is outside [0, 1) or takes every weight, or the
+            bits are out of their range.
         TrainingDiverged: the loss or a weight is no longer finite; the last good checkpoint stays.
         OutOfMemory: a step does not fit in memory, not in parts either (`train.micro`).
         DataError: a loader fails, or a process of it died.
@@ -137,11 +117,14 @@ def train(
         torch.random.fork_rng(devices=[device] if cuda else []),
         _in_training(model, images),
         tuning(model, tuned),
+        assigning(model, shared) as values,
     ):
         torch.manual_seed(derive(seed, "dropout"))
         job = replace(
-            _job(model, images, training, seed, watch, zeroed), tuned=tuple(tuned), teacher=teacher
-        )
+            job_of(model, images, training, seed, watch, zeroed), tuned=tuple(tuned),
+            teacher=teacher, values=values,
+        )  # fmt: skip
+        job = job if values is None else replace(job, average=None)  # means are of many values
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
         with scaled_dropout(model, left), in_one_line("in training"):
             progress = _run(job, checkpoints)
@@ -185,68 +168,7 @@ def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
         model.eval()
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What stays the same through one training."""
-
-    model: nn.Module
-    images: Samples
-    training: Training
-    seed: int
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
-    watch: Watch
-    zeros: dict[int, float]
-    team: Team
-    parts: Parts
-    tuned: tuple[str, ...] = ()
-    teacher: Teacher | None = None
-    best: dict[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def judge_every(self) -> int:
-        """Iterations between two judgements; 0 if it is not judged."""
-        if not isinstance(self.training, Fitting) or self.watch.judge is None:
-            return 0
-        return self.training.judge_every
-
-    def key(self, name: str) -> str:
-        """What this training is: a checkpoint is resumed by the same one only."""
-        about = {
-            "name": name, "seed": self.seed, "training": self.training.model_dump(),
-            "images": self.images.about(),
-            "tensors": {n: list(t.shape) for n, t in self.model.state_dict().items()},
-            "zeros": [int((w == 0).sum()) for w in prunable(self.model)],
-            "growing": list(self.zeros.items()),
-        }  # fmt: skip
-        about |= {"tuned": self.tuned} if self.tuned else {}
-        about |= {"teacher": self.teacher.about} if self.teacher else {}
-        return json.dumps(about)
-
-
-def _job(
-    model: nn.Module,
-    images: Samples,
-    training: Training,
-    seed: int,
-    watch: Watch,
-    zeroed: float | None,
-) -> _Job:
-    optimizer = training.optimizer(p for p in model.parameters() if p.requires_grad)
-    average = None
-    if training.average:
-        # torch's default for CUDA cannot average the integers of a batch norm.
-        average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
-    zeros = {}
-    if zeroed:
-        zeros = growing_zeros(model, zeroed, training.ramp_iterations())
-        training = training.model_copy(update={"rate": training.rate * training.boost})
-    team = Team.of(model, images.whole(training.batch), training.compiled)
-    parts = Parts(model)
-    return _Job(model, images, training, seed, optimizer, average, watch, zeros, team, parts)
-
-
-def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
+def _run(job: Job, checkpoints: Checkpoints | None) -> Progress:
     """Train to the end, from the checkpoint if there is one."""
     parts = job.model, job.optimizer, job.average
     progress, key = Progress(), ""
@@ -263,7 +185,7 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
         if progress.iteration in job.zeros:
             _zero(job, job.zeros[progress.iteration])
         stop = _next_stop(progress.iteration, job, checkpoints)
-        with hold_zeros(job.model):
+        with hold_zeros(job.model), _held_values(job, progress.iteration):
             progress = _stretch(job, progress, stop, stream)
         _check_finite(job, stop)
         progress = _judged(job, progress)
@@ -272,10 +194,23 @@ def _run(job: _Job, checkpoints: Checkpoints | None) -> Progress:
     return progress
 
 
-def _judged(job: _Job, progress: Progress) -> Progress:
-    """Judge the network if it is time to, once its zeros have stopped growing; keep the best."""
+@contextlib.contextmanager
+def _held_values(job: Job, iteration: int) -> Iterator[None]:
+    """From where on weights keep their value, the values alone are trained."""
+    if job.values is None or iteration < job.held_from:
+        yield
+        return
+    if iteration == job.held_from:
+        job.values.settle()
+        job.optimizer.state.clear()  # or equal weights would part
+    with hold_shared(job.model):
+        yield
+
+
+def _judged(job: Job, progress: Progress) -> Progress:
+    """Judge the network if it is time to, and keep the best; not while zeros or values change."""
     every, done = job.judge_every, progress.iteration
-    growing = any(iteration >= done for iteration in job.zeros)
+    growing = any(iteration >= done for iteration in job.zeros) or done <= job.held_from
     if job.watch.judge is None or not every or growing:
         return progress
     if done % every and done != job.training.iterations:
@@ -287,14 +222,15 @@ def _judged(job: _Job, progress: Progress) -> Progress:
     return replace(progress, judged=(*progress.judged, score))
 
 
-def _is_over(job: _Job, progress: Progress) -> bool:
+def _is_over(job: Job, progress: Progress) -> bool:
     """Whether the training ends early, since none of the last networks was better."""
     return isinstance(job.training, Fitting) and progress.since_best() >= job.training.patience
 
 
-def _next_stop(iteration: int, job: _Job, checkpoints: Checkpoints | None) -> int:
+def _next_stop(iteration: int, job: Job, checkpoints: Checkpoints | None) -> int:
     """The next iteration at which a checkpoint is written, more weights go, or all is done."""
-    stops = [job.training.iterations, *(i for i in job.zeros if i > iteration)]
+    changes = [*job.zeros, job.held_from]
+    stops = [job.training.iterations, *(i for i in changes if i > iteration)]
     if checkpoints is not None:
         every = max(TICK_EVERY, checkpoints.every // TICK_EVERY * TICK_EVERY)
         stops.append((iteration // every + 1) * every)
@@ -303,7 +239,7 @@ def _next_stop(iteration: int, job: _Job, checkpoints: Checkpoints | None) -> in
     return min(stops)
 
 
-def _zero(job: _Job, share: float) -> None:
+def _zero(job: Job, share: float) -> None:
     """Zero the smallest weights up to a share of all parameters, and their momentum with them."""
     zero_below(job.model, zero_plan(job.model, share).threshold)
     for weight in prunable(job.model):
@@ -312,7 +248,7 @@ def _zero(job: _Job, share: float) -> None:
                 state.masked_fill_(weight.detach() == 0, 0.0)
 
 
-def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) -> Progress:
+def _stretch(job: Job, progress: Progress, stop: int, stream: Iterator[Batch]) -> Progress:
     """Train up to iteration `stop`."""
     model, training, optimizer = job.model, job.training, job.optimizer
     device = device_of(model)
@@ -323,7 +259,9 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
             group["lr"] = training.rate_at(iteration)
         x, y = next(stream)
         optimizer.zero_grad()
-        loss = job.parts.backward(x, y, partial(_loss, job, iteration))
+        values = job.values if iteration < job.held_from else None
+        with values.at_values() if values is not None else contextlib.nullcontext():
+            loss = job.parts.backward(x, y, partial(_loss, job, iteration))
         if isinstance(training, Fitting) and training.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.clip)
         optimizer.step()
@@ -344,7 +282,7 @@ def _stretch(job: _Job, progress: Progress, stop: int, stream: Iterator[Batch]) 
     return Progress(stop, tuple(points), tuple(losses), progress.judged, job.parts.count)
 
 
-def _loss(job: _Job, iteration: int, x: Tensor, y: Tensor) -> Tensor:
+def _loss(job: Job, iteration: int, x: Tensor, y: Tensor) -> Tensor:
     """The loss of a batch; of several processes its mean over them is that of the whole batch."""
     precision = in_precision(job.training.precision, device_of(job.model))
     with precision, job.team.step(len(y)) as weight:
@@ -373,14 +311,14 @@ def _outputs(model: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
-def _check_finite(job: _Job, done: int) -> None:
+def _check_finite(job: Job, done: int) -> None:
     """Refuse weights that the last step has ruined: no loss has been computed with them yet."""
     for name, tensor in job.model.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise _diverged(job, f"{name} is not finite after iteration", done)
 
 
-def _diverged(job: _Job, what: str, done: int) -> TrainingDiverged:
+def _diverged(job: Job, what: str, done: int) -> TrainingDiverged:
     rate = job.training.rate_at(done - 1)
     how = " or the boost" if job.zeros else ""
     return TrainingDiverged(f"{what} {done}; lower the learning rate{how} (now {rate:.2g})")

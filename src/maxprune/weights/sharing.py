@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from maxprune.coding.numbers import LARGEST, scale_of
 from maxprune.errors import UsageError
 from maxprune.networks.weighted import weighted_layers
 from maxprune.plan import SharePlan
@@ -38,7 +40,7 @@ def share_plan(model: nn.Module, bits: int = BITS) -> SharePlan:
     if type(bits) is not int or not 1 <= bits <= MOST_BITS:
         raise UsageError(f"weights share 2^bits values with bits from 1 to {MOST_BITS}, not {bits}")
     values = {}
-    for name, weight in _layers(model).items():
+    for name, weight in layers_with_weights(model).items():
         own = weight.detach()[weight.detach() != 0]
         if len(own):
             values[name] = tuple(centroids(own.float(), 2**bits).tolist())
@@ -86,7 +88,7 @@ def _bounds(numbers: Tensor, middles: Tensor) -> Int64[Tensor, " ends"]:
 def share_values(model: nn.Module, plan: SharePlan) -> None:
     """Give every weight that is not zero the nearest value of its layer, in place."""
     with torch.no_grad():
-        for name, weight in _layers(model).items():
+        for name, weight in layers_with_weights(model).items():
             if name not in plan.values:
                 continue
             values = torch.tensor(plan.values[name], dtype=weight.dtype, device=weight.device)
@@ -109,13 +111,34 @@ def round_to_halves(model: nn.Module) -> None:
             tensor.copy_(rounded)
 
 
+def round_to_bytes(model: nn.Module) -> None:
+    """Round the weights and biases of linear and convolution layers to 8 bits, in place.
+
+    Each is a whole number up to 127 times a factor of its tensor (`coding.numbers`), so it changes
+    by at most a 254th of the largest. Zeros stay zero, and no other becomes one.
+    """
+    for layer in weighted_layers(model).values():
+        for tensor in (layer.weight, layer.bias):
+            if tensor is not None and tensor.dtype == torch.float32 and tensor.numel():
+                _round_to_byte(tensor.detach())
+
+
+def _round_to_byte(tensor: Tensor) -> None:
+    scale = float(scale_of(float(tensor.abs().max())))
+    if not 0 < scale < math.inf:
+        return
+    whole = (tensor / scale).round().clamp(-LARGEST, LARGEST)
+    lost = (whole == 0) & (tensor != 0)
+    tensor.copy_(torch.where(lost, tensor.sign(), whole) * scale)
+
+
 def _allowed(tensor: Tensor) -> Tensor:
     """By how much each number of a tensor may change."""
     sizes = tensor.abs()
     return 2.0**-10 * sizes if tensor.dim() > 1 else 2.0**-11 * sizes.max()
 
 
-def _layers(model: nn.Module) -> dict[str, Tensor]:
+def layers_with_weights(model: nn.Module) -> dict[str, Tensor]:
     """Weights of linear and convolution layers by name; where layers share one, the first has it.
 
     Raises:
