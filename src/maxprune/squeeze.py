@@ -16,7 +16,7 @@ from maxprune.train import Fitting
 TEACHER = 0.9
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
-    frontier=True, steps=500, scale_dropout=True, final_epochs=30,
+    frontier=True, steps=500, scale_dropout=True, final_epochs=30, growth=1.5,
 )  # fmt: skip
 
 

@@ -26,12 +26,9 @@ def chosen_networks(names: Sequence[str] | None) -> list[Network]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seeded:
-    """How LeNet-5 is trained with several seeds, on what, and where the results are kept."""
+class Repeated:
+    """With how many seeds LeNet-5 is trained, on what, and where the results are kept."""
 
-    iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = (
-        PAPER.iterations
-    )
     seeds: Annotated[int, typer.Option(min=1, help="Seeds: 0, 1, ...")] = 3
     jobs: Annotated[
         int, typer.Option(min=0, help="Trainings side by side, one thread each; 0: one a core.")
@@ -45,6 +42,15 @@ class Seeded:
     )
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False
     dataset: Annotated[str, typer.Option(help="mnist, or digits for a quick look.")] = "mnist"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Repeated):
+    """And for how long."""
+
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations of every training.")] = (
+        PAPER.iterations
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from maxprune.commands.shared import (
     tell_if_new,
     terminal,
 )
+from maxprune.commands.squeezed import squeezed_command
 from maxprune.commands.vgg16 import Vgg16, table4_command, tables
 from maxprune.errors import UsageError
 from maxprune.files import write_json, write_text
@@ -36,14 +37,16 @@ from maxprune.weights.sharing import BITS
 reproduce_app = typer.Typer(
     help="Reproduce the papers beside their published figures: table1, table2 and figure1 of Moya "
     "Rueda, Grzeszick, Fink 2017 (LeNet-5 on MNIST), coded (what is left of them, in bytes), "
-    "runtime (what they bring in time and memory), rules (other ways to choose neurons), table3 "
-    "and table4 (VGG16 on faces), faces (both with a small network on Labeled Faces in the Wild); "
-    "filter pruning with Partial Least Squares, Jordao et al. 2019 (CIFAR-10).",
+    "runtime (what they bring in time and memory), rules (other ways to choose neurons), squeeze "
+    "(how small they go), table3 and table4 (VGG16 on faces), faces (both with a small network on "
+    "Labeled Faces in the Wild); filter pruning with Partial Least Squares, Jordao et al. 2019 "
+    "(CIFAR-10).",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
 reproduce_app.command("faces")(faces_command)
 reproduce_app.command("rules")(rules_command)
+reproduce_app.command("squeeze")(squeezed_command)
 reproduce_app.command("table4")(table4_command)
 reproduce_app.command("runtime")(runtime_command)
 reproduce_app.command("pls-cifar10")(cifar10_command)

@@ -24,6 +24,15 @@ class Asked(Searched):
     keep_accuracy: Annotated[
         float, typer.Option(help="Points of accuracy that may be lost, with 95% confidence.")
     ] = 0.5
+    growth: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=10,
+            help="How many times larger --share is after every step that was taken, up to half of "
+            "all channels: large steps while they cost nothing, small ones at the end.",
+        ),
+    ] = 1.5
     teacher: Annotated[
         float | None,
         typer.Option(
@@ -63,6 +72,7 @@ class Asked(Searched):
         settings = usual(own=bool(self.fit))
         changes = self.searching() | {
             "keep_accuracy": self.keep_accuracy,
+            "growth": self.growth,
             "teacher": settings.teacher if self.teacher is None else self.teacher,
             "zero": None if self.zero == "0" else zeros(self.zero),
             "bits": None if self.bits == "0" else few_bits(self.bits),

@@ -30,6 +30,7 @@ from maxprune.scores.named import SCORES
 from maxprune.scores.readers import Scores, readers
 from maxprune.surgery import apply, channel_groups
 
+LARGEST = 0.5  # share that one grows to
 COARSE, RESOLUTION = 0.05, 1e-4  # steps of a share that is searched for
 
 
@@ -75,12 +76,15 @@ class ScoreMethod:
         return Proposal(title, model, lambda: audited(model, plan, self.data.train), remark=remark)
 
     def answer(self, model: nn.Module, good: bool) -> nn.Module:
-        """Halve the share after a failure."""
+        """Halve the share after a failure; let it grow after a success where that is asked for."""
         if self.left is not None:
             self.left -= 1
         if not good:
             self.failed += 1
             self.share /= 2
+        elif self.settings.growth > 1:
+            self.failed = 0
+            self.share = min(self.share * self.settings.growth, max(LARGEST, self.settings.share))
         return model
 
     def _no_further(self, model: nn.Module, ranked: Ranked, plan: KeepPlan) -> KeepPlan:

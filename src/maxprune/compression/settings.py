@@ -27,7 +27,8 @@ UNCUT = "uncut"  # the control that is retrained as often, and never cut
 OWNERS = {
     "k": "maxout", "rounds": "maxout", "relevance": "maxout", "units": "maxout",
     "one_step": "maxout",
-    "share": "a score", "fails": "a score", "iterations": "a score", "keep_last": "a score",
+    "share": "a score", "growth": "a score", "fails": "a score", "iterations": "a score",
+    "keep_last": "a score",
     "components": "pls", "representation": "pls", "memory": "pls", "per": "damage",
 }  # fmt: skip
 
@@ -58,6 +59,9 @@ class Compression(Settings):
         one_step: whether a maxout goes from k to 1 at once.
         rounds: how often a maxout goes over all layers; None as long as one can be cut.
         share: of all channels that one step of a score removes; halved whenever a step fails.
+        growth: how many times larger the share is after every step that was taken, up to half of
+            all channels: large steps while they cost nothing, small ones at the end. Then the steps
+            that fail are counted anew after every one that was taken.
         fails: steps of a score that fail before the search ends; the last share tried is then
             `share` halved once less often.
         iterations: steps of a score at most; None as many as it takes.
@@ -119,6 +123,7 @@ class Compression(Settings):
     one_step: bool = False
     rounds: Annotated[int, Field(ge=1)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    growth: Annotated[float, Field(ge=1, le=10)] = 1.0
     fails: Annotated[int, Field(ge=1)] = 3
     iterations: Annotated[int, Field(ge=1)] | None = None
     keep_last: bool | None = None

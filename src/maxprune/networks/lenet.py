@@ -17,8 +17,9 @@ from maxprune.networks.initial import xavier_uniform
 def lenet5(
     fc: int = 512,
     conv: Sequence[int] = (20, 50),
-    dropout: Literal["fc", "conv"] = "fc",
+    dropout: Literal["fc", "conv", "none"] = "fc",
     classes: int = 10,
+    relu: Literal["fc", "all"] = "fc",
 ) -> nn.Sequential:
     """LeNet-5 for 28x28 grey pictures: two 5x5 convolutions, one hidden layer, one output layer.
 
@@ -29,8 +30,9 @@ def lenet5(
     Args:
         fc: neurons of the hidden layer fc1.
         conv: filters of conv1 and conv2; the paper's LeNet-MC needs a second number that 4 divides.
-        dropout: behind which layer the dropout stands.
+        dropout: behind which layer the dropout stands, if any.
         classes: outputs.
+        relu: "fc" behind fc1 alone, as in the paper; "all" behind the poolings, too.
 
     Returns:
         A network with Xavier-uniform weights and zero biases, drawn from torch's generator.
@@ -44,15 +46,21 @@ def lenet5(
     """
     if len(conv) != 2 or min(fc, *conv, classes) < 1:
         raise UsageError("lenet5 has two convolutions, and every size is at least 1")
-    if dropout not in ("fc", "conv"):
+    if dropout not in ("fc", "conv", "none"):
         raise UsageError(f"the dropout of lenet5 stands behind 'fc' or 'conv', not {dropout!r}")
+    if relu not in ("fc", "all"):
+        raise UsageError(f"the ReLU of lenet5 stands behind 'fc' or 'all', not {relu!r}")
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["conv1"] = nn.Conv2d(1, conv[0], 5)
     layers["pool1"] = nn.MaxPool2d(2)
+    if relu == "all":
+        layers["relu1"] = nn.ReLU()
     layers["conv2"] = nn.Conv2d(conv[0], conv[1], 5)
     if dropout == "conv":
         layers["dropout"] = nn.Dropout(0.5)
     layers["pool2"] = nn.MaxPool2d(2)
+    if relu == "all":
+        layers["relu2"] = nn.ReLU()
     layers["flatten"] = nn.Flatten()
     layers["fc1"] = nn.Linear(16 * conv[1], fc)
     layers["relu"] = nn.ReLU()
