@@ -14,6 +14,7 @@ import maxprune
 from maxprune.compress import Run
 from maxprune.compression import Compression
 from maxprune.compression.methods import planned
+from maxprune.compression.scored import ScoreMethod
 from maxprune.compression.settings import METHODS
 from maxprune.data import Dataset
 from maxprune.data.spec import as_splits
@@ -21,6 +22,7 @@ from maxprune.errors import StructureError, UsageError
 from maxprune.networks import vgg_small
 from maxprune.plan import KeepPlan
 from maxprune.report.trials import conclusion
+from maxprune.runs.workspace import Memory
 from maxprune.scores.named import SCORES
 
 
@@ -208,3 +210,25 @@ def test_a_run_that_goes_on_does_not_score_again(
     kept[0].write_bytes(kept[0].read_bytes()[:50])  # a damaged file is computed again
     assert maxprune.compress(trained, data, folder=tmp_path, **settings).trials == whole.trials
     assert sorted((tmp_path / "scores").iterdir()) == kept
+
+
+def test_a_share_grows_while_steps_are_taken_and_fails_count_anew(
+    trained: nn.Module, data: Dataset
+) -> None:
+    settings = Compression(method="magnitude", share=0.1, growth=2, fails=2, keep_accuracy=1)
+    method = ScoreMethod(settings, as_splits(data), trained, Memory())
+    shares = []
+    for good in (True, True, True, False, True, False, False):
+        assert method.propose(trained) is not None
+        method.answer(trained, good)
+        shares.append(method.share)
+    assert shares == pytest.approx([0.2, 0.4, 0.5, 0.25, 0.5, 0.25, 0.125])
+    assert method.propose(trained) is None
+    steady = ScoreMethod(
+        settings.model_copy(update={"growth": 1.0}), as_splits(data), trained, Memory()
+    )
+    for good in (False, True, False):
+        assert steady.propose(trained) is not None
+        steady.answer(trained, good)
+    assert steady.share == pytest.approx(0.025)
+    assert steady.propose(trained) is None  # two have failed in all

@@ -16,13 +16,14 @@ from maxprune import Compressed
 from maxprune.compression.endings import BITS, SHARES
 from maxprune.compression.fit import Trainer
 from maxprune.data import Dataset
+from maxprune.data.spec import as_splits
 from maxprune.errors import StructureError, TrainingDiverged, UsageError
 from maxprune.measure import accuracy, loss_bound, nonzero
 from maxprune.networks.anew import anew
 from maxprune.report.frontier import frontier_plot, outermost
 from maxprune.report.trials import summary
 from maxprune.results import Point
-from maxprune.train import Fitting
+from maxprune.train import Fitting, Teacher
 
 SMALL: dict[str, Any] = {**QUICK, "share": 0.3, "fails": 1, "steps": 0, "final_epochs": 2}
 
@@ -74,6 +75,14 @@ def test_what_was_not_cut_is_not_trained_on_either(
     monkeypatch.setattr(Trainer, "fit", fit)
     found = maxprune.squeeze(trained, data, **SMALL, zero=None, bits=None)
     assert [trial.title.split()[-1] for trial in found.trials] == ["channels"]
+
+
+def test_from_nothing_learns_without_the_teacher(trained: nn.Module, data: Dataset) -> None:
+    trainer = Trainer(as_splits(data), Fitting(iterations=10, rate=0.01), teacher=Teacher(trained))
+    fresh, longer = trainer.longer(3, fresh=True), trainer.longer(3)
+    assert (fresh.teacher, fresh.fitting.rate) == (None, Fitting().rate)
+    assert (longer.teacher, longer.fitting.rate) == (trainer.teacher, 0.01)
+    assert fresh.fitting.iterations == longer.fitting.iterations == 30
 
 
 def test_the_long_training_is_taken_only_if_it_is_better(found: Compressed) -> None:

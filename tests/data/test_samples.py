@@ -121,6 +121,10 @@ def test_digits_are_never_mirrored_by_default() -> None:
     splits = open_data("digits")
     assert (splits.train.flip, splits.train.crop) == (False, 3)
     assert open_data("digits", DataOptions(augment=("flip",))).train.flip
+    assert open_data("digits", DataOptions(shift=2)).train.crop == 2
+    assert open_data("digits", DataOptions(shift=2, augment=())).train.crop == 0
+    with pytest.raises(UsageError, match="shifted by 0 to 999 pixels, not -1"):
+        open_data("digits", DataOptions(shift=-1))
     augment = ("turn", "zoom", "light", "noise", "erase")
     more = open_data("digits", DataOptions(augment=augment)).train
     assert (more.turn, more.zoom, more.light, more.noise) == (10.0, 0.1, 0.2, 0.02)

@@ -35,7 +35,7 @@ class Asked(WithMaxouts):
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            help="maxout, any score of compress, torch-pruning-magnitude, torch-pruning-taylor; "
+            help="maxout, any score of compress, torch-pruning-magnitude, -taylor, -lamp, -fpgm; "
             "the controls uncut (the whole network, retrained alike) and scratch (narrower by the "
             "same share everywhere, from random weights, trained for as many epochs in all); "
             "joined by commas. Default: all; scratch only for a network that is trained here.",

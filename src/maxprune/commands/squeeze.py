@@ -59,9 +59,9 @@ class Asked(Searched):
         bool,
         typer.Option(
             "--anew/--no-anew",
-            help="Train the small architecture from random weights, too, for as long as all "
-            "trainings here that led to it, and take it if it is right more often. Not beside "
-            "--fit.",
+            help="Train the small architecture from random weights, too, without a teacher, for as "
+            "long as all trainings here that led to it, and take it if it is right more often. Not "
+            "beside --fit.",
         ),
     ] = True
 

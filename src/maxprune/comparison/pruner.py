@@ -20,7 +20,12 @@ from maxprune.scores.named import BATCH, BATCHES, drawn
 IMPORTANCES: dict[str, Callable[[], Any]] = {
     "torch-pruning-magnitude": lambda: torch_pruning.importance.GroupMagnitudeImportance(p=2),
     "torch-pruning-taylor": torch_pruning.importance.GroupTaylorImportance,
+    "torch-pruning-lamp": lambda: torch_pruning.importance.LAMPImportance(p=2),
+    "torch-pruning-fpgm": lambda: torch_pruning.importance.FPGMImportance(p=2),
 }
+"""Not its Hessian, which keeps the gradients of the last sample alone (torch-pruning 1.6), nor that
+of batch norms, which is for networks trained with a penalty on them."""
+
 LAYERS = (nn.Linear, _ConvNd, nn.RNNBase, nn.RNNCellBase)
 
 

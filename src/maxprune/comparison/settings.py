@@ -11,7 +11,9 @@ from maxprune.errors import UsageError
 from maxprune.naming import called
 from maxprune.records import Settings
 
-LIBRARY = ("torch-pruning-magnitude", "torch-pruning-taylor")
+LIBRARY = (
+    "torch-pruning-magnitude", "torch-pruning-taylor", "torch-pruning-lamp", "torch-pruning-fpgm",
+)  # fmt: skip
 SCRATCH = "scratch"
 CONTROLS = (UNCUT, SCRATCH)
 COMPARED = (*METHODS, *LIBRARY, *CONTROLS)
@@ -25,8 +27,8 @@ class Comparing(Settings):
     """Which methods take a network down to which sizes, and how it is retrained at each.
 
     Args:
-        methods: those of `Compression`; "torch-pruning-magnitude" and "torch-pruning-taylor", what
-            Torch-Pruning's own pruner removes; and two controls: "uncut", the whole network,
+        methods: those of `Compression`; those that begin with "torch-pruning", what its own pruner
+            removes by one of its importances; and two controls: "uncut", the whole network,
             retrained alike, and "scratch", all layers narrower by the same share, from random
             weights, trained for as many epochs in all.
         sizes: shares of the network's size that stay, in (0, 1); each is cut from the one before.

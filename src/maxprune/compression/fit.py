@@ -106,14 +106,19 @@ class Trainer:
         return model, curve
 
     def longer(self, times: float, fresh: bool = False) -> Trainer:
-        """So many times as long and as patient; random weights take at least the usual rate."""
+        """So many times as long and as patient.
+
+        Random weights take at least the usual rate, and no teacher: it takes many times as long as
+        a small network itself, which learns no better from it.
+        """
         fitting = self.fitting
         changes = {
             "iterations": max(1, round(times * fitting.iterations)),
             "patience": max(1, round(times * fitting.patience)),
             "rate": max(fitting.rate, Fitting().rate) if fresh else fitting.rate,
         }
-        return replace(self, fitting=fitting.model_copy(update=changes))
+        teacher = None if fresh else self.teacher
+        return replace(self, fitting=fitting.model_copy(update=changes), teacher=teacher)
 
     def _by_hand(self, model: nn.Module, tick: Tick) -> nn.Module:
         assert self.own is not None  # noqa: S101  (for the type checker)

@@ -24,6 +24,7 @@ AUGMENTS = ("flip", "crop", "turn", "zoom", "light", "noise", "erase")
 USUAL = ("flip", "crop")
 TURN, ZOOM, LIGHT, NOISE = 10.0, 0.1, 0.2, 0.02  # degrees, factor less 1, share, standard deviation
 ERASE = 0.5  # of the pictures
+MOST_SHIFT = 1000
 NAMED = 20  # pictures that could not be read, in a note
 NOT_MIRRORED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 
@@ -39,6 +40,7 @@ class DataOptions:
             "turn" (by up to 10 degrees), "zoom" (by up to a tenth), "light" (contrast by up to a
             fifth), "noise" and "erase" (a rectangle of every other picture); None for what fits
             the data.
+        shift: pixels by which "crop" shifts at most; None for an eighth of the picture.
         mean: of each channel, in [0, 1], taken away before the network.
         std: of each channel, by which is divided then.
         unreadable: what happens at a picture that cannot be read.
@@ -51,6 +53,7 @@ class DataOptions:
 
     size: tuple[int, ...] | None = None
     augment: tuple[str, ...] | None = None
+    shift: int | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     unreadable: Literal["stop", "skip"] = "stop"
@@ -148,6 +151,10 @@ def _check(options: DataOptions) -> None:
         raise UsageError(
             f"pictures are brought to 1 or 3 channels, a height and a width, not {options.size}"
         )
+    if options.shift is not None and not 0 <= options.shift < MOST_SHIFT:
+        raise UsageError(
+            f"pictures are shifted by 0 to {MOST_SHIFT - 1} pixels, not {options.shift}"
+        )
     if not all(map(math.isfinite, (*options.mean, *options.std))):
         raise UsageError(f"mean and std are finite numbers, not {(*options.mean, *options.std)}")
     if any(not std > 0 for std in options.std):
@@ -171,9 +178,10 @@ def _training(images: Stock, options: DataOptions, mirrored: bool) -> Pictures:
     augment = options.augment
     if augment is None:
         augment = USUAL if mirrored else ("crop",)
-    shift = max(1, min(images.shape[1:]) // 8) if "crop" in augment else 0
+    eighth = max(1, min(images.shape[1:]) // 8)
+    shift = eighth if options.shift is None else options.shift
     return replace(
-        _plain(images, options), flip="flip" in augment, crop=shift,
+        _plain(images, options), flip="flip" in augment, crop=shift * ("crop" in augment),
         turn=TURN * ("turn" in augment), zoom=ZOOM * ("zoom" in augment),
         light=LIGHT * ("light" in augment), noise=NOISE * ("noise" in augment),
         erase=ERASE * ("erase" in augment),

@@ -27,7 +27,9 @@ class Recipe(Settings):
         sizes: those of them that are compared.
         zeros: share of zeros and the size that it begins from.
         bits: of a weight, for each of these.
-        rate: of Adam, for a network from random weights; `cut_rate` for one that is trained.
+        rate: for a network from random weights.
+        cut_rate: for one that was cut.
+        zero_rate: for one whose weights go to zero.
         teacher: share of the loss that comes from the answers of the uncut network.
     """
 
@@ -35,17 +37,18 @@ class Recipe(Settings):
     epochs: Annotated[float, Field(gt=0)] = 20
     cut_epochs: Annotated[float, Field(gt=0)] = 3
     final_epochs: Annotated[float, Field(gt=0)] = 40
-    code_epochs: Annotated[float, Field(gt=0)] = 20
+    code_epochs: Annotated[float, Field(gt=0)] = 15
     ladder: tuple[Count, ...] = (
         250_000, 140_000, 80_000, 45_000, 26_000, 16_000, 10_000, 6_000, 4_100, 2_800, 2_050, 1_500,
     )  # fmt: skip
     sizes: tuple[Count, ...] = (16_000, 6_000, 2_800, 1_500)
     zeros: tuple[tuple[Count, float], ...] = (
-        (16_000, 0.8), (16_000, 0.9), (16_000, 0.93), (6_000, 0.5), (6_000, 0.7), (6_000, 0.8),
+        (16_000, 0.8), (6_000, 0.4), (6_000, 0.7), (6_000, 0.77),
     )  # fmt: skip
     bits: tuple[Count, ...] = (4, 3)
-    rate: Annotated[float, Field(gt=0)] = 0.005
-    cut_rate: Annotated[float, Field(gt=0)] = 0.003
+    rate: Annotated[float, Field(gt=0)] = 0.05
+    cut_rate: Annotated[float, Field(gt=0)] = 0.02
+    zero_rate: Annotated[float, Field(gt=0)] = 0.03
     teacher: Annotated[float, Field(gt=0, le=1)] = 0.9
 
     def scaled(self, times: float) -> Recipe:

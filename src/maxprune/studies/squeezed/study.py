@@ -20,6 +20,7 @@ from maxprune.train import Fitting
 
 RECORDS = "records.json"
 AUGMENT = ("crop", "turn", "zoom")
+SHIFT = 1  # pixel by which a picture is shifted at most: by 2 or 3 small networks learn less
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,8 @@ class SqueezedRun:
     def data(self) -> Splits:
         """What it is trained, chosen and tested on."""
         augment = AUGMENT if self.augmented else ()
-        return of_dataset(
-            load(self.dataset, self.root), DataOptions(augment=augment, seed=self.seed)
-        )
+        options = DataOptions(augment=augment, shift=SHIFT, seed=self.seed)
+        return of_dataset(load(self.dataset, self.root), options)
 
     def length(self) -> int:
         """The iterations of all trainings."""
@@ -68,10 +68,10 @@ class SqueezedRun:
 
     def identity(self) -> dict[str, Any]:
         """What makes this run this run; more sizes, zeros or bits go on with the same folder."""
-        more = {"sizes", "zeros", "bits"}
+        recipe = self.recipe.model_dump(mode="json", exclude={"sizes", "zeros", "bits"})
         return {
             "study": "squeeze", "dataset": self.dataset, "seed": self.seed,
-            "augmented": self.augmented, "recipe": self.recipe.model_dump(mode="json", exclude=more),
+            "augmented": self.augmented, "recipe": recipe,
         }  # fmt: skip
 
     def read(self, folder: Path) -> list[Squeezed]:

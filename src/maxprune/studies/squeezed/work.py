@@ -39,7 +39,6 @@ from maxprune.studies.squeezed.recipe import (
 from maxprune.studies.squeezed.records import Squeezed
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, Fitting, Teacher
-from maxprune.train.adam import Adam
 from maxprune.weights import zero_plan
 
 REACH = 0.7  # share of all channels that one cut may take
@@ -127,7 +126,7 @@ class Work:
         recipe, name = self.recipe, zeros_name(size, share)
         seen = recipe.epochs_to(size) + recipe.final_epochs
         task = Task(
-            name, ZEROS, size, seen, partial(copied, model), recipe.final_epochs, recipe.rate,
+            name, ZEROS, size, seen, partial(copied, model), recipe.final_epochs, recipe.zero_rate,
             zero=share,
         )  # fmt: skip
         sparse = self._trained(task)
@@ -158,7 +157,9 @@ class Work:
     def _trained(self, task: Task) -> nn.Module:
         def made(place: Checkpoints | None) -> tuple[nn.Module, Squeezed]:
             model = task.make().to(best_device())
-            fitting = Adam.of_passes(task.epochs, self.data.train, rate=task.rate, patience=NEVER)
+            fitting = Fitting.of_passes(
+                task.epochs, self.data.train, rate=task.rate, patience=NEVER
+            )
             trainer = Trainer(self.data, fitting, teacher=task.teacher)
             seed = derive(self.seed, task.name)
             model, curve = trainer.fit(model, seed, place, self._tick, task.zero)
