@@ -42,6 +42,7 @@ def rules_command(asked: Asked, as_json: AsJson = False) -> None:
     from maxprune.report.plain import as_text
     from maxprune.report.progress import Steps
     from maxprune.report.rules import rule_plot, rule_table
+    from maxprune.runs.environment import environment
     from maxprune.runs.parallel import run_all, usual_jobs
     from maxprune.runs.workspace import claimed
     from maxprune.studies.recipe import OURS
@@ -69,6 +70,7 @@ def rules_command(asked: Asked, as_json: AsJson = False) -> None:
     records = [cell.model_dump(mode="json") for cell in found]
     about = {
         "format": 1, "study": "rules", "dataset": asked.dataset, "command": command_line(),
+        "environment": environment(1),
         "records": records,
     }  # fmt: skip
     table = rule_table(found, f"Rules for maxout units, LeNet-5 on {asked.dataset}")

@@ -44,6 +44,7 @@ def squeezed_command(asked: Asked, as_json: AsJson = False) -> None:
     from maxprune.report.plain import as_text
     from maxprune.report.progress import Steps
     from maxprune.report.squeezed import coded_table, dense_table, squeezed_plot
+    from maxprune.runs.environment import environment
     from maxprune.runs.parallel import run_all, usual_jobs
     from maxprune.runs.workspace import claimed
     from maxprune.studies.squeezed import Recipe, SqueezedRun, cells
@@ -71,6 +72,7 @@ def squeezed_command(asked: Asked, as_json: AsJson = False) -> None:
     records = [cell.model_dump(mode="json") for cell in found]
     about = {
         "format": 1, "study": "squeeze", "dataset": asked.dataset, "command": command_line(),
+        "environment": environment(1),
         "recipe": recipe.model_dump(mode="json"), "records": records,
     }  # fmt: skip
     tables = [make(found, how) for how in hows for make in (dense_table, coded_table)]

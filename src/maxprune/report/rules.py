@@ -53,10 +53,24 @@ def _span(values: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
+def _alike(cells: Sequence[RuleCell]) -> int:
+    """How many ways, from the first on, end as large as the first: those it is compared with."""
+    last: dict[str, int] = {}
+    for cell in sorted(cells, key=lambda cell: -cell.k):
+        last[cell.way] = cell.parameters[0]
+    ways = list(dict.fromkeys(cell.way for cell in cells))
+    differ = (row for row, way in enumerate(ways) if last[way] != last[ways[0]])
+    return next(differ, len(ways))
+
+
 def rule_plot(cells: Sequence[RuleCell]) -> str:
-    """Test error of every way at every size, a point each seed and a line at the mean, as SVG."""
+    """Test error of every way at every size, a point each seed and a line at the mean, as SVG.
+
+    The dashed line is the paper's rule; below the line across, networks are of another size.
+    """
     ways = list(dict.fromkeys(cell.way for cell in cells))
     sizes = sorted({cell.k for cell in cells if cell.k <= 3}, reverse=True)
+    alike = _alike(cells)
     with looks("rules"):
         figure = new_figure(0.9 + 0.32 * len(ways))
         panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
@@ -73,7 +87,9 @@ def rule_plot(cells: Sequence[RuleCell]) -> str:
                     Line2D([mean, mean], [row - 0.3, row + 0.3], color=INK, linewidth=1.6)
                 )
                 if row == 0:
-                    panel.axvline(mean, color=GREY, linestyle="--", linewidth=0.8)
+                    panel.plot([mean, mean], [-0.5, alike - 0.5], "--", color=GREY, lw=0.8)
+            if alike < len(ways):
+                panel.axhline(alike - 0.5, color=GREY, linewidth=0.8)
             panel.set_title("one neuron a unit" if k == 1 else f"{k} neurons a unit on average")
             panel.set_xlabel("test error [%]")
             panel.grid(axis="x")
