@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rich.table import Table
 
 from maxprune.plural import plural
@@ -18,6 +18,7 @@ from maxprune.studies.squeezed.recipe import ANEW, CODED, CUT, FINAL, TAUGHT, UN
 from maxprune.studies.squeezed.records import SqueezedCell
 
 COLORS = {FINAL: BLUE, ANEW: VERMILLION, TAUGHT: SKY}
+ERRORS_SHOWN = (0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 20, 50)
 ERRORS = "test and held: mean error over the seeds, ± standard deviation of the test error"
 
 
@@ -104,7 +105,7 @@ def squeezed_plot(cells: Sequence[SqueezedCell], published: bool = True) -> str:
         published: whether to draw published networks, which are of MNIST, beside it.
     """
     with looks("squeezed"):
-        figure = new_figure(3.9)
+        figure = new_figure(4.3)
         left, right = figure.subplots(1, 2, sharey=True)
         for augmented in (True, False):
             some = [cell for cell in cells if cell.augmented == augmented]
@@ -123,10 +124,15 @@ def squeezed_plot(cells: Sequence[SqueezedCell], published: bool = True) -> str:
             panel.invert_xaxis()
             panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
             panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            panel.xaxis.set_minor_locator(NullLocator())
             panel.yaxis.set_minor_locator(NullLocator())
             panel.grid(visible=True)
-        left.set_yticks([0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5])
-        left.legend(loc="upper left", fontsize=7)
+        low, high = left.get_ylim()
+        left.set_yticks([error for error in ERRORS_SHOWN if low <= error <= high])
+        figure.legend(
+            *left.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=7
+        )
         return svg(figure, "squeezed", "Test error of small networks against their size")
 
 
