@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from maxprune.coding import numbers
 from maxprune.coding.bits import Reader
+from maxprune.errors import StoreError
 
 
 @settings(deadline=None, derandomize=True)
@@ -38,3 +39,10 @@ def test_no_number_changes(found: list[float], size: str) -> None:
     assert numbers.size_of(tensor) == size
     again = numbers.read(Reader(numbers.write(tensor, size)), size, len(found))
     assert np.array_equal(again, tensor, equal_nan=True)
+
+
+@pytest.mark.parametrize("factor", [np.inf, -np.inf, np.nan])
+def test_a_factor_that_is_not_finite_is_refused(factor: float) -> None:
+    content = np.array([factor], "<f2").tobytes() + b"\1\2\3"
+    with pytest.raises(StoreError, match="a factor that is not finite"):
+        numbers.read(Reader(content), "1", 3)

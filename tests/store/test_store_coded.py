@@ -108,6 +108,7 @@ def test_a_folder_in_the_way_is_refused(tmp_path: Path) -> None:
         ("9/1", "keeps '9/1' of 8 neurons"), ("4/3", "keeps '4/3'"), ("3/2", "keeps '3/2'"),
         ("0/1", "keeps '0/1'"), ("x", "keeps 'x'"), ("4/", "keeps '4/'"), ("-4/1", "keeps '-4/1'"),
         ([9], "an index is outside"), ("1000000000000/1", "keeps '1000000000000/1' of 8"),
+        ("4/1/1", "keeps '4/1/1' of 8"), ("9" * 5000 + "/1", "keeps '999"),
     ],
 )  # fmt: skip
 def test_plans_that_lie_are_refused(keep: Any, says: str) -> None:
@@ -120,8 +121,9 @@ def test_plans_that_lie_are_refused(keep: Any, says: str) -> None:
 @pytest.mark.parametrize(
     ("keep", "says"),
     [
-        ("9/8", "keeps '9/1' of 8"), ("3/8/2", "keeps '3/2' of 8"), ("4", "keeps '4'"),
+        ("9/8", "keeps '9/8'"), ("3/8/2", "keeps '3/8/2'"), ("4", "keeps '4'"),
         ("4/8/", "keeps '4/8/'"), ("4/8/x", "keeps '4/8/x'"), ("4/-8", "keeps '4/-8'"),
+        ("9" * 5000 + "/8", "keeps '999"), ("4/8/1/1", "keeps '4/8/1/1'"),
     ],
 )  # fmt: skip
 def test_plans_in_brief_that_lie_are_refused(keep: str, says: str) -> None:
@@ -131,7 +133,7 @@ def test_plans_in_brief_that_lie_are_refused(keep: str, says: str) -> None:
         open_coded(encode(found))
 
 
-@pytest.mark.parametrize("members", ["fc2*x", "fc2*-1", 3, ["fc2"]])
+@pytest.mark.parametrize("members", ["fc2*x", "fc2*-1", "fc2*" + "9" * 5000, 3, ["fc2"]])
 def test_members_in_brief_that_lie_are_refused(members: Any) -> None:
     found = decode(encode_of(cut()))
     found.plans[0]["members"] = {"fc1": members}

@@ -20,17 +20,31 @@ TOP = 1 << 24  # the range is above it before every bit
 SPARE = 4  # bytes that a reader may take beyond the last one; they are zero
 
 
-class Counts:
-    """How many zeros and ones there were in each context."""
+class Span:
+    """A range, and how many zeros and ones there were in each context."""
 
     def __init__(self) -> None:
+        self.span = WHOLE
         self.seen: dict[int, list[int]] = {}
 
-    def share(self, context: int, span: int) -> tuple[list[int], int]:
-        """The counts of a context, and how much of a range stands for a zero."""
-        counts = self.seen.setdefault(context, [0, 0])
-        zeros, ones = counts
-        return counts, span // (2 * (zeros + ones) + 2) * (2 * zeros + 1)
+    def forget(self) -> None:
+        """What was learned does not count for the bits that follow."""
+        self.seen = {}
+
+    def share(self, context: int) -> int:
+        """How much of the range stands for a zero in this context."""
+        zeros, ones = self.seen.setdefault(context, [0, 0])
+        return self.span // (2 * (zeros + ones) + 2) * (2 * zeros + 1)
+
+    def narrow(self, context: int, bit: int, share: int) -> int:
+        """Go on with the part of a bit; how many bytes are settled by it."""
+        self.seen[context][bit] += 1
+        self.span = self.span - share if bit else share
+        settled = 0
+        while self.span < TOP:
+            self.span <<= 8
+            settled += 1
+        return settled
 
 
 class BitWriter:
@@ -38,22 +52,18 @@ class BitWriter:
 
     def __init__(self) -> None:
         self.found = bytearray()
-        self.low, self.span = 0, WHOLE
+        self.low, self.span = 0, Span()
 
     def write(self, contexts: Iterable[int], bits: Iterable[int]) -> None:
         """Bits, each in its context; what was learned before does not count."""
-        counts = Counts()
+        span = self.span
+        span.forget()
         for context, bit in zip(contexts, bits, strict=True):
-            seen, share = counts.share(context, self.span)
-            seen[bit] += 1
+            share = span.share(context)
             if bit:
                 self._raise(share)
-                self.span -= share
-            else:
-                self.span = share
-            while self.span < TOP:
+            for _ in range(span.narrow(context, bit, share)):
                 self._out()
-                self.span <<= 8
 
     def _raise(self, by: int) -> None:
         """Add to the lower end; a carry goes into the bytes that are written."""
@@ -75,7 +85,7 @@ class BitWriter:
         for kept in range(SPARE + 1):
             step = 1 << 32 - 8 * kept
             short = -(-self.low // step) * step
-            if short < self.low + self.span:
+            if short < self.low + self.span.span:
                 break
         self._raise(short - self.low)
         for _ in range(kept):
@@ -93,14 +103,13 @@ class BitReader:
     def __init__(self, content: bytes | memoryview) -> None:
         self.content = content
         self.at = 0
-        self.span, self.code = WHOLE, 0
-        self.counts = Counts()
+        self.span, self.code = Span(), 0
         for _ in range(SPARE):
             self._in()
 
     def forget(self) -> None:
         """What was learned does not count for the bits that follow."""
-        self.counts = Counts()
+        self.span.forget()
 
     def bit(self, context: int) -> int:
         """The next bit.
@@ -108,17 +117,12 @@ class BitReader:
         Raises:
             StoreError: the stream has ended.
         """
-        seen, share = self.counts.share(context, self.span)
+        share = self.span.share(context)
         bit = int(self.code >= share)
-        seen[bit] += 1
         if bit:
             self.code -= share
-            self.span -= share
-        else:
-            self.span = share
-        while self.span < TOP:
+        for _ in range(self.span.narrow(context, bit, share)):
             self._in()
-            self.span <<= 8
         return bit
 
     def _in(self) -> None:

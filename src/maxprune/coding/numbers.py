@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from maxprune.coding.bits import Reader
+from maxprune.errors import StoreError
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -62,9 +63,15 @@ def write(numbers: Numbers, size: str) -> bytes:
 
 
 def read(reader: Reader, size: str, count: int) -> Numbers:
-    """The same numbers."""
+    """The same numbers.
+
+    Raises:
+        StoreError: the bytes end, or the factor is not finite.
+    """
     if size != "1":
         return reader.array(f"<f{size}", count).astype(np.float32)
     (scale,) = reader.array("<f2", 1).astype(np.float32)
+    if not np.isfinite(scale):
+        raise StoreError("its numbers have a factor that is not finite")
     found: Numbers = reader.array("i1", count).astype(np.float32) * scale
     return found

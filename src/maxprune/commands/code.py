@@ -45,8 +45,9 @@ FOR_TRAINING = ("epochs", "rate", "batch", "fit", "augment")
 def code_command(asked: Asked, context: typer.Context, as_json: AsJson = False) -> None:
     """Put a network into one small file: shared values, gaps, entropy coding.
 
-    The weights of each linear and convolution layer get 2^bits values, found by k-means and trained
-    (Han, Mao, Dally 2015, Deep Compression); zeros stay zero, so prune first (compress --zero).
+    The weights of each linear and convolution layer get 2^bits values, found by k-means (Han, Mao,
+    Dally 2015, Deep Compression); with --data they are trained, and weights may go over to another
+    value. Zeros stay zero, so prune first (compress --zero).
     What is measured is what the decoder makes of the file. Open it with maxprune.load, or with
     numpy alone by maxprune.coding.decode.
 

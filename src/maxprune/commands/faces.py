@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,12 +10,13 @@ import typer
 
 from maxprune.commands.face_tables import present
 from maxprune.commands.shared import AsJson, Out, command_line, takes, tell_if_new, terminal
+from maxprune.commands.studied import do_all
 from maxprune.errors import UsageError
 from maxprune.files import read_json
 from maxprune.plural import plural
 
 if TYPE_CHECKING:
-    from maxprune.studies.faces import CodingPiece, FacePiece, FaceStudy
+    from maxprune.studies.faces import FaceStudy
     from maxprune.train.config import Precision
     from maxprune.verification_results import FaceCell
 
@@ -148,11 +148,11 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
     tell_if_new(asked.out, asked.resume)
     identity = {"study": "faces", "command": command_line(), **study.identity()}
     with claimed(asked.out, identity, asked.resume):
-        _do(asked, work, plural(len(work), "network"))
+        do_all(work, asked.out, asked.jobs, plural(len(work), "network"))
         cells = read_table(work, asked.out)
         taken = best_free(cells)
         coding = coding_pieces(work, taken)
-        _do(asked, coding, f"{plural(len(coding), 'network')} coded")
+        do_all(coding, asked.out, asked.jobs, f"{plural(len(coding), 'network')} coded")
         last = coding[-1]
         last.write_verifier(asked.out / last.name, asked.out / "verifier")
     free = [largest_free_share([c for c in cells if c.network == way]) for way in study.ways]
@@ -167,19 +167,6 @@ def faces_command(asked: Asked, as_json: AsJson = False) -> None:
             f"maxprune verify A.jpg B.jpg --model {asked.out / 'verifier'}",
             soft_wrap=True,
         )
-
-
-def _do(asked: Asked, work: Sequence[FacePiece] | Sequence[CodingPiece], what: str) -> None:
-    """Do what is not done yet, with progress."""
-    from maxprune.report.progress import Steps
-    from maxprune.runs.parallel import run_all, usual_jobs
-
-    totals = {piece.name: piece.length() for piece in work}
-    with Steps(terminal(stderr=True), sum(totals.values()), what) as steps:
-        run_all(
-            work, asked.out, asked.jobs or usual_jobs(),
-            lambda piece, done: steps.of(totals, piece.name, done),
-        )  # fmt: skip
 
 
 def _coded(cell: FaceCell) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,8 @@ from typing import Annotated
 import typer
 
 from maxprune.commands.grid_options import Seeded
-from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
-from maxprune.files import write_json, write_text
+from maxprune.commands.shared import AsJson, takes, tell_if_new
+from maxprune.commands.studied import do_all, tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +38,7 @@ def rules_command(asked: Asked, as_json: AsJson = False) -> None:
     """
     from maxprune.data import load
     from maxprune.plural import plural
-    from maxprune.report.plain import as_text
-    from maxprune.report.progress import Steps
     from maxprune.report.rules import rule_plot, rule_table
-    from maxprune.runs.environment import environment
-    from maxprune.runs.parallel import run_all, usual_jobs
     from maxprune.runs.workspace import claimed
     from maxprune.studies.recipe import OURS
     from maxprune.studies.rules import RuleRun, cells, chosen
@@ -53,33 +48,10 @@ def rules_command(asked: Asked, as_json: AsJson = False) -> None:
     ways = chosen(asked.rule or ())
     how = (training, asked.dataset, asked.data, ways)
     runs = [RuleRun(seed, *how) for seed in range(asked.seeds)]
-    totals = {run.name: run.length() for run in runs}
-    identity = {
-        "study": "rules", "dataset": asked.dataset, "training": training.model_dump(),
-    }  # fmt: skip
+    about = {"study": "rules", "dataset": asked.dataset}
     tell_if_new(asked.out, asked.resume)
-    with (
-        claimed(asked.out, identity, asked.resume),
-        Steps(terminal(stderr=True), sum(totals.values()), plural(len(runs), "seed")) as steps,
-    ):
-        run_all(
-            runs, asked.out, asked.jobs or usual_jobs(),
-            lambda run, done: steps.of(totals, run.name, done),
-        )  # fmt: skip
+    with claimed(asked.out, about | {"training": training.model_dump()}, asked.resume):
+        do_all(runs, asked.out, asked.jobs, plural(len(runs), "seed"))
     found = cells(runs, asked.out)
-    records = [cell.model_dump(mode="json") for cell in found]
-    about = {
-        "format": 1, "study": "rules", "dataset": asked.dataset, "command": command_line(),
-        "environment": environment(1),
-        "records": records,
-    }  # fmt: skip
     table = rule_table(found, f"Rules for maxout units, LeNet-5 on {asked.dataset}")
-    write_json(asked.out / "rules.json", about)
-    write_text(asked.out / "rules.txt", as_text(table))
-    write_text(asked.out / "rules.svg", rule_plot(found))
-    if as_json:
-        typer.echo(json.dumps(records, indent=1))
-        return
-    console = terminal()
-    console.print(table)
-    console.print(f"Written: {asked.out / 'rules'}.json, .txt and .svg", soft_wrap=True)
+    tell(asked.out / "rules", about, found, [table], rule_plot(found), as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,8 @@ from typing import Annotated
 import typer
 
 from maxprune.commands.grid_options import Repeated
-from maxprune.commands.shared import AsJson, command_line, takes, tell_if_new, terminal
-from maxprune.files import write_json, write_text
+from maxprune.commands.shared import AsJson, takes, tell_if_new
+from maxprune.commands.studied import do_all, tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +36,11 @@ def squeezed_command(asked: Asked, as_json: AsJson = False) -> None:
     It is cut by measured damage, step by step, with the uncut network as a teacher; at four sizes
     it is trained on and compared with the same architecture from random weights that sees as many
     pictures, with and without the teacher. Then single weights go, and files are coded. Writes
-    small.json, .txt and .svg. About four hours a seed on one core, twice that with --plain.
+    small.json, .txt and .svg. It takes hours a seed, and goes on with --resume.
     """
     from maxprune.data import load
     from maxprune.plural import plural
-    from maxprune.report.plain import as_text
-    from maxprune.report.progress import Steps
     from maxprune.report.squeezed import coded_table, dense_table, squeezed_plot
-    from maxprune.runs.environment import environment
-    from maxprune.runs.parallel import run_all, usual_jobs
     from maxprune.runs.workspace import claimed
     from maxprune.studies.squeezed import Recipe, SqueezedRun, cells
 
@@ -57,31 +52,12 @@ def squeezed_command(asked: Asked, as_json: AsJson = False) -> None:
         for augmented in hows
         for seed in range(asked.seeds)
     ]
-    totals = {run.name: run.length() for run in runs}
-    identity = {"study": "squeeze", "dataset": asked.dataset, "scale": asked.scale}
+    about: dict[str, object] = {"study": "squeeze", "dataset": asked.dataset}
     tell_if_new(asked.out, asked.resume)
-    with (
-        claimed(asked.out, identity, asked.resume),
-        Steps(terminal(stderr=True), sum(totals.values()), plural(len(runs), "run")) as steps,
-    ):
-        run_all(
-            runs, asked.out, asked.jobs or usual_jobs(),
-            lambda run, done: steps.of(totals, run.name, done),
-        )  # fmt: skip
+    with claimed(asked.out, about | {"scale": asked.scale}, asked.resume):
+        do_all(runs, asked.out, asked.jobs, plural(len(runs), "run"))
     found = cells(runs, asked.out)
-    records = [cell.model_dump(mode="json") for cell in found]
-    about = {
-        "format": 1, "study": "squeeze", "dataset": asked.dataset, "command": command_line(),
-        "environment": environment(1),
-        "recipe": recipe.model_dump(mode="json"), "records": records,
-    }  # fmt: skip
+    about["recipe"] = recipe.model_dump(mode="json")
     tables = [make(found, how) for how in hows for make in (dense_table, coded_table)]
-    write_json(asked.out / "small.json", about)
-    write_text(asked.out / "small.txt", "\n".join(as_text(table) for table in tables))
-    write_text(asked.out / "small.svg", squeezed_plot(found, asked.dataset == "mnist"))
-    if as_json:
-        typer.echo(json.dumps(records, indent=1))
-        return
-    console = terminal()
-    console.print(*tables, sep="\n")
-    console.print(f"Written: {asked.out / 'small'}.json, .txt and .svg", soft_wrap=True)
+    plot = squeezed_plot(found, asked.dataset == "mnist")
+    tell(asked.out / "small", about, found, tables, plot, as_json)

@@ -105,17 +105,22 @@ def _panel(panel: Axes, points: Sequence[Point], size: Size, published: Publishe
         )  # fmt: skip
     line = list(_steps(outermost(points, size), size))
     panel.plot(*zip(*line, strict=True), color=SKY, lw=1.2, zorder=1)
-    for number, (name, (most, error)) in enumerate(published.items()):
-        panel.plot(most, error, "D", color=GREY, ms=4.5, mfc="none")
-        panel.annotate(
-            name, (most, error), (0, 6 + 9 * (number % 3)), textcoords="offset points",
-            ha="center", fontsize=6.5, color=GREY,
-        )  # fmt: skip
+    draw_published(panel, published)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     low, high = sorted(panel.get_xlim())
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1,)))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.grid(True)
+
+
+def draw_published(panel: Axes, published: Published) -> None:
+    """Others' networks, by name, at their size and error in percent."""
+    for number, (name, (size, error)) in enumerate(published.items()):
+        panel.plot(size, error, "D", color=GREY, ms=4.5, mfc="none")
+        panel.annotate(
+            name, (size, error), (0, 6 + 9 * (number % 3)), textcoords="offset points",
+            ha="center", fontsize=6.5, color=GREY,
+        )  # fmt: skip
 
 
 def _steps(points: Sequence[Point], size: Size) -> Iterator[tuple[float, float]]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from maxprune.plural import plural
 from maxprune.report.figure import CYCLE, GREY, INK, VERMILLION, looks, new_figure, svg
 from maxprune.report.plain import figures, plain_table
-from maxprune.report.words import probability
+from maxprune.report.words import probability, span
 from maxprune.studies.rules import RuleCell
 
 
@@ -37,7 +37,7 @@ def rule_table(cells: Sequence[RuleCell], title: str) -> Table:
         following = cells[place + 1].way if place + 1 < len(cells) else cell.way
         held = 100 - sum(cell.validation) / len(cell.validation)
         table.add_row(
-            cell.way if cell.way != before else "", str(cell.k), _span(cell.parameters),
+            cell.way if cell.way != before else "", str(cell.k), span(cell.parameters),
             f"{held:.2f}", f"{100 - cell.mean:.2f}",
             "" if cell.spread is None else f"±{cell.spread:.2f}",
             f"{0.0 - cell.difference:+.2f}" if cell.p_values else "",
@@ -46,11 +46,6 @@ def rule_table(cells: Sequence[RuleCell], title: str) -> Table:
         )  # fmt: skip
         before = cell.way
     return table
-
-
-def _span(values: Sequence[int]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
 def _alike(cells: Sequence[RuleCell]) -> int:

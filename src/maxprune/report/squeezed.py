@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rich.table import Table
 
 from maxprune.plural import plural
-from maxprune.report.figure import BLUE, GREY, INK, SKY, VERMILLION, looks, new_figure, svg
+from maxprune.report.figure import BLUE, INK, SKY, VERMILLION, looks, new_figure, svg
+from maxprune.report.frontier import draw_published
 from maxprune.report.plain import figures, plain_table
-from maxprune.report.words import probability
+from maxprune.report.words import probability, span
 from maxprune.studies.published import CODED as PUBLISHED_CODED
 from maxprune.studies.published import PRUNED
 from maxprune.studies.squeezed.recipe import ANEW, CODED, CUT, FINAL, TAUGHT, UNCUT, ZEROS
@@ -71,7 +73,7 @@ def coded_table(cells: Sequence[SqueezedCell], augmented: bool) -> Table:
     for cell in rows:
         table.add_row(
             cell.way, f"{cell.size:,}", f"{100 * cell.zero:g}", str(cell.bits or 32),
-            span(cell.nonzero), f"{mean(cell.bytes):,.0f}" if cell.way == CODED else "",
+            span(cell.nonzero), f"{fmean(cell.bytes):,.0f}" if cell.way == CODED else "",
             *_errors(cell),
         )  # fmt: skip
     return table
@@ -84,17 +86,6 @@ def _how(augmented: bool) -> str:
 def _errors(cell: SqueezedCell) -> tuple[str, str, str]:
     spread = "" if cell.spread is None else f"±{cell.spread:.2f}"
     return f"{cell.held_error:.2f}", f"{cell.error:.2f}", spread
-
-
-def mean(values: Sequence[int]) -> float:
-    """Of whole numbers."""
-    return sum(values) / len(values)
-
-
-def span(values: Sequence[int]) -> str:
-    """One number, or the smallest and the largest."""
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
 def squeezed_plot(cells: Sequence[SqueezedCell], published: bool = True) -> str:
@@ -110,11 +101,11 @@ def squeezed_plot(cells: Sequence[SqueezedCell], published: bool = True) -> str:
         for augmented in (True, False):
             some = [cell for cell in cells if cell.augmented == augmented]
             _dense(left, some, augmented)
-            coded = sorted((c for c in some if c.way == CODED), key=lambda c: mean(c.bytes))
-            _line(right, coded, [mean(c.bytes) for c in coded], INK, augmented, "coded", 0)
+            coded = sorted((c for c in some if c.way == CODED), key=lambda c: fmean(c.bytes))
+            _line(right, coded, [fmean(c.bytes) for c in coded], INK, augmented, "coded", 0)
         if published:
-            _published(left, PRUNED)
-            _published(right, PUBLISHED_CODED)
+            draw_published(left, PRUNED)
+            draw_published(right, PUBLISHED_CODED)
         left.set_xlabel("parameters that are not zero")
         right.set_xlabel("bytes of the file")
         left.set_ylabel("test error [%]")
@@ -139,9 +130,9 @@ def squeezed_plot(cells: Sequence[SqueezedCell], published: bool = True) -> str:
 def _dense(panel: Axes, cells: Sequence[SqueezedCell], augmented: bool) -> None:
     for way, color in COLORS.items():
         some = [c for c in cells if c.way in ((way, UNCUT) if way == FINAL else (way,))]
-        _line(panel, some, [mean(c.parameters) for c in some], color, augmented, way, 1)
-    zeros = sorted((c for c in cells if c.way == ZEROS), key=lambda c: mean(c.nonzero))
-    _line(panel, zeros, [mean(c.nonzero) for c in zeros], INK, augmented, "single weights gone", 0)
+        _line(panel, some, [fmean(c.parameters) for c in some], color, augmented, way, 1)
+    zeros = sorted((c for c in cells if c.way == ZEROS), key=lambda c: fmean(c.nonzero))
+    _line(panel, zeros, [fmean(c.nonzero) for c in zeros], INK, augmented, "single weights gone", 0)
 
 
 def _line(
@@ -158,12 +149,3 @@ def _line(
     for cell, size in zip(cells, sizes, strict=True):
         errors = [100 - accuracy for accuracy in cell.accuracies]
         panel.plot([size, size], [min(errors), max(errors)], color=color, lw=0.8)
-
-
-def _published(panel: Axes, published: dict[str, tuple[int, float]]) -> None:
-    for number, (name, (size, error)) in enumerate(published.items()):
-        panel.plot(size, error, "D", color=GREY, ms=4.5, mfc="none")
-        panel.annotate(
-            name, (size, error), (0, 6 + 9 * (number % 3)), textcoords="offset points",
-            ha="center", fontsize=6.5, color=GREY,
-        )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,17 @@ def count(value: int) -> str:
     '440,812'
     """
     return f"{value:,}"
+
+
+def span(values: Sequence[int]) -> str:
+    """One number, or the smallest and the largest.
+
+    Example:
+        >>> span([1200, 1200]), span([1300, 1200])
+        ('1,200', '1,200-1,300')
+    """
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
 def percent(value: float) -> str:

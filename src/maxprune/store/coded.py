@@ -147,24 +147,37 @@ def _exact(plan: dict[str, Any]) -> dict[str, Any]:
     neurons = _dict(plan, "neurons")
     found: dict[str, Any] = {"neurons": dict(neurons), "keep": {}, "members": {}}
     for layer, stay in keep.items():
-        if isinstance(stay, str) and layer not in neurons:
-            left, whole, parts = _three(layer, stay)
+        found["keep"][layer] = stay
+        if isinstance(stay, str):
+            left, whole, parts = _numbers(layer, stay, neurons.get(layer))
             found["neurons"][layer] = whole
-            stay = f"{left}/{parts}"  # as in format 1
-        counted = isinstance(stay, str)
-        found["keep"][layer] = _indices(layer, stay, found["neurons"][layer]) if counted else stay
+            size = whole // parts
+            found["keep"][layer] = [
+                part * size + i for part in range(parts) for i in range(left // parts)
+            ]
     for layer, members in _dict(plan, "members").items():
         found["members"][layer] = _members(layer, members) if isinstance(members, str) else members
     return {"kind": "keep", "method": METHOD, **plan, **found}
 
 
-def _three(layer: str, stay: str) -> tuple[int, int, int]:
-    """How many neurons stay, of how many, of how many parts."""
-    found = re.fullmatch(r"([0-9]{1,18})/([0-9]{1,18})(?:/([0-9]{1,18}))?", stay)
-    if not found:
-        raise StoreError(f"not a plan: {layer} keeps {stay!r:.50}")
-    left, whole, parts = found.groups(default="1")
-    return int(left), int(whole), int(parts)
+def _numbers(layer: str, brief: str, neurons: object) -> tuple[int, int, int]:
+    """How many neurons stay, of how many, of how many parts: "left/neurons/parts" in brief.
+
+    Where `neurons` says how many there are, as in format 1, it is "left/parts".
+    """
+    numbers: list[object] = []
+    if re.fullmatch(r"[0-9]{1,18}(/[0-9]{1,18}){1,2}", brief):
+        numbers = [int(number) for number in brief.split("/")]
+    if neurons is not None:
+        numbers.insert(1, neurons)
+    elif len(numbers) == 2:
+        numbers.append(1)
+    match numbers:
+        case [int(left), int(whole), int(parts)] if (
+            1 <= parts <= left <= whole <= MOST_NEURONS and not whole % parts and not left % parts
+        ):
+            return left, whole, parts
+    raise StoreError(f"not a plan: {layer} keeps {brief!r:.50} of {neurons!r:.50} neurons")
 
 
 def _dict(plan: dict[str, Any], name: str) -> dict[str, Any]:
@@ -177,22 +190,10 @@ def _dict(plan: dict[str, Any], name: str) -> dict[str, Any]:
 def _members(layer: str, brief: str) -> list[dict[str, Any]]:
     """The outputs of a layer, and the inputs of the one behind it."""
     name, _, each = brief.partition("*")
-    if each and not each.isdecimal():
+    if each and not re.fullmatch("[0-9]{1,18}", each):
         raise StoreError(f"not a plan: {layer} goes with {brief!r:.50}")
     behind = {"name": name, "side": "in"} | ({"each": int(each)} if each else {})
     return [{"name": layer, "side": "out"}, behind]
-
-
-def _indices(layer: str, stay: str, neurons: object) -> list[int]:
-    left, _, parts = stay.partition("/")
-    if not left.isdecimal() or not parts.isdecimal() or type(neurons) is not int:
-        raise StoreError(f"not a plan: {layer} keeps {stay!r:.50} of {neurons!r:.50} neurons")
-    stays, groups = int(left), int(parts)
-    fits = 1 <= groups <= stays <= neurons <= MOST_NEURONS
-    if not fits or neurons % groups or stays % groups:
-        raise StoreError(f"not a plan: {layer} keeps {stay!r:.50} of {neurons} neurons")
-    size = neurons // groups
-    return [g * size + i for g in range(groups) for i in range(stays // groups)]
 
 
 def _briefest(

@@ -99,6 +99,7 @@ def job_of(
     seed: int,
     watch: Watch,
     zeroed: float | None,
+    values: Assigning | None = None,
 ) -> Job:
     """A training, with what it needs.
 
@@ -109,10 +110,11 @@ def job_of(
         seed: of the order.
         watch: who is told.
         zeroed: share of all parameters to be zero at the end.
+        values: those that weights find; a mean of such networks would have many, so none is taken.
     """
     optimizer = training.optimizer(p for p in model.parameters() if p.requires_grad)
     average = None
-    if training.average:
+    if training.average and values is None:
         # torch's default for CUDA cannot average the integers of a batch norm.
         average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
     zeros = {}
@@ -121,4 +123,6 @@ def job_of(
         training = training.model_copy(update={"rate": training.rate * training.boost})
     team = Team.of(model, images.whole(training.batch), training.compiled)
     parts = Parts(model)
-    return Job(model, images, training, seed, optimizer, average, watch, zeros, team, parts)
+    return Job(
+        model, images, training, seed, optimizer, average, watch, zeros, team, parts, values=values
+    )

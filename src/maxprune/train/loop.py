@@ -121,10 +121,9 @@ def train(
     ):
         torch.manual_seed(derive(seed, "dropout"))
         job = replace(
-            job_of(model, images, training, seed, watch, zeroed), tuned=tuple(tuned),
-            teacher=teacher, values=values,
+            job_of(model, images, training, seed, watch, zeroed, values), tuned=tuple(tuned),
+            teacher=teacher,
         )  # fmt: skip
-        job = job if values is None else replace(job, average=None)  # means are of many values
         left = 1 - zeroed if zeroed and training.scale_dropout else 1.0
         with scaled_dropout(model, left), in_one_line("in training"):
             progress = _run(job, checkpoints)

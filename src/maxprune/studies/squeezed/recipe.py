@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from maxprune.errors import UsageError
 from maxprune.records import Settings
 from maxprune.results import Count
 
@@ -50,6 +51,15 @@ class Recipe(Settings):
     cut_rate: Annotated[float, Field(gt=0)] = 0.02
     zero_rate: Annotated[float, Field(gt=0)] = 0.03
     teacher: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        astray = {*self.sizes} - {*self.ladder} | {size for size, _ in self.zeros} - {*self.sizes}
+        if astray:
+            raise UsageError(
+                f"{min(astray):,} parameters are no step of the ladder, or not compared"
+            )
+        return self
 
     def scaled(self, times: float) -> Recipe:
         """All trainings so many times as long."""

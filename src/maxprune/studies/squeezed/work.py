@@ -104,13 +104,12 @@ class Work:
             make = partial(self._cut, model, size)
             how = recipe.cut_epochs, recipe.cut_rate, teacher
             model = self._trained(Task(f"{size} {CUT}", CUT, size, seen, make, *how))
-            kept = self._compared(model, size, teacher) if size in recipe.sizes else model
-            for share in (share for start, share in recipe.zeros if start == size):
-                self._coded(kept, size, share)
+            if size in recipe.sizes:
+                self._compared(model, size, teacher)
         return self.found
 
-    def _compared(self, model: nn.Module, size: int, teacher: Teacher) -> nn.Module:
-        """Trained on, and the same architecture from nothing; the first is given back."""
+    def _compared(self, model: nn.Module, size: int, teacher: Teacher) -> None:
+        """Trained on, with zeros, too, and the same architecture from nothing."""
         recipe, seen = self.recipe, self.recipe.epochs_to(size)
         how = recipe.final_epochs, recipe.cut_rate
         final = self._trained(
@@ -119,7 +118,8 @@ class Work:
         make = partial(anew, model, derive(self.seed, ANEW, str(size)))
         for way, taught in ((ANEW, None), (TAUGHT, teacher)):
             self._trained(Task(f"{size} {way}", way, size, seen, make, seen, recipe.rate, taught))
-        return final
+        for share in (share for start, share in recipe.zeros if start == size):
+            self._coded(final, size, share)
 
     def _coded(self, model: nn.Module, size: int, share: float) -> None:
         """Zeros, and then few values."""
