@@ -132,6 +132,15 @@ def test_digits_are_never_mirrored_by_default() -> None:
     assert (more.flip, more.crop) == (False, 0)
 
 
+def test_more_of_a_small_dataset_is_held_out_where_that_is_asked_for() -> None:
+    usual, more = open_data("digits"), open_data("digits", DataOptions(validation=0.25))
+    assert [len(usual.validation), len(more.validation)] == [144, 359]
+    assert [len(more.train), len(more.stopping or [])] == [1024, 54]
+    for wrong in (0.0, 0.6, -0.1, float("nan")):
+        with pytest.raises(UsageError, match="0 to 50% of the training set is held out"):
+            open_data("digits", DataOptions(validation=wrong))
+
+
 def write(folder: Path, split: str, count: int) -> None:
     for name in ("cat", "dog"):
         (folder / split / name).mkdir(parents=True)
@@ -145,8 +154,13 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     assert (splits.name, splits.input_shape, splits.classes) == ("pets", (3, 8, 8), 2)
     assert [len(splits.train), len(splits.validation), splits.test] == [17, 2, None]
     assert splits.notes[0] == "classes: cat, dog"
-    assert "a tenth of train/ was held out" in splits.notes[1]
+    assert "10% of train/ was held out" in splits.notes[1]
+    more = open_data(str(tmp_path / "pets"), DataOptions(validation=0.4))
+    assert [len(more.train), len(more.validation)] == [11, 8]
+    assert "40% of train/ was held out" in more.notes[1]
     write(tmp_path / "pets", "val", 3)
+    with pytest.raises(UsageError, match="pets has validation pictures; none are held out"):
+        open_data(str(tmp_path / "pets"), DataOptions(validation=0.4))
     write(tmp_path / "pets", "test", 4)
     (tmp_path / "pets" / "test" / "dog" / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"broken\.jpg"):
@@ -200,6 +214,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_options_that_would_do_nothing_are_refused(own: Path) -> None:
     with pytest.raises(UsageError, match="loaders, which do their own: no size, augmentation"):
         open_data(f"{own}:two", DataOptions(mean=(0.5,)))
+    with pytest.raises(UsageError, match=r"which do their own: no .* shift, .* validation"):
+        open_data(f"{own}:two", DataOptions(validation=0.2))
     with pytest.raises(UsageError, match="the pictures of digits have one size"):
         open_data("digits", DataOptions(size=(1, 8, 8)))
     own.write_text(

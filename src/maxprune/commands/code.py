@@ -38,7 +38,7 @@ class Asked(Trained):
     seed: Annotated[int, typer.Option(help="Seed of the split, order and augmentation.")] = 0
 
 
-FOR_TRAINING = ("epochs", "rate", "batch", "fit", "augment")
+FOR_TRAINING = ("epochs", "rate", "batch", "fit", "augment", "shift", "validation")
 
 
 @takes(Asked)

@@ -48,6 +48,14 @@ class Tested:
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
     ] = None
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Percent of the training samples that are held out to judge by, where the data "
+            "have none for it (default: 10). Few can prove little: give more of small data.",
+            show_default=False,
+        ),
+    ] = None
     stream: Annotated[
         bool | None,
         typer.Option(
@@ -73,6 +81,7 @@ class Tested:
             mean=numbers("mean", self.mean), std=numbers("std", self.std),
             unreadable="skip" if self.unreadable == "skip" else "stop",
             root=self.data_root, seed=seed, workers=self.workers,
+            validation=None if self.validation is None else self.validation / 100,
             stream="auto" if self.stream is None else "yes" if self.stream else "no",
         )  # fmt: skip
 
@@ -147,6 +156,15 @@ class Trained(Tested):
         ),
     ] = None
 
+    shift: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels by which crop shifts at most (default: an eighth of the picture). Small "
+            "networks learn more where it is less.",
+            show_default=False,
+        ),
+    ] = None
+
     def data_options(self, seed: int = 0) -> DataOptions:
         """How the data are read, and augmented in training."""
         augment = None if self.augment is None else names("augment", [self.augment])
@@ -154,7 +172,9 @@ class Trained(Tested):
             augment = ()
         elif augment and "none" in augment:
             raise UsageError(f"--augment none stands alone, not in {self.augment!r}")
-        return replace(super().data_options(seed), augment=augment)
+        if self.shift is not None and augment is not None and "crop" not in augment:
+            raise UsageError(f"--shift is of crop, which is not in --augment {self.augment}")
+        return replace(super().data_options(seed), augment=augment, shift=self.shift)
 
     def read(self, data: str, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
         """The network, the user's own training, and the data; see `opened_on`."""

@@ -19,6 +19,7 @@ from maxprune.plural import kind_of, plural
 from maxprune.store.source import find_function, look_here
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
+MOST_HELD = 0.5
 STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
 AUGMENTS = ("flip", "crop", "turn", "zoom", "light", "noise", "erase")
 USUAL = ("flip", "crop")
@@ -41,6 +42,8 @@ class DataOptions:
             fifth), "noise" and "erase" (a rectangle of every other picture); None for what fits
             the data.
         shift: pixels by which "crop" shifts at most; None for an eighth of the picture.
+        validation: share of the training set that is held out to judge by, at most a half; None
+            for a tenth, unless the data have validation samples of their own.
         mean: of each channel, in [0, 1], taken away before the network.
         std: of each channel, by which is divided then.
         unreadable: what happens at a picture that cannot be read.
@@ -54,6 +57,7 @@ class DataOptions:
     size: tuple[int, ...] | None = None
     augment: tuple[str, ...] | None = None
     shift: int | None = None
+    validation: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     unreadable: Literal["stop", "skip"] = "stop"
@@ -135,7 +139,7 @@ def of_dataset(data: Dataset, options: DataOptions = DEFAULT, mirrored: bool = F
         options: how they are augmented and normalised.
         mirrored: whether a mirrored picture is of the same class, for the default augmentation.
     """
-    rest, validation = data.holdout(VALIDATION, options.seed)
+    rest, validation = data.holdout(options.validation or VALIDATION, options.seed)
     rest, stopping = Dataset(data.name, rest, data.test).holdout(STOPPING, options.seed)
     return Splits(
         data.name, _training(rest, options, mirrored), _plain(validation, options),
@@ -154,6 +158,11 @@ def _check(options: DataOptions) -> None:
     if options.shift is not None and not 0 <= options.shift < MOST_SHIFT:
         raise UsageError(
             f"pictures are shifted by 0 to {MOST_SHIFT - 1} pixels, not {options.shift}"
+        )
+    if options.validation is not None and not 0 < options.validation <= MOST_HELD:
+        raise UsageError(
+            f"0 to {100 * MOST_HELD:g}% of the training set is held out to judge by, not "
+            f"{100 * options.validation:g}%"
         )
     if not all(map(math.isfinite, (*options.mean, *options.std))):
         raise UsageError(f"mean and std are finite numbers, not {(*options.mean, *options.std)}")
@@ -197,8 +206,11 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
     train, validation, test = found.train, found.validation, found.test
     notes = [f"classes: {', '.join(found.classes)}", *notes]
     if validation is None:
-        train, validation = held_out(train, VALIDATION, options.seed)
-        notes.append("There is no val/: a tenth of train/ was held out to judge by.")
+        share = options.validation or VALIDATION
+        train, validation = held_out(train, share, options.seed)
+        notes.append(f"There is no val/: {100 * share:g}% of train/ was held out to judge by.")
+    elif options.validation is not None:
+        raise UsageError(f"{root} has validation pictures; none are held out of the others")
     if found.skipped:
         more = len(found.skipped) - NAMED
         notes.append(
@@ -227,8 +239,8 @@ def _from_function(spec: str, function: Callable[..., Any], options: DataOptions
         return of_dataset(found, options, mirrored=True)
     if options != replace(DEFAULT, root=options.root, seed=options.seed):
         raise UsageError(
-            f"{spec} gives loaders, which do their own: no size, augmentation, mean, std, "
-            "unreadable pictures, streaming or workers can be set for them"
+            f"{spec} gives loaders, which do their own: no size, augmentation, shift, mean, std, "
+            "unreadable pictures, validation, streaming or workers can be set for them"
         )
     splits = found if isinstance(found, Splits) else _of_loaders(spec, found)
     return replace(splits, source=function)
