@@ -223,3 +223,15 @@ def test_bad_options_are_refused(
     assert (code, said.count("\n")) == (2, 1)
     assert says in said
     assert not (tmp_path / "out").exists()
+
+
+def test_small_data_are_judged_by_more_samples(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = "maxprune.networks:lenet5", "--data", "digits", "--keep-accuracy", 4, "--dry-run"
+    for how, judges in ((("squeeze",), 300), (("squeeze", "--validation", 10), 144)):
+        code, said, _ = call(monkeypatch, capsys, *how, *net)
+        assert code == 0
+        assert f"{judges} to judge by" in " ".join(said.split())
+    code, said, _ = call(monkeypatch, capsys, "compress", *net)
+    assert "144 to judge by" in " ".join(said.split())

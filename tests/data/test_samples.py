@@ -136,6 +136,9 @@ def test_more_of_a_small_dataset_is_held_out_where_that_is_asked_for() -> None:
     usual, more = open_data("digits"), open_data("digits", DataOptions(validation=0.25))
     assert [len(usual.validation), len(more.validation)] == [144, 359]
     assert [len(more.train), len(more.stopping or [])] == [1024, 54]
+    assert len(open_data("digits", DataOptions(least=300)).validation) == 300
+    assert len(open_data("digits", DataOptions(least=1000)).validation) == 359
+    assert len(open_data("digits", DataOptions(least=10)).validation) == 144
     for wrong in (0.0, 0.6, -0.1, float("nan")):
         with pytest.raises(UsageError, match="0 to 50% of the training set is held out"):
             open_data("digits", DataOptions(validation=wrong))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from maxprune.commands.shared import AsJson, few_bits, takes, zeros
 
 if TYPE_CHECKING:
     from maxprune.compression.settings import Compression
+    from maxprune.data.spec import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,12 @@ class Asked(Searched):
             "beside --fit.",
         ),
     ] = True
+
+    def data_options(self, seed: int = 0) -> DataOptions:
+        """How the data are read; of few samples more are to judge by."""
+        from maxprune.squeeze import JUDGES
+
+        return replace(super().data_options(seed), least=JUDGES)
 
     def settings(self) -> Compression:
         """Everything there is."""

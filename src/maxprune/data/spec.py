@@ -19,7 +19,7 @@ from maxprune.plural import kind_of, plural
 from maxprune.store.source import find_function, look_here
 
 VALIDATION = 0.1  # of the training set, where there are no validation pictures
-MOST_HELD = 0.5
+MORE, MOST_HELD = 0.25, 0.5  # up to here for `least`, and where it is asked for
 STOPPING = 0.05  # of what is left, to decide on the best epoch of a training
 AUGMENTS = ("flip", "crop", "turn", "zoom", "light", "noise", "erase")
 USUAL = ("flip", "crop")
@@ -44,6 +44,8 @@ class DataOptions:
         shift: pixels by which "crop" shifts at most; None for an eighth of the picture.
         validation: share of the training set that is held out to judge by, at most a half; None
             for a tenth, unless the data have validation samples of their own.
+        least: samples to be held out where `validation` says nothing, as far as a quarter of the
+            training set goes: fewer show little of a small loss.
         mean: of each channel, in [0, 1], taken away before the network.
         std: of each channel, by which is divided then.
         unreadable: what happens at a picture that cannot be read.
@@ -58,6 +60,7 @@ class DataOptions:
     augment: tuple[str, ...] | None = None
     shift: int | None = None
     validation: float | None = None
+    least: int = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     unreadable: Literal["stop", "skip"] = "stop"
@@ -65,6 +68,12 @@ class DataOptions:
     seed: int = 0
     stream: Literal["auto", "yes", "no"] = "auto"
     workers: int = 0
+
+    def held_out(self, count: int) -> float:
+        """The share of so many training samples that is held out to judge by."""
+        if self.validation is not None:
+            return self.validation
+        return min(max(VALIDATION, self.least / max(count, 1)), MORE)
 
 
 DEFAULT = DataOptions()
@@ -109,7 +118,7 @@ Data: TypeAlias = Dataset | Splits | str | Path | Sequence[Any] | Mapping[str, A
 """What `as_splits` takes."""
 
 
-def as_splits(data: Data, seed: int = 0) -> Splits:
+def as_splits(data: Data, seed: int = 0, least: int = 0) -> Splits:
     """Training, validation and test samples, in whatever form the data are given.
 
     Args:
@@ -117,6 +126,7 @@ def as_splits(data: Data, seed: int = 0) -> Splits:
             augmented; what `open_data` opens; or (train, validation) or (train, validation, test)
             loaders of batches (inputs, classes), also as a mapping with these names.
         seed: of the validation split.
+        least: as in `DataOptions`.
 
     Raises:
         UsageError: it is something else.
@@ -125,9 +135,9 @@ def as_splits(data: Data, seed: int = 0) -> Splits:
     if isinstance(data, Splits):
         return data
     if isinstance(data, Dataset):
-        return of_dataset(data, DataOptions(augment=(), seed=seed))
+        return of_dataset(data, DataOptions(augment=(), seed=seed, least=least))
     if isinstance(data, str | Path):
-        return open_data(str(data), DataOptions(seed=seed))
+        return open_data(str(data), DataOptions(seed=seed, least=least))
     return _of_loaders("the data", data)
 
 
@@ -139,7 +149,7 @@ def of_dataset(data: Dataset, options: DataOptions = DEFAULT, mirrored: bool = F
         options: how they are augmented and normalised.
         mirrored: whether a mirrored picture is of the same class, for the default augmentation.
     """
-    rest, validation = data.holdout(options.validation or VALIDATION, options.seed)
+    rest, validation = data.holdout(options.held_out(len(data.train)), options.seed)
     rest, stopping = Dataset(data.name, rest, data.test).holdout(STOPPING, options.seed)
     return Splits(
         data.name, _training(rest, options, mirrored), _plain(validation, options),
@@ -206,9 +216,9 @@ def _from_folder(root: Path, options: DataOptions) -> Splits:
     train, validation, test = found.train, found.validation, found.test
     notes = [f"classes: {', '.join(found.classes)}", *notes]
     if validation is None:
-        share = options.validation or VALIDATION
+        share = options.held_out(len(train))
         train, validation = held_out(train, share, options.seed)
-        notes.append(f"There is no val/: {100 * share:g}% of train/ was held out to judge by.")
+        notes.append(f"There is no val/: {100 * share:.3g}% of train/ was held out to judge by.")
     elif options.validation is not None:
         raise UsageError(f"{root} has validation pictures; none are held out of the others")
     if found.skipped:
@@ -237,7 +247,7 @@ def _from_function(spec: str, function: Callable[..., Any], options: DataOptions
         raise UsageError(f"{spec} failed: {type(error).__name__}: {first_line(error)}") from error
     if isinstance(found, Dataset):
         return of_dataset(found, options, mirrored=True)
-    if options != replace(DEFAULT, root=options.root, seed=options.seed):
+    if options != replace(DEFAULT, root=options.root, seed=options.seed, least=options.least):
         raise UsageError(
             f"{spec} gives loaders, which do their own: no size, augmentation, shift, mean, std, "
             "unreadable pictures, validation, streaming or workers can be set for them"
