@@ -39,8 +39,9 @@ def squeeze(
     """Make a network as small as it goes without a significant loss, whatever it takes.
 
     `compress` by measured damage, with the network at the start as a teacher; then a longer
-    training of what is left; then the same architecture from nothing, which goes on if it is
-    better; then zeros, and few values in a coded file, more and fewer as long as they pass.
+    training of what is left, and one with half the augmentation; then the same architecture from
+    nothing, which goes on if it is better; then zeros, and few values in a coded file, more and
+    fewer as long as they pass.
 
     Args:
         model: a trained classifier with a factory (`maxprune.factory`), as the coded file needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,36 @@ def test_the_long_training_is_taken_only_if_it_is_better(found: Compressed) -> N
     assert trial.parameters == before[-1].parameters
     passed = trial.loss_bound < SMALL["keep_accuracy"]
     assert trial.taken == (passed and trial.accuracy > before[-1].accuracy)
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_less_augmentation_stays_where_it_helped(
+    helps: bool, trained: nn.Module, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = as_splits(data)
+    splits = replace(splits, train=replace(splits.train, crop=2))
+    crops: list[int] = []
+    fit = Trainer.fit
+
+    def spoiled(self: Trainer, model: nn.Module, *rest: Any, **more: Any) -> Any:
+        crops.append(self.data.train.crop)
+        model, curve = fit(self, model, *rest, **more)
+        if len(crops) == 2 or (len(crops) == 3 and not helps):
+            with torch.no_grad():
+                next(iter(model.parameters())).zero_()
+        return model, curve
+
+    monkeypatch.setattr(Trainer, "fit", spoiled)
+    settings = SMALL | {"keep_accuracy": 100.0, "iterations": 1, "batch": 8}
+    found = maxprune.compress(
+        trained, splits, method="magnitude", anew=True, zero=0.3, control=True, **settings
+    )
+    taken = {trial.title: trial.taken for trial in found.trials}
+    assert list(taken)[1:4] == ["trained on", "augmented less", "from nothing"]
+    assert (taken["trained on"], taken["augmented less"]) == (False, helps)
+    mild = 1 if helps else 2
+    assert crops[:5] == [2, 2, 1, mild, mild]
+    assert crops[5:] == [2] + [mild] * (len(found.steps) - 1)  # the control, alike
 
 
 def test_what_is_trained_from_nothing_is_taken_only_if_it_is_better(found: Compressed) -> None:

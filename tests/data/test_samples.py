@@ -262,3 +262,16 @@ def test_functions_that_give_loaders(own: Path) -> None:
 def test_functions_that_give_something_else(own: Path, name: str, error: Any, says: str) -> None:
     with pytest.raises(error, match=says):
         open_data(f"{own}:{name}")
+
+
+def test_milder_is_half_as_much() -> None:
+    options = DataOptions(augment=("flip", "crop", "turn", "zoom", "light", "noise", "erase"))
+    milder = open_data("digits", options).milder()
+    assert milder is not None
+    train = milder.train
+    assert (train.flip, train.crop, train.turn, train.zoom) == (True, 1, 5.0, 0.05)
+    assert (train.light, train.noise, train.erase) == (0.1, 0.01, 0.25)
+    for augment in ((), ("flip",)):
+        assert open_data("digits", DataOptions(augment=augment)).milder() is None
+    own = Loaded(loader(), "own", 4)
+    assert Splits("own", own, own, None, (4,)).milder() is None

@@ -41,8 +41,9 @@ FinalEpochs: TypeAlias = Annotated[
     float,
     typer.Option(
         min=0,
-        help="Epochs of one more training of what is left once nothing more is cut, taken if it is "
-        "right more often then; 0 for none. Not beside --fit.",
+        help="Epochs of one more training of what is left once nothing more is cut, and of another "
+        "one with half the augmentation; each is taken if it is right more often then. 0 for none. "
+        "Not beside --fit.",
     ),
 ]
 
@@ -197,6 +198,7 @@ def _show_plan(
     console.print(f"retrained {how} after each step{first}")
     behind = {
         f"one more training ({plural(settings.final_epochs, 'epoch')})": settings.final_epochs,
+        "another with half the augmentation": settings.final_epochs and data.milder() is not None,
         "the small architecture from random weights": settings.anew,
         f"zeros ({settings.zero})": settings.zero, f"few values ({settings.bits})": settings.bits,
         f"8 bits ({settings.int8})": settings.int8,

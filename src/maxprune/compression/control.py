@@ -33,8 +33,8 @@ def retrained_alike(search: Search, last: str) -> Taken | None:
     found, seconds = search.taken[UNPRUNED], 0.0
     path = search.retrainings(last)
     for number, like in enumerate(path, 1):
-        make, times = partial(copied, found.model), search.taken[like].times
-        proposal = Proposal(UNCUT, found.model, make, times=times)
+        make, alike = partial(copied, found.model), search.taken[like]
+        proposal = Proposal(UNCUT, found.model, make, times=alike.times, mild=alike.mild)
         try:
             model, measured, size = search.retrained(f"{UNCUT} {number}", proposal, like)
         except TrainingDiverged as error:

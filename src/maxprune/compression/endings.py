@@ -1,4 +1,4 @@
-"""What comes behind the cuts: a long training, weights drawn anew, zeros, few values, 8 bits."""
+"""What comes behind the cuts: long trainings, weights drawn anew, zeros, few values, 8 bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from maxprune.weights import choose_share
 
 SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # of zeros, one after the other
 BITS = (8, 6, 5, 4, 3, 2, 1)
-FINAL = "trained on"
+FINAL, MILDER = "trained on", "augmented less"
 ANEW = "from nothing"
 
 Rung: TypeAlias = Callable[[nn.Module], Proposal]
@@ -49,6 +49,13 @@ def _longer(settings: Compression, data: Splits, trainings: float) -> Ladder | N
     if not settings.final_epochs or not trainings:
         return None
     return Ladder([partial(_final, settings.final_epochs, settings.epochs)])
+
+
+def _milder(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+    """And another one, with half the augmentation: what helps many weights is too much for few."""
+    if not settings.final_epochs or not trainings or data.milder() is None:
+        return None
+    return Ladder([partial(_less, settings.final_epochs, settings.epochs)])
 
 
 def _again(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
@@ -85,6 +92,16 @@ def _final(epochs: float, each: float, model: nn.Module) -> Proposal:
     return Proposal(FINAL, model, partial(copied, model), times=epochs / each, remark=remark)
 
 
+def _less(epochs: float, each: float, model: nn.Module) -> Proposal:
+    """As long again, with half the augmentation."""
+    remark = (
+        f"up to {plural(epochs, 'epoch')} with pictures that are augmented half as much; taken, "
+        "for all that follows, too, if it is right more often than before"
+    )
+    make = partial(copied, model)
+    return Proposal(MILDER, model, make, times=epochs / each, mild=True, remark=remark)
+
+
 def _anew(trainings: float, seed: int, model: nn.Module) -> Proposal:
     """The same architecture from random weights, trained for as long as the network was in all."""
     remark = (
@@ -117,7 +134,7 @@ def _quantizing(data: Splits, mode: Mode, model: nn.Module) -> Proposal:
     return Proposal(int8_name(mode), model, partial(copied, model), int8=mode, remark=remark)
 
 
-ENDINGS = (_longer, _again, _zeros, _codes, _integers)
+ENDINGS = (_longer, _milder, _again, _zeros, _codes, _integers)
 """In their order: each gives the ladder that the settings ask for, or None.
 
 Called with the settings, the data to choose by and to take ranges from, and how many retrainings

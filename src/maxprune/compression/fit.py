@@ -120,6 +120,10 @@ class Trainer:
         teacher = None if fresh else self.teacher
         return replace(self, fitting=fitting.model_copy(update=changes), teacher=teacher)
 
+    def milder(self) -> Trainer:
+        """On pictures that are augmented half as much, where they are."""
+        return replace(self, data=self.data.milder() or self.data)
+
     def _by_hand(self, model: nn.Module, tick: Tick) -> nn.Module:
         assert self.own is not None  # noqa: S101  (for the type checker)
         before = _outline(model)

@@ -36,6 +36,7 @@ class Proposal:
             only trained; it is taken only if it is right more often than `base` then. None for a
             retraining as behind every cut.
         fresh: whether its weights were drawn anew.
+        mild: whether the pictures it is trained on are augmented half as much.
         remark: what the reader has to know of it; empty for nothing.
     """
 
@@ -48,6 +49,7 @@ class Proposal:
     int8: Mode | None = None
     times: float | None = None
     fresh: bool = False
+    mild: bool = False
     remark: str = ""
 
 

@@ -42,13 +42,23 @@ Told: TypeAlias = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Taken:
-    """A network that passed, the one it was made from, and how many retrainings that took."""
+    """A network that passed, the one it was made from, and how it was retrained.
+
+    Args:
+        measured: of it.
+        bytes: of its file.
+        model: it.
+        base: the network it was made from.
+        times: as long as how many retrainings.
+        mild: whether on pictures that were augmented half as much, as is all that comes of it.
+    """
 
     measured: Measured
     bytes: int
     model: nn.Module
     base: str
     times: float = 1.0
+    mild: bool = False
 
 
 @dataclass
@@ -158,6 +168,8 @@ class Search:
 
     def _try(self, name: str, proposal: Proposal) -> tuple[Trial, nn.Module]:
         """Cut, retrain and judge."""
+        mild = proposal.mild or self.taken[self._name(proposal.base)].mild
+        proposal = replace(proposal, mild=mild)
         try:
             network, measured, size = self.retrained(name, proposal, name)
         except (AuditError, StructureError, TrainingDiverged, _TooManyZerosError) as error:
@@ -177,7 +189,7 @@ class Search:
             accuracy=measured.accuracy, loss_bound=bound, taken=taken, remark=proposal.remark,
         )  # fmt: skip
         times = 1.0 if proposal.times is None else proposal.times
-        found = Taken(measured, size, network, self._name(proposal.base), times)
+        found = Taken(measured, size, network, self._name(proposal.base), times, mild)
         if taken:
             self.taken[name] = found
             self.sizes[name] = sizes
@@ -203,11 +215,11 @@ class Search:
             if proposal.zero is not None:
                 _check_zero(network, proposal.zero)
             seed, tick = derive(self.settings.seed, like), self._ticker(name)
+            trainer = self.trainer.milder() if proposal.mild else self.trainer
             if proposal.bits is not None:
-                return self._coded(name, network, proposal.bits, seed, place)
+                return self._coded(name, network, proposal.bits, trainer, seed, place)
             if proposal.int8 is not None:
                 return network, self._in_8_bits(name, network, proposal.int8)
-            trainer = self.trainer
             if proposal.times is not None:
                 trainer = trainer.longer(proposal.times, proposal.fresh)
             before = None if proposal.fresh else accuracy(network, self.data.validation)
@@ -222,11 +234,11 @@ class Search:
         return self._like_the_first(network.to(best_device())), measured, size
 
     def _coded(
-        self, name: str, network: nn.Module, bits: int, seed: int, place: Checkpoints | None
-    ) -> tuple[nn.Module, Measured]:
+        self, name: str, network: nn.Module, bits: int, trainer: Trainer, seed: int,
+        place: Checkpoints | None,
+    ) -> tuple[nn.Module, Measured]:  # fmt: skip
         """The network with few values; what is measured is what the decoder makes of its file."""
-        slow = self.trainer.fitting.model_copy(update={"rate": RATE})
-        trainer = replace(self.trainer, fitting=slow)
+        trainer = replace(trainer, fitting=trainer.fitting.model_copy(update={"rate": RATE}))
         before = accuracy(apply(network, share_plan(network, bits)), self.data.validation)
 
         def fit(free: nn.Module) -> tuple[nn.Module, tuple[float, Curve]]:

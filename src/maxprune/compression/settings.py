@@ -78,8 +78,9 @@ class Compression(Settings):
         max_macs: budget of multiply-adds of one sample.
         max_bytes: budget of the weights' file, in bytes.
         max_latency_ms: budget of one forward pass over one sample, measured here.
-        final_epochs: of one more training of what is left once nothing more is cut, taken if it is
-            right more often then; 0 for none.
+        final_epochs: of one more training of what is left once nothing more is cut, and of another
+            one with half the augmentation; each is taken if it is right more often then. 0 for
+            none.
         anew: once nothing more is cut, the same architecture is trained from random weights for as
             long as the network has been in all, and takes its place if it is right more often.
         zero: share of the parameters to be zero at the end, in (0, 1); "auto" takes the largest

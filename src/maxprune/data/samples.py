@@ -149,6 +149,13 @@ class Pictures:
         """The same pictures, not augmented in training either."""
         return Pictures(self.images, mean=self.mean, std=self.std)
 
+    def milder(self) -> Pictures:
+        """The same pictures, augmented half as much; mirrored as before."""
+        return replace(
+            self, crop=self.crop // 2, turn=self.turn / 2, zoom=self.zoom / 2, light=self.light / 2,
+            noise=self.noise / 2, erase=self.erase / 2,
+        )  # fmt: skip
+
     def _normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.mean:
             x = x - x.new_tensor(self.mean)[:, None, None]
@@ -214,6 +221,13 @@ class Splits:
     def example(self) -> Tensor:
         """(2, ...): the first inputs to train on, to run a network on."""
         return first_inputs(self.train, 2)
+
+    def milder(self) -> Splits | None:
+        """With training pictures that are augmented half as much; None where they are not."""
+        if not isinstance(self.train, Pictures):
+            return None
+        milder = self.train.milder()
+        return None if milder.about() == self.train.about() else replace(self, train=milder)
 
     @property
     def streamed(self) -> bool:
