@@ -109,7 +109,8 @@ def test_the_command(
     about = json.loads((out / "small.json").read_text())
     assert about["recipe"]["final_epochs"] == 0.5
     ways = [record["way"] for record in about["records"]]
-    assert ways.count(UNCUT) == 2
+    assert ways.count(UNCUT) == ways.count(FINAL) == 2
+    assert [r["augmented"] for r in about["records"] if r["way"] in (ANEW, TAUGHT)] == [True] * 2
     assert (out / "small.txt").read_text().count("cut, trained on") == 2
     assert "<svg" in (out / "small.svg").read_text()
     code, _, said = call(monkeypatch, capsys, *asked, "--scale", 1)

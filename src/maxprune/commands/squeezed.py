@@ -24,7 +24,8 @@ class Asked(Repeated):
     plain: Annotated[
         bool,
         typer.Option(
-            "--plain/--no-plain", help="Once more without augmentation, which takes as long again."
+            "--plain/--no-plain",
+            help="Once more without augmentation, for the cut networks alone.",
         ),
     ] = True
 
@@ -48,7 +49,13 @@ def squeezed_command(asked: Asked, as_json: AsJson = False) -> None:
     recipe = Recipe().scaled(asked.scale)
     hows = (True, False) if asked.plain else (True,)
     runs = [
-        SqueezedRun(seed, recipe, augmented, asked.dataset, asked.data)
+        SqueezedRun(
+            seed,
+            recipe.model_copy(update={"beside": augmented}),
+            augmented,
+            asked.dataset,
+            asked.data,
+        )
         for augmented in hows
         for seed in range(asked.seeds)
     ]

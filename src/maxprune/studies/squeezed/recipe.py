@@ -32,6 +32,7 @@ class Recipe(Settings):
         cut_rate: for one that was cut.
         zero_rate: for one whose weights go to zero.
         teacher: share of the loss that comes from the answers of the uncut network.
+        beside: whether the same architectures are trained from nothing, too.
     """
 
     network: tuple[Count, Count, Count] = (20, 50, 500)
@@ -51,6 +52,7 @@ class Recipe(Settings):
     cut_rate: Annotated[float, Field(gt=0)] = 0.02
     zero_rate: Annotated[float, Field(gt=0)] = 0.03
     teacher: Annotated[float, Field(gt=0, le=1)] = 0.9
+    beside: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -71,9 +73,14 @@ class Recipe(Settings):
         cuts = self.ladder.index(size) + 1
         return self.epochs + cuts * self.cut_epochs + self.final_epochs
 
+    def ways(self) -> tuple[str, ...]:
+        """How a network of one size comes about."""
+        return (FINAL, ANEW, TAUGHT) if self.beside else (FINAL,)
+
     def all_epochs(self) -> float:
         """Of all trainings of one seed."""
-        dense = sum(self.final_epochs + 2 * self.epochs_to(size) for size in self.sizes)
+        others = len(self.ways()) - 1
+        dense = sum(self.final_epochs + others * self.epochs_to(size) for size in self.sizes)
         coded = len(self.zeros) * (self.final_epochs + len(self.bits) * self.code_epochs)
         return self.epochs + len(self.ladder) * self.cut_epochs + dense + coded
 
@@ -84,7 +91,7 @@ def steps(recipe: Recipe) -> Iterator[str]:
     for size in recipe.ladder:
         yield f"{size} {CUT}"
     for size in recipe.sizes:
-        yield from (f"{size} {way}" for way in (FINAL, ANEW, TAUGHT))
+        yield from (f"{size} {way}" for way in recipe.ways())
     for size, share in recipe.zeros:
         yield zeros_name(size, share)
         yield from (f"{zeros_name(size, share)} {bits} bits" for bits in recipe.bits)

@@ -68,7 +68,7 @@ class SqueezedRun:
 
     def identity(self) -> dict[str, Any]:
         """What makes this run this run; more sizes, zeros or bits go on with the same folder."""
-        recipe = self.recipe.model_dump(mode="json", exclude={"sizes", "zeros", "bits"})
+        recipe = self.recipe.model_dump(mode="json", exclude={"sizes", "zeros", "bits", "beside"})
         return {
             "study": "squeeze", "dataset": self.dataset, "seed": self.seed,
             "augmented": self.augmented, "recipe": recipe,
@@ -98,7 +98,7 @@ def _cell(
     first = own[0]
     beside = f"{first.size} {ANEW}"
     pairs = []
-    if first.way in (FINAL, TAUGHT):
+    if first.way in (FINAL, TAUGHT) and beside in read[0]:
         pairs = [(found[name], found[beside]) for found in read]
     return SqueezedCell(
         way=first.way, size=first.size, augmented=runs[0].augmented,

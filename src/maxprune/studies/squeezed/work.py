@@ -116,7 +116,8 @@ class Work:
             Task(f"{size} {FINAL}", FINAL, size, seen, partial(copied, model), *how)
         )
         make = partial(anew, model, derive(self.seed, ANEW, str(size)))
-        for way, taught in ((ANEW, None), (TAUGHT, teacher)):
+        for way in recipe.ways()[1:]:
+            taught = teacher if way == TAUGHT else None
             self._trained(Task(f"{size} {way}", way, size, seen, make, seen, recipe.rate, taught))
         for share in (share for start, share in recipe.zeros if start == size):
             self._coded(final, size, share)
