@@ -1,4 +1,4 @@
-"""Figures of the tests that judge networks, and of error rates."""
+"""Figures of the tests that judge networks, of error rates, and of a frontier."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from matplotlib.ticker import FuncFormatter
 from maxprune.files import read_json
 from maxprune.measure import loss_bound, randomization_test
 from maxprune.report.figure import BLUE, GREEN, GREY, INK, VERMILLION
+from maxprune.report.frontier import draw_frontier
+from maxprune.results import Results
 
 SAMPLES = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 DIFFERING = {0.0: GREEN, 0.02: BLUE, 0.1: VERMILLION}
@@ -41,6 +43,12 @@ def tests_figure(figure: Figure, _: Path) -> None:
     right.set_ylabel("p")
     right.set_title("randomization test")
     right.legend(loc="upper left", fontsize=7.5)
+
+
+def squeeze_figure(figure: Figure, results: Path) -> None:
+    """Everything that was tried with the digits' network, by parameters and by bytes."""
+    found = Results.model_validate(read_json(results / "squeeze-digits" / "results.json"))
+    draw_frontier(figure, found)
 
 
 def _outcomes(n: int, lost: int, gained: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rich.table import Table
 from rich.text import Text
@@ -70,7 +71,15 @@ def _frontier(points: Sequence[Point]) -> list[Point]:
 
 
 def frontier_plot(results: Results) -> str:
-    """Errors against parameters and against bytes, as an SVG element.
+    """Errors against parameters and against bytes, as an SVG element; see `draw_frontier`."""
+    with looks("frontier"):
+        figure = new_figure(3.9)
+        draw_frontier(figure, results)
+        return svg(figure, "frontier", "Errors against the size of everything that was tried")
+
+
+def draw_frontier(figure: Figure, results: Results) -> None:
+    """Errors against parameters, and against bytes.
 
     A dot is a network, hollow where the validation data did not take it; the line joins those that
     no other one beats. On MNIST published ones of LeNet-5 are drawn beside it.
@@ -78,19 +87,16 @@ def frontier_plot(results: Results) -> str:
     search = results.details.search
     points = search.frontier if search else []
     known = results.dataset == "mnist"
-    with looks("frontier"):
-        figure = new_figure(3.9)
-        left, right = figure.subplots(1, 2, sharey=True)
-        _panel(left, points, lambda p: p.nonzero, PRUNED if known else {})
-        _panel(right, points, lambda p: p.bytes, CODED if known else {})
-        left.set_xlabel("parameters that are not zero")
-        right.set_xlabel("bytes of the file")
-        left.set_ylabel(f"{results.tested} error [%]")
-        worst = [100 - point.accuracy for point in points if point.taken]
-        others = [error for _, error in (*PRUNED.values(), *CODED.values())] if known else []
-        left.set_ylim(0, 1.6 * max([*worst, *others, 0.1]))
-        left.legend(loc="upper right", bbox_to_anchor=(1, 1.14), ncols=3, fontsize=7.5)
-        return svg(figure, "frontier", "Errors against the size of everything that was tried")
+    left, right = figure.subplots(1, 2, sharey=True)
+    _panel(left, points, lambda p: p.nonzero, PRUNED if known else {})
+    _panel(right, points, lambda p: p.bytes, CODED if known else {})
+    left.set_xlabel("parameters that are not zero")
+    right.set_xlabel("bytes of the file")
+    left.set_ylabel(f"{results.tested} error [%]")
+    worst = [100 - point.accuracy for point in points if point.taken]
+    others = [error for _, error in (*PRUNED.values(), *CODED.values())] if known else []
+    left.set_ylim(0, 1.6 * max([*worst, *others, 0.1]))
+    left.legend(loc="upper right", bbox_to_anchor=(1, 1.14), ncols=3, fontsize=7.5)
 
 
 def _panel(panel: Axes, points: Sequence[Point], size: Size, published: Published) -> None:
