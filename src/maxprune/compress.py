@@ -195,5 +195,6 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         raise UsageError(
             f"{plural(len(same), 'validation sample')} cannot show a loss below "
             f"{plural(settings.keep_accuracy, 'point')}: even equal answers leave {least:.2f}; "
-            f"give more of them, or say {giving('keep_accuracy', math.ceil(2 * least))}"
+            f"give more of them ({called('validation')}, where they are held out of the training "
+            f"set), or say {giving('keep_accuracy', math.ceil(2 * least))}"
         )

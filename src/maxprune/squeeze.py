@@ -10,11 +10,11 @@ from torch import nn
 from maxprune.compress import Run, compress
 from maxprune.compression import Compressed, Compression
 from maxprune.compression.fit import Fit
-from maxprune.data.spec import Data, as_splits
+from maxprune.data.spec import Data
 from maxprune.train import Fitting
 
 TEACHER = 0.9
-JUDGES = 300  # samples to judge by, at least: a hundred cannot tell a loss of 1% from none
+JUDGES = 300  # samples that the command holds out of small data, up to a quarter
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
     frontier=True, steps=500, scale_dropout=True, final_epochs=30, growth=1.5,
@@ -46,8 +46,7 @@ def squeeze(
     Args:
         model: a trained classifier with a factory (`maxprune.factory`), as the coded file needs
             one; it is not changed.
-        data: as for `compress`; of fewer than 3,000 training samples, 300 or a quarter are held out
-            to judge by, where none are given for it.
+        data: as for `compress`.
         keep_accuracy: points of accuracy that may be lost, with 95% confidence.
         fit: as for `compress`; beside a training of your own there is no teacher, dropout stays as
             it is, and nothing is trained for longer or from nothing.
@@ -65,6 +64,6 @@ def squeeze(
         OutputError: the folder holds another run or cannot be written.
     """
     settings = usual(own=fit is not None and not isinstance(fit, Fitting))
-    changes = {"keep_accuracy": keep_accuracy} | changes
-    splits = as_splits(data, changes.get("seed", settings.seed), JUDGES)
-    return compress(model, splits, settings, fit, folder, run, **changes)
+    return compress(
+        model, data, settings, fit, folder, run, **{"keep_accuracy": keep_accuracy} | changes
+    )

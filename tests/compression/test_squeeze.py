@@ -115,14 +115,15 @@ def test_less_augmentation_stays_where_it_helped(
     monkeypatch.setattr(Trainer, "fit", spoiled)
     settings = SMALL | {"keep_accuracy": 100.0, "iterations": 1, "batch": 8}
     found = maxprune.compress(
-        trained, splits, method="magnitude", anew=True, zero=0.3, control=True, **settings
+        trained, splits, method="magnitude", anew=True, zero=0.3, bits=6, control=True, **settings
     )
     taken = {trial.title: trial.taken for trial in found.trials}
     assert list(taken)[1:4] == ["trained on", "augmented less", "from nothing"]
     assert (taken["trained on"], taken["augmented less"]) == (False, helps)
     mild = 1 if helps else 2
-    assert crops[:5] == [2, 2, 1, mild, mild]
-    assert crops[5:] == [2] + [mild] * (len(found.steps) - 1)  # the control, alike
+    assert crops[:6] == [2, 2, 1, mild, mild, mild]
+    assert [step.name[3:] for step in found.steps][-2:] == ["weights 30%", "coded, 6 bits"]
+    assert crops[6:] == [2] + [mild] * (len(found.steps) - 1)  # the control, alike
 
 
 def test_what_is_trained_from_nothing_is_taken_only_if_it_is_better(found: Compressed) -> None:
@@ -243,6 +244,14 @@ def test_beside_a_training_of_ones_own_nothing_is_taught(trained: nn.Module, dat
         ),
         (["--share", "2"], "--share is between 0 and 1 (0.2 for 20%), not 2"),
         (["--teacher", "2", "--keep-accuracy", "4"], "teacher"),
+        (["--shift", "-1"], "pictures are shifted by 0 to 999 pixels, not -1"),
+        (["--shift", "28"], "pictures of (28, 28) cannot be shifted by 28 pixels"),
+        (["--shift", "1", "--augment", "turn"], "--shift is of crop, which is not in --augment"),
+        (["--validation", "0"], "at most 50% of the training set is held out to judge by, not 0%"),
+        (
+            ["--validation", "3"],
+            "give more of them (--validation, where they are held out of the training set)",
+        ),
     ],
 )
 def test_bad_options_are_refused(
@@ -266,3 +275,25 @@ def test_small_data_are_judged_by_more_samples(
         assert f"{judges} to judge by" in " ".join(said.split())
     code, said, _ = call(monkeypatch, capsys, "compress", *net)
     assert "144 to judge by" in " ".join(said.split())
+
+
+def test_a_network_that_was_trained_before_is_judged_by_what_it_was_not_trained_on(
+    trained: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    maxprune.save(trained, tmp_path / "net")
+    how = "squeeze", tmp_path / "net", "--data", "digits", "--keep-accuracy", 4, "--dry-run"
+    code, said, error = call(monkeypatch, capsys, *how)
+    assert code == 0, error
+    assert "144 to judge by" in " ".join(said.split())
+
+
+def test_how_far_pictures_are_shifted_is_the_users_to_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = "maxprune.networks:lenet5", "--data", "digits", "--keep-accuracy", 4, "--dry-run"
+    code, said, _ = call(monkeypatch, capsys, "squeeze", *net)
+    assert "half the augmentation" in " ".join(said.split())
+    code, said, _ = call(monkeypatch, capsys, "squeeze", *net, "--shift", 1)  # there is no half
+    assert code == 0
+    assert "half the augmentation" not in " ".join(said.split())

@@ -125,6 +125,8 @@ def test_digits_are_never_mirrored_by_default() -> None:
     assert open_data("digits", DataOptions(shift=2, augment=())).train.crop == 0
     with pytest.raises(UsageError, match="shifted by 0 to 999 pixels, not -1"):
         open_data("digits", DataOptions(shift=-1))
+    with pytest.raises(UsageError, match=r"pictures of \(28, 28\) cannot be shifted by 28 pixels"):
+        open_data("digits", DataOptions(shift=28))
     augment = ("turn", "zoom", "light", "noise", "erase")
     more = open_data("digits", DataOptions(augment=augment)).train
     assert (more.turn, more.zoom, more.light, more.noise) == (10.0, 0.1, 0.2, 0.02)
@@ -140,7 +142,7 @@ def test_more_of_a_small_dataset_is_held_out_where_that_is_asked_for() -> None:
     assert len(open_data("digits", DataOptions(least=1000)).validation) == 359
     assert len(open_data("digits", DataOptions(least=10)).validation) == 144
     for wrong in (0.0, 0.6, -0.1, float("nan")):
-        with pytest.raises(UsageError, match="0 to 50% of the training set is held out"):
+        with pytest.raises(UsageError, match="more than 0 and at most 50% of the training set"):
             open_data("digits", DataOptions(validation=wrong))
 
 
@@ -273,5 +275,9 @@ def test_milder_is_half_as_much() -> None:
     assert (train.light, train.noise, train.erase) == (0.1, 0.01, 0.25)
     for augment in ((), ("flip",)):
         assert open_data("digits", DataOptions(augment=augment)).milder() is None
+    assert open_data("digits", DataOptions(shift=1)).milder() is None
+    turned = open_data("digits", DataOptions(shift=1, augment=("crop", "turn"))).milder()
+    assert turned is not None
+    assert (turned.train.crop, turned.train.turn) == (1, 5.0)
     own = Loaded(loader(), "own", 4)
     assert Splits("own", own, own, None, (4,)).milder() is None

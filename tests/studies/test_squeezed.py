@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import call
 
+from maxprune.errors import UsageError
 from maxprune.report.plain import as_text
 from maxprune.report.squeezed import coded_table, dense_table, squeezed_plot
 from maxprune.studies.squeezed import Recipe, SqueezedCell, SqueezedRun, cells
@@ -45,6 +46,18 @@ def test_every_network_is_measured_and_fits_its_size(
     assert sparse.nonzero <= 0.401 * alike[0].parameters
     assert (sparse.way, coded.way, coded.bits) == (ZEROS, CODED, 3)
     assert coded.bytes < sparse.bytes / 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sizes": (5,)}, "5 parameters are no step of the ladder"),
+        ({"zeros": ((4_100, 0.5),)}, "begin with a size that is compared, not 4,100 parameters"),
+    ],
+)
+def test_a_recipe_that_cannot_be_done_is_refused(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Recipe.model_validate(changes)
 
 
 def test_another_size_goes_on_with_the_same_folder(
@@ -111,7 +124,10 @@ def test_the_command(
     ways = [record["way"] for record in about["records"]]
     assert ways.count(UNCUT) == ways.count(FINAL) == 2
     assert [r["augmented"] for r in about["records"] if r["way"] in (ANEW, TAUGHT)] == [True] * 2
-    assert (out / "small.txt").read_text().count("cut, trained on") == 2
+    text = (out / "small.txt").read_text()
+    assert text.count("cut, trained on") == 2
+    assert text.count("the same network trained from nothing") == text.count("p: random") == 1
+    assert "beside" not in about["recipe"]
     assert "<svg" in (out / "small.svg").read_text()
     code, _, said = call(monkeypatch, capsys, *asked, "--scale", 1)
     assert (code, said.count("\n")) == (2, 1)

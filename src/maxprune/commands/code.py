@@ -62,7 +62,7 @@ def code_command(asked: Asked, context: typer.Context, as_json: AsJson = False) 
     check_file(asked.out, Asked.out)
     given = [n for n in FOR_TRAINING if _is_typed(context, n)] if asked.data is None else []
     if given:
-        raise UsageError(f"--{given[0]} is for the training of the values: give --data, too")
+        raise UsageError(f"--{given[0]} is for what --data is for: give that, too")
     with alone_with(asked.out):
         found = _coded(asked)
         found.write(asked.out)

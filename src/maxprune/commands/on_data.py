@@ -48,14 +48,6 @@ class Tested:
     data_root: Annotated[
         Path | None, typer.Option(help="Folder of mnist/ and cifar10/ (else MAXPRUNE_DATA).")
     ] = None
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            help="Percent of the training samples that are held out to judge by, where the data "
-            "have none for it (default: 10; squeeze: up to 25 for 300 samples). Few show little.",
-            show_default=False,
-        ),
-    ] = None
     stream: Annotated[
         bool | None,
         typer.Option(
@@ -81,7 +73,6 @@ class Tested:
             mean=numbers("mean", self.mean), std=numbers("std", self.std),
             unreadable="skip" if self.unreadable == "skip" else "stop",
             root=self.data_root, seed=seed, workers=self.workers,
-            validation=None if self.validation is None else self.validation / 100,
             stream="auto" if self.stream is None else "yes" if self.stream else "no",
         )  # fmt: skip
 
@@ -159,8 +150,16 @@ class Trained(Tested):
     shift: Annotated[
         int | None,
         typer.Option(
-            help="Pixels by which crop shifts at most (default: an eighth of the picture). Small "
-            "networks learn more where it is less.",
+            help="Pixels by which crop shifts at most (default: an eighth of the picture).",
+            show_default=False,
+        ),
+    ] = None
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Percent of the training samples that are held out to judge by, where the data "
+            "have none for it (default: 10; squeeze, of a network that it trains first: as many as "
+            "make 300 samples, at most 25).",
             show_default=False,
         ),
     ] = None
@@ -174,7 +173,9 @@ class Trained(Tested):
             raise UsageError(f"--augment none stands alone, not in {self.augment!r}")
         if self.shift is not None and augment is not None and "crop" not in augment:
             raise UsageError(f"--shift is of crop, which is not in --augment {self.augment}")
-        return replace(super().data_options(seed), augment=augment, shift=self.shift)
+        held = None if self.validation is None else self.validation / 100
+        options = super().data_options(seed)
+        return replace(options, augment=augment, shift=self.shift, validation=held)
 
     def read(self, data: str, seed: int = 0) -> tuple[nn.Module, Fit | None, Splits]:
         """The network, the user's own training, and the data; see `opened_on`."""

@@ -37,6 +37,16 @@ Steps: TypeAlias = Annotated[
     ),
 ]
 
+Growth: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        max=10,
+        help="How many times larger --share is after every step that was taken, up to half of all "
+        "channels: large steps while they cost nothing, small ones at the end.",
+    ),
+]
+
 FinalEpochs: TypeAlias = Annotated[
     float,
     typer.Option(
@@ -64,6 +74,7 @@ class Searched(OnData):
     share: Annotated[
         float, typer.Option(help="Share of all channels that one step of a score removes.")
     ] = 0.2
+    growth: Growth = 1.0
     control: Annotated[
         bool,
         typer.Option(
@@ -111,7 +122,7 @@ class Searched(OnData):
                 raise UsageError(f"--{option} does nothing beside --fit")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
-        names = ("share", "seed", "control", "precision", "steps", "final_epochs")
+        names = ("share", "growth", "seed", "control", "precision", "steps", "final_epochs")
         values = {name: getattr(self, name) for name in names}
         values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]
         return self.shared() | values

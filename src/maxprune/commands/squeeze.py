@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.searched import FinalEpochs, Searched, Steps, search
+from maxprune.commands.searched import FinalEpochs, Growth, Searched, Steps, search
 from maxprune.commands.shared import AsJson, few_bits, takes, zeros
 
 if TYPE_CHECKING:
@@ -25,15 +25,7 @@ class Asked(Searched):
     keep_accuracy: Annotated[
         float, typer.Option(help="Points of accuracy that may be lost, with 95% confidence.")
     ] = 0.5
-    growth: Annotated[
-        float,
-        typer.Option(
-            min=1,
-            max=10,
-            help="How many times larger --share is after every step that was taken, up to half of "
-            "all channels: large steps while they cost nothing, small ones at the end.",
-        ),
-    ] = 1.5
+    growth: Growth = 1.5
     teacher: Annotated[
         float | None,
         typer.Option(
@@ -67,10 +59,13 @@ class Asked(Searched):
     ] = True
 
     def data_options(self, seed: int = 0) -> DataOptions:
-        """How the data are read; of few samples more are to judge by."""
+        """How the data are read; of few samples more are to judge by.
+
+        Not where the network was trained before: it was on those that are not a tenth.
+        """
         from maxprune.squeeze import JUDGES
 
-        return replace(super().data_options(seed), least=JUDGES)
+        return replace(super().data_options(seed), least=JUDGES if self.builds() else 0)
 
     def settings(self) -> Compression:
         """Everything there is."""
@@ -79,7 +74,6 @@ class Asked(Searched):
         settings = usual(own=bool(self.fit))
         changes = self.searching() | {
             "keep_accuracy": self.keep_accuracy,
-            "growth": self.growth,
             "teacher": settings.teacher if self.teacher is None else self.teacher,
             "zero": None if self.zero == "0" else zeros(self.zero),
             "bits": None if self.bits == "0" else few_bits(self.bits),
@@ -96,8 +90,9 @@ def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
     Step by step it cuts the channels, of all layers, that cost least accuracy for each parameter
     they save (--per macs, --per latency): several scores propose, and every proposal is measured.
     Each step is retrained with the unpruned network as its teacher, and taken back and tried
-    smaller where it loses too much. What is left is trained once more, for longer, and its
-    architecture from nothing, too; the best goes on: to zeros, to few values, into a coded file.
+    smaller where it loses too much. What is left is trained once more, for longer, then with half
+    the augmentation, and its architecture from nothing, too; the best goes on: to zeros, to few
+    values, into a coded file.
     Everything is judged on validation data; the test set is looked at once, at the end, for the
     frontier of accuracy against size. All networks stay in OUT/steps.
 

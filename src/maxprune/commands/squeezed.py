@@ -64,7 +64,7 @@ def squeezed_command(asked: Asked, as_json: AsJson = False) -> None:
     with claimed(asked.out, about | {"scale": asked.scale}, asked.resume):
         do_all(runs, asked.out, asked.jobs, plural(len(runs), "run"))
     found = cells(runs, asked.out)
-    about["recipe"] = recipe.model_dump(mode="json")
+    about["recipe"] = recipe.model_dump(mode="json", exclude={"beside"})
     tables = [make(found, how) for how in hows for make in (dense_table, coded_table)]
     plot = squeezed_plot(found, asked.dataset == "mnist")
     tell(asked.out / "small", about, found, tables, plot, as_json)

@@ -150,10 +150,10 @@ class Pictures:
         return Pictures(self.images, mean=self.mean, std=self.std)
 
     def milder(self) -> Pictures:
-        """The same pictures, augmented half as much; mirrored as before."""
+        """The same pictures, augmented half as much; by a pixel at least; mirrored as before."""
         return replace(
-            self, crop=self.crop // 2, turn=self.turn / 2, zoom=self.zoom / 2, light=self.light / 2,
-            noise=self.noise / 2, erase=self.erase / 2,
+            self, crop=max(self.crop // 2, min(self.crop, 1)), turn=self.turn / 2,
+            zoom=self.zoom / 2, light=self.light / 2, noise=self.noise / 2, erase=self.erase / 2,
         )  # fmt: skip
 
     def _normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -87,8 +87,8 @@ def open_data(spec: str, options: DataOptions = DEFAULT) -> Splits:
             and test/, or with tar shards called train-*.tar, val-*.tar and test-*.tar (see
             `data.shards`); or "my_data.py:loaders", a function without arguments that gives
             (train, validation) or (train, validation, test), each a loader of batches (inputs,
-            classes). Without validation data a tenth of the training set is held out, and a
-            twentieth of the rest to decide on the best epoch of a training.
+            classes). Without validation data a tenth of the training set is held out, or as the
+            options say, and a twentieth of the rest to decide on the best epoch of a training.
         options: how they are read.
 
     Raises:
@@ -118,7 +118,7 @@ Data: TypeAlias = Dataset | Splits | str | Path | Sequence[Any] | Mapping[str, A
 """What `as_splits` takes."""
 
 
-def as_splits(data: Data, seed: int = 0, least: int = 0) -> Splits:
+def as_splits(data: Data, seed: int = 0) -> Splits:
     """Training, validation and test samples, in whatever form the data are given.
 
     Args:
@@ -126,7 +126,6 @@ def as_splits(data: Data, seed: int = 0, least: int = 0) -> Splits:
             augmented; what `open_data` opens; or (train, validation) or (train, validation, test)
             loaders of batches (inputs, classes), also as a mapping with these names.
         seed: of the validation split.
-        least: as in `DataOptions`.
 
     Raises:
         UsageError: it is something else.
@@ -135,14 +134,14 @@ def as_splits(data: Data, seed: int = 0, least: int = 0) -> Splits:
     if isinstance(data, Splits):
         return data
     if isinstance(data, Dataset):
-        return of_dataset(data, DataOptions(augment=(), seed=seed, least=least))
+        return of_dataset(data, DataOptions(augment=(), seed=seed))
     if isinstance(data, str | Path):
-        return open_data(str(data), DataOptions(seed=seed, least=least))
+        return open_data(str(data), DataOptions(seed=seed))
     return _of_loaders("the data", data)
 
 
 def of_dataset(data: Dataset, options: DataOptions = DEFAULT, mirrored: bool = False) -> Splits:
-    """A dataset in memory, with a tenth of its training set held out to judge by.
+    """A dataset in memory, with a part of its training set held out to judge by.
 
     Args:
         data: training and test pictures.
@@ -171,8 +170,8 @@ def _check(options: DataOptions) -> None:
         )
     if options.validation is not None and not 0 < options.validation <= MOST_HELD:
         raise UsageError(
-            f"0 to {100 * MOST_HELD:g}% of the training set is held out to judge by, not "
-            f"{100 * options.validation:g}%"
+            f"more than 0 and at most {100 * MOST_HELD:g}% of the training set is held out to "
+            f"judge by, not {100 * options.validation:g}%"
         )
     if not all(map(math.isfinite, (*options.mean, *options.std))):
         raise UsageError(f"mean and std are finite numbers, not {(*options.mean, *options.std)}")
@@ -199,6 +198,8 @@ def _training(images: Stock, options: DataOptions, mirrored: bool) -> Pictures:
         augment = USUAL if mirrored else ("crop",)
     eighth = max(1, min(images.shape[1:]) // 8)
     shift = eighth if options.shift is None else options.shift
+    if options.shift is not None and shift >= min(images.shape[1:]):
+        raise UsageError(f"pictures of {images.shape[1:]} cannot be shifted by {shift} pixels")
     return replace(
         _plain(images, options), flip="flip" in augment, crop=shift * ("crop" in augment),
         turn=TURN * ("turn" in augment), zoom=ZOOM * ("zoom" in augment),

@@ -50,10 +50,10 @@ def frontier_table(results: Results) -> Table | None:
         "bytes: of its file, coded where weights share values\n"
         "loss: the largest loss of accuracy, in points, not refuted with 95% confidence\n"
         "p: randomization test against the unpruned network\n"
-        "passed: on the validation data, by which alone it was taken",
+        "taken: by the validation data alone; what is only trained on or anew, where it was better",
     )
     table.add_column("network", overflow="fold")
-    figures(table, "params", "not 0", "bytes", f"{results.tested}\n%", "loss\n<=", "p", "passed")
+    figures(table, "params", "not 0", "bytes", f"{results.tested}\n%", "loss\n<=", "p", "taken")
     for point in reversed(_frontier(search.frontier)):
         table.add_row(
             Text(point.step), count(point.parameters), count(point.nonzero), count(point.bytes),
@@ -81,8 +81,9 @@ def frontier_plot(results: Results) -> str:
 def draw_frontier(figure: Figure, results: Results) -> None:
     """Errors against parameters, and against bytes.
 
-    A dot is a network, hollow where the validation data did not take it; the line joins those that
-    no other one beats. On MNIST published ones of LeNet-5 are drawn beside it.
+    A dot is a network, hollow where the validation data did not take it, and a triangle at the edge
+    where its error is above; the line joins those that no other one beats. On MNIST published ones
+    of LeNet-5 are drawn beside it.
     """
     search = results.details.search
     points = search.frontier if search else []
@@ -95,7 +96,10 @@ def draw_frontier(figure: Figure, results: Results) -> None:
     left.set_ylabel(f"{results.tested} error [%]")
     worst = [100 - point.accuracy for point in points if point.taken]
     others = [error for _, error in (*PRUNED.values(), *CODED.values())] if known else []
-    left.set_ylim(0, 1.6 * max([*worst, *others, 0.1]))
+    top = 1.6 * max([*worst, *others, 0.1])
+    left.set_ylim(0, top)
+    _beyond(left, points, lambda p: p.nonzero, top)
+    _beyond(right, points, lambda p: p.bytes, top)
     left.legend(loc="upper right", bbox_to_anchor=(1, 1.14), ncols=3, fontsize=7.5)
 
 
@@ -117,6 +121,13 @@ def _panel(panel: Axes, points: Sequence[Point], size: Size, published: Publishe
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1,)))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.grid(True)
+
+
+def _beyond(panel: Axes, points: Sequence[Point], size: Size, top: float) -> None:
+    """Those whose error is above the panel, at its edge."""
+    for point in points:
+        if 100 - point.accuracy > top:
+            panel.plot(size(point), 0.975 * top, "^", color=BLUE, ms=4.5, mfc="none")
 
 
 def draw_published(panel: Axes, published: Published) -> None:

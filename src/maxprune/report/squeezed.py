@@ -32,16 +32,18 @@ def dense_table(cells: Sequence[SqueezedCell], augmented: bool) -> Table:
         augmented: which of them.
     """
     seeds = max((len(cell.seeds) for cell in cells), default=0)
-    table = plain_table(
-        f"LeNet-5 cut small, and the same network trained from nothing, "
-        f"{plural(seeds, 'seed')}, {_how(augmented)}",
-        f"{ERRORS}\nepochs: seen in all, with those of the uncut network\n"
-        "p: randomization test against the one from nothing without a teacher, each seed's",
-        between=1,
-    )
-    table.add_column("network", no_wrap=True)
-    figures(table, "parameters", "epochs", "held\n%", "test\n%", "", "p")
     some = [c for c in cells if c.augmented == augmented and c.way not in (ZEROS, CODED)]
+    beside = any(cell.p_values for cell in some)
+    table = plain_table(
+        f"LeNet-5 cut small{', and the same network trained from nothing' if beside else ''}, "
+        f"{plural(seeds, 'seed')}, {_how(augmented)}",
+        f"{ERRORS}\nepochs: seen in all, with those of the uncut network"
+        + ("\np: randomization test against the one from nothing without a teacher, each seed's"
+           if beside else ""),
+        between=1,
+    )  # fmt: skip
+    table.add_column("network", no_wrap=True)
+    figures(table, "parameters", "epochs", "held\n%", "test\n%", "", *(["p"] if beside else []))
     compared = {cell.size for cell in some if cell.way == FINAL}
     rows = [c for c in some if c.way != CUT or c.size not in compared]
     rows.sort(key=lambda cell: (cell.way != UNCUT, -cell.size))
@@ -49,7 +51,8 @@ def dense_table(cells: Sequence[SqueezedCell], augmented: bool) -> Table:
         following = rows[place + 1].size if place + 1 < len(rows) else cell.size
         table.add_row(
             cell.way, span(cell.parameters), f"{cell.epochs:g}", *_errors(cell),
-            " ".join(probability(p) for p in cell.p_values), end_section=following != cell.size,
+            *([" ".join(probability(p) for p in cell.p_values)] if beside else []),
+            end_section=following != cell.size,
         )  # fmt: skip
     return table
 

@@ -173,11 +173,12 @@ def _numbers(layer: str, brief: str, neurons: object) -> tuple[int, int, int]:
     elif len(numbers) == 2:
         numbers.append(1)
     match numbers:
-        case [int(left), int(whole), int(parts)] if (
+        case [int(left), int(whole), int(parts)] if type(whole) is int and (
             1 <= parts <= left <= whole <= MOST_NEURONS and not whole % parts and not left % parts
         ):
             return left, whole, parts
-    raise StoreError(f"not a plan: {layer} keeps {brief!r:.50} of {neurons!r:.50} neurons")
+    of = "" if neurons is None else f" of {neurons!r:.50} neurons"
+    raise StoreError(f"not a plan: {layer} keeps {brief!r:.50}{of}")
 
 
 def _dict(plan: dict[str, Any], name: str) -> dict[str, Any]:

@@ -56,11 +56,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        astray = {*self.sizes} - {*self.ladder} | {size for size, _ in self.zeros} - {*self.sizes}
-        if astray:
-            raise UsageError(
-                f"{min(astray):,} parameters are no step of the ladder, or not compared"
-            )
+        for size in {*self.sizes} - {*self.ladder}:
+            raise UsageError(f"{size:,} parameters are no step of the ladder")
+        for size in {size for size, _ in self.zeros} - {*self.sizes}:
+            raise UsageError(f"zeros begin with a size that is compared, not {size:,} parameters")
         return self
 
     def scaled(self, times: float) -> Recipe:
