@@ -145,6 +145,30 @@ def test_a_teacher_may_be_of_another_precision_but_answers_in_rows() -> None:
         Teacher(Two()).loss(outputs, x, torch.zeros(()))
 
 
+class Looked(nn.Module):
+    """Notes in which memory its weights lie; `flat` goes by `view`, which wants the usual one."""
+
+    def __init__(self, flat: str) -> None:
+        super().__init__()
+        self.first, self.conv, self.fc = nn.Conv2d(1, 2, 1), nn.Conv2d(2, 6, 2), nn.Linear(54, 3)
+        self.flat, self.last = flat, False
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.conv(self.first(x))
+        self.last = self.conv.weight.is_contiguous(memory_format=torch.channels_last)
+        flat = found.flatten(1) if self.flat == "flatten" else found.view(len(x), -1)
+        out: Tensor = self.fc(flat)
+        return out
+
+
+@pytest.mark.parametrize(("flat", "last"), [("flatten", True), ("view", False)])
+def test_a_teacher_answers_in_the_faster_memory_where_it_can(flat: str, last: bool) -> None:
+    teacher = Looked(flat)
+    train(network(), images(), TRAINING, teacher=Teacher(teacher))
+    assert teacher.last == last
+    assert teacher.conv.weight.is_contiguous()
+
+
 def test_a_teacher_of_other_classes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"teacher gives outputs of shape \(4,\)"):
         train(network(), images(), TRAINING, teacher=Teacher(network(4)))

@@ -54,16 +54,21 @@ def turned(
         zoom: by a factor between 1 / (1 + zoom) and 1 + zoom, evenly in its logarithm.
         generator: of the angles, then the factors.
     """
-    n, _, height, width = x.shape
+    height, width = x.shape[2:]
     angle, size = 2 * Chance.of(generator, x).draw(torch.rand, (2,)) - 1
     angle, size = angle * math.radians(degrees), (size * math.log1p(zoom)).exp()
-    cos, sin, zero = angle.cos() / size, angle.sin() / size, torch.zeros(n)
-    rows = [
-        torch.stack([cos, -sin * height / width, zero], 1),
-        torch.stack([sin * width / height, cos, zero], 1),
+    cos, sin = (angle.cos() / size)[:, None, None], (angle.sin() / size)[:, None, None]
+    across, down = _middles(width), _middles(height)[:, None]
+    grid = [
+        cos * across - sin * (height / width) * down,
+        sin * (width / height) * across + cos * down,
     ]
-    grid = F.affine_grid(torch.stack(rows, 1), [n, 1, height, width], align_corners=False)
-    return F.grid_sample(x, grid.to(x.device, x.dtype), align_corners=False)
+    return F.grid_sample(x, torch.stack(grid, -1).to(x.device, x.dtype), align_corners=False)
+
+
+def _middles(pixels: int) -> Float[Tensor, " pixels"]:
+    """Where the middles of so many pixels lie between -1 and 1."""
+    return (2 * torch.arange(pixels) + 1) / pixels - 1
 
 
 def lit(x: Float[Tensor, "b c h w"], most: float, generator: Generator) -> Float[Tensor, "b c h w"]:

@@ -116,6 +116,7 @@ def train(
     with (
         torch.random.fork_rng(devices=[device] if cuda else []),
         _in_training(model, images),
+        _channels_last(teacher.network, images) if teacher else contextlib.nullcontext(),
         tuning(model, tuned),
         assigning(model, shared) as values,
     ):
@@ -150,21 +151,31 @@ def _mirrored(checkpoints: Checkpoints | None) -> Checkpoints | None:
 
 @contextlib.contextmanager
 def _in_training(model: nn.Module, images: Samples) -> Iterator[None]:
-    """Training mode and channels-last memory, which is faster; evaluation mode afterwards.
+    """Training mode and the faster memory; evaluation mode and the usual one afterwards."""
+    with _channels_last(model, images) as fits:
+        if not fits:
+            check_fits(model, images)
+        try:
+            model.train()
+            yield
+        finally:
+            model.eval()
 
-    A network that does not run in channels-last memory (one that uses `view` behind a
-    convolution) keeps the usual one.
+
+@contextlib.contextmanager
+def _channels_last(model: nn.Module, images: Samples) -> Iterator[bool]:
+    """Channels-last memory, which is faster, and whether the network runs in it.
+
+    One that does not (that uses `view` behind a convolution) keeps the usual one.
     """
     try:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if refusal(model, images) is not None:
+        fits = refusal(model, images) is None
+        if not fits:
             model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            check_fits(model, images)
-        model.train()
-        yield
+        yield fits
     finally:
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        model.eval()
 
 
 def _run(job: Job, checkpoints: Checkpoints | None) -> Progress:

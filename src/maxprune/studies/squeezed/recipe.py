@@ -36,10 +36,10 @@ class Recipe(Settings):
     """
 
     network: tuple[Count, Count, Count] = (20, 50, 500)
-    epochs: Annotated[float, Field(gt=0)] = 20
-    cut_epochs: Annotated[float, Field(gt=0)] = 3
-    final_epochs: Annotated[float, Field(gt=0)] = 40
-    code_epochs: Annotated[float, Field(gt=0)] = 15
+    epochs: Annotated[float, Field(gt=0)] = 12
+    cut_epochs: Annotated[float, Field(gt=0)] = 2
+    final_epochs: Annotated[float, Field(gt=0)] = 36
+    code_epochs: Annotated[float, Field(gt=0)] = 10
     ladder: tuple[Count, ...] = (
         250_000, 140_000, 80_000, 45_000, 26_000, 16_000, 10_000, 6_000, 4_100, 2_800, 2_050, 1_500,
     )  # fmt: skip
@@ -49,7 +49,7 @@ class Recipe(Settings):
     )  # fmt: skip
     bits: tuple[Count, ...] = (4, 3)
     rate: Annotated[float, Field(gt=0)] = 0.05
-    cut_rate: Annotated[float, Field(gt=0)] = 0.02
+    cut_rate: Annotated[float, Field(gt=0)] = 0.05
     zero_rate: Annotated[float, Field(gt=0)] = 0.03
     teacher: Annotated[float, Field(gt=0, le=1)] = 0.9
     beside: bool = True
