@@ -97,7 +97,7 @@ def compress(
     with _space(folder, model, asked, trainer, run) as space:
         search = Search(asked, splits, trainer, space, run.report, run.told)
         last = search.run(model, first)
-    return finished(search, last, run.command)
+    return finished(search, last, run.command, run.study)
 
 
 def _space(
@@ -129,6 +129,7 @@ class Run:
         first: trains the network before; None for one that is trained.
         resume: go on where an earlier run in the folder was.
         command: the command line, for the results.
+        study: what the results are called.
         waiting: told how long trainings wait for their data.
     """
 
@@ -137,6 +138,7 @@ class Run:
     first: Fitting | None = None
     resume: bool = True
     command: str = ""
+    study: str = "compress"
     waiting: Waiting = field(default_factory=Waiting)
 
 

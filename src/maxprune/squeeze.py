@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from maxprune.compression.fit import Fit
 from maxprune.data.spec import Data
 from maxprune.train import Fitting
 
+STUDY = "squeeze"
 TEACHER = 0.9
 JUDGES = 300  # samples that the command holds out of small data, up to a quarter
 SQUEEZE = Compression(
@@ -64,6 +66,7 @@ def squeeze(
         OutputError: the folder holds another run or cannot be written.
     """
     settings = usual(own=fit is not None and not isinstance(fit, Fitting))
+    run = replace(run or Run(), study=STUDY)
     return compress(
         model, data, settings, fit, folder, run, **{"keep_accuracy": keep_accuracy} | changes
     )

@@ -154,6 +154,7 @@ def test_the_frontier_has_everything_and_is_measured_on_the_test_set(
 
 def test_it_is_shown_and_drawn(found: Compressed) -> None:
     shown = [getattr(part, "title", "") for part in summary(found.results)]
+    assert any(str(title).startswith("squeeze: ") for title in shown)
     assert sum("The frontier" in str(title) for title in shown) == 1
     drawn = frontier_plot(found.results)
     assert drawn.startswith("<svg")

@@ -128,8 +128,11 @@ class Searched(OnData):
         return self.shared() | values
 
 
-def search(asked: Searched, settings: Compression, as_json: bool) -> None:
-    """Search, and show and write what was found; or show what would be tried."""
+def search(asked: Searched, settings: Compression, as_json: bool, study: str = "compress") -> None:
+    """Search, and show and write what was found; or show what would be tried.
+
+    The study is what the results are called.
+    """
     from maxprune.compress import Run, check_settings, compress
     from maxprune.compression.reach import is_met
     from maxprune.report.progress import Steps
@@ -162,6 +165,7 @@ def search(asked: Searched, settings: Compression, as_json: bool) -> None:
             report=steps.report,
             told=lambda trial: console.print(trial_line(trial), soft_wrap=True),
             first=first, resume=asked.resume, command=command_line(), waiting=waiting,
+            study=study,
         )  # fmt: skip
         found = compress(model, data, settings, fit=fit, folder=asked.out, run=run)
     results = found.write(asked.out)

@@ -98,4 +98,6 @@ def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
 
     maxprune squeeze my_net.py:build --data pictures --keep-accuracy 0.5
     """
-    search(asked, asked.settings(), as_json)
+    from maxprune.squeeze import STUDY
+
+    search(asked, asked.settings(), as_json, STUDY)

@@ -17,13 +17,14 @@ from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
 from maxprune.store.session import OnnxNetwork
 
 
-def finished(search: Search, last: str, command: str = "") -> Compressed:
+def finished(search: Search, last: str, command: str = "", study: str = "compress") -> Compressed:
     """Look at the test set, once, and put the results together.
 
     Args:
         search: that has come to its end.
         last: the name of the network that was found.
         command: the command line, for the results.
+        study: what they are called.
     """
     data, settings = search.data, search.settings
     count = len(data.tested)
@@ -40,7 +41,7 @@ def finished(search: Search, last: str, command: str = "") -> Compressed:
     notes = [*data.remarks(), *search.trainer.remarks(), *search.notes]
     found = _found(search, last, tested)
     results = Results(
-        study="compress", dataset=data.name, network=type(networks[UNPRUNED].model).__name__,
+        study=study, dataset=data.name, network=type(networks[UNPRUNED].model).__name__,
         seed=settings.seed, baseline=as_baseline(base, networks[UNPRUNED].bytes),
         steps=steps if control is None else steps[:-1],
         control=None if control is None else steps[-1],

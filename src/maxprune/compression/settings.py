@@ -29,7 +29,8 @@ OWNERS = {
     "one_step": "maxout",
     "share": "a score", "growth": "a score", "fails": "a score", "iterations": "a score",
     "keep_last": "a score",
-    "components": "pls", "representation": "pls", "memory": "pls", "per": "damage",
+    "components": "pls and damage", "representation": "pls and damage",
+    "memory": "pls and damage", "per": "damage",
 }  # fmt: skip
 
 Budget: TypeAlias = Annotated[int, Field(ge=1)] | None
@@ -164,13 +165,11 @@ class Compression(Settings):
     def without_effect(self) -> list[str]:
         """The settings that were changed, but are those of another method."""
         mine: set[str] = {self.method} if self.method == "maxout" else {self.method, "a score"}
-        if self.method == "damage":
-            mine.add("pls")  # which is one of its proposals
         fields = type(self).model_fields
         return [
             name
             for name, owner in OWNERS.items()
-            if owner not in mine and getattr(self, name) != fields[name].default
+            if mine.isdisjoint(owner.split(" and ")) and getattr(self, name) != fields[name].default
         ]
 
     def budgets(self) -> dict[str, float]:
