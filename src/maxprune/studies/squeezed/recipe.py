@@ -45,7 +45,7 @@ class Recipe(Settings):
     )  # fmt: skip
     sizes: tuple[Count, ...] = (16_000, 6_000, 2_800, 1_500)
     zeros: tuple[tuple[Count, float], ...] = (
-        (16_000, 0.8), (6_000, 0.4), (6_000, 0.7), (6_000, 0.82), (2_800, 0.45),
+        (16_000, 0.8), (6_000, 0.7), (6_000, 0.82), (2_800, 0.45),
     )  # fmt: skip
     bits: tuple[Count, ...] = (4, 3)
     rate: Annotated[float, Field(gt=0)] = 0.05
