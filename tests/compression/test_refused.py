@@ -90,7 +90,11 @@ def test_settings_that_are_none_are_refused(
         ({"share": 0.01, "method": "random"}, UsageError, "share of 0.01 of 44 channels"),
         (MAXOUT | {"share": 0.1}, UsageError, "share is a setting of a score, not of maxout"),
         ({"method": "fpgm", "k": 2}, UsageError, "k is a setting of maxout, not of fpgm"),
-        ({"method": "apoz", "components": 3}, UsageError, "components is a setting of pls and damage"),
+        (
+            {"method": "apoz", "components": 3},
+            UsageError,
+            "components is a setting of pls and damage",
+        ),
         ({"keep_accuracy": 0.5}, UsageError, "144 validation samples cannot show a loss below 0.5"),
     ],
 )

@@ -126,22 +126,23 @@ def test_what_is_taught_of_the_right_class_counts_alone() -> None:
     assert float(found) == pytest.approx(float(expected), abs=1e-5)
 
 
+def likeness(weight: float, seed: int) -> float:
+    """By how much classes 0 and 1, alike to the teacher, lie nearer to each other than to 2."""
+    torch.manual_seed(seed)
+    pixels = pictures().pixels[0].numel()
+    output = TaughtCosine(16, 3, taught=2, scale=10)
+    output.directions.copy_(torch.tensor([[1.0, 0], [1, 0], [0, 1]]))
+    body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 16), nn.ReLU())
+    training = MarginFitting(iterations=200, batch=8, rate=0.05, clip=5.0, taught=weight)
+    train(nn.Sequential(body, output), pictures(), training)
+    x, y = pictures().batch(torch.arange(len(pictures())))
+    with torch.no_grad():
+        middles = torch.stack([F.normalize(body(x)[y == k]).mean(0) for k in range(3)])
+    cosines = F.normalize(middles) @ F.normalize(middles).T
+    return float(2 * cosines[0, 1] - cosines[0, 2] - cosines[1, 2])
+
+
 def test_descriptors_come_to_lie_as_the_teacher_says() -> None:
-    """Classes 0 and 1 are alike to the teacher, and 2 is not."""
-    alike = []
-    for weight in (0.0, 20.0):
-        torch.manual_seed(0)
-        pixels = pictures().pixels[0].numel()
-        output = TaughtCosine(16, 3, taught=2, scale=10)
-        output.directions.copy_(torch.tensor([[1.0, 0], [1, 0], [0, 1]]))
-        body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 16), nn.ReLU())
-        model = nn.Sequential(body, output)
-        settings = {"iterations": 200, "batch": 8, "rate": 0.05, "clip": 5.0}
-        training = MarginFitting(**settings, taught=weight or 1e-9)
-        train(model, pictures(), training)
-        x, y = pictures().batch(torch.arange(len(pictures())))
-        with torch.no_grad():
-            middles = torch.stack([F.normalize(body(x)[y == k]).mean(0) for k in range(3)])
-        cosines = F.normalize(middles) @ F.normalize(middles).T
-        alike.append(float(2 * cosines[0, 1] - cosines[0, 2] - cosines[1, 2]))
-    assert alike[1] > alike[0] + 0.1
+    """Three seeds, since a single one depends on how a processor rounds."""
+    taught = [likeness(200.0, seed) - likeness(1e-9, seed) for seed in range(3)]
+    assert sum(taught) / 3 > 0.2

@@ -114,6 +114,22 @@ def test_equal_weights_stay_equal_and_zeros_zero(
     assert len(torch.unique(prunable(model)[-1].detach())) > 5  # free again
 
 
+def test_weights_that_a_step_rounds_apart_are_equal_in_the_next_pass() -> None:
+    model = shared()
+    weight = model.fc1.weight.data
+    which = groups(weight)
+    seen = []
+    with hold_shared(model):
+        model.fc1.register_forward_hook(lambda layer, *_: seen.append(groups(layer.weight)))
+        for part in (weight[0], weight[-1]):
+            part.copy_(part.nextafter(torch.tensor(9.0)))
+            model(torch.rand(1, 2, 8, 8))
+            assert torch.equal(seen.pop(), which)
+        weight[0] = weight[0].nextafter(torch.tensor(9.0))
+        assert not torch.equal(groups(weight), which)
+    assert torch.equal(groups(weight), which)
+
+
 def test_a_value_gets_the_mean_of_the_gradients_of_its_weights() -> None:
     """The gradient by a value itself, as autograd has it where the weights are looked up."""
     model = shared()

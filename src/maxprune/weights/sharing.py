@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -163,8 +163,9 @@ def hold_shared(model: nn.Module) -> Iterator[None]:
     Each gets the mean of their gradients, which is the gradient projected onto the networks with
     these values in common: a rate that suits the network suits its values. (The paper takes the
     sum, so the rate grows with the number of weights a value has; with SGD LeNet-5's values
-    diverged.) Zeros stay zero. At the end equal weights are made equal to the bit. Works with your
-    own loop:
+    diverged.) Zeros stay zero. A step may round equal weights apart, by where they lie in memory;
+    they are made equal to the bit before each forward pass and at the end. Works with your own
+    loop:
 
     Example:
         >>> layer = nn.Linear(2, 1, bias=False)
@@ -174,35 +175,45 @@ def hold_shared(model: nn.Module) -> Iterator[None]:
         >>> layer.weight.grad
         tensor([[2., 2.]])
     """
-    groups = {}
-    handles = []
+    groups, handles = [], []
     for weight in prunable(model):
         values, which = torch.unique(weight.detach(), return_inverse=True)
-        groups[weight] = which
+        groups.append((weight, which, _firsts(which, len(values))))
         if weight.requires_grad:
             hook = functools.partial(_averaged, which, values != 0)
             handles.append(weight.register_post_accumulate_grad_hook(hook))
+    handles.append(model.register_forward_pre_hook(lambda *_: _make_equal(groups)))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
-        with torch.no_grad():
-            for weight, which in groups.items():
-                weight.copy_(_means(weight, which, torch.float64)[which])
+        _make_equal(groups)
+
+
+def _firsts(which: Tensor, count: int) -> Int64[Tensor, " groups"]:
+    """The place of the first weight of each group."""
+    flat = which.flatten()
+    places = torch.arange(len(flat), device=flat.device)
+    return torch.full_like(places[:count], len(flat)).scatter_reduce_(0, flat, places, "amin")
+
+
+def _make_equal(groups: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Each weight as the first of its group."""
+    for weight, which, firsts in groups:
+        weight.data.copy_(weight.detach().flatten()[firsts][which])
 
 
 def _averaged(which: Tensor, trained: Tensor, weight: Tensor) -> None:
     """Give every weight the mean of the gradients of its group; none to those not trained."""
     if weight.grad is not None:
-        means = _means(weight.grad, which, weight.grad.dtype)
-        weight.grad.copy_((means * trained)[which])
+        weight.grad.copy_((_means(weight.grad, which) * trained)[which])
 
 
-def _means(numbers: Tensor, which: Tensor, kind: torch.dtype) -> Float[Tensor, " groups"]:
-    """Each group's mean, computed in this type."""
+def _means(numbers: Tensor, which: Tensor) -> Float[Tensor, " groups"]:
+    """Each group's mean."""
     flat = which.flatten()
     counts = torch.bincount(flat)
-    sums = torch.zeros(len(counts), dtype=kind, device=numbers.device)
-    sums.index_add_(0, flat, numbers.detach().to(kind).flatten())
+    sums = torch.zeros(len(counts), dtype=numbers.dtype, device=numbers.device)
+    sums.index_add_(0, flat, numbers.detach().flatten())
     return sums / counts
