@@ -37,6 +37,7 @@ from maxprune.train.fits import check_fits
 from maxprune.train.waiting import Waiting
 from maxprune.weights import zero_plan
 
+STUDY = "compress"
 DEFAULT = Compression(keep_accuracy=0.5)
 
 
@@ -109,7 +110,7 @@ def _space(
     check_factory(lineage(model))
     data, fitting, own = trainer.data, trainer.fitting, trainer.own
     identity = {
-        "study": "compress", "command": run.command, "code": of_code(model, own, data.source),
+        "study": STUDY, "command": run.command, "code": of_code(model, own, data.source),
         "settings": asked.model_dump(mode="json", exclude={"control"}),
         "first": run.first.model_dump() if run.first else None,
         "fit": None if own is None else name_of(own),
@@ -138,7 +139,7 @@ class Run:
     first: Fitting | None = None
     resume: bool = True
     command: str = ""
-    study: str = "compress"
+    study: str = STUDY
     waiting: Waiting = field(default_factory=Waiting)
 
 

@@ -297,7 +297,7 @@ def test_the_least_share_that_fits_is_found() -> None:
 
 
 PART = Part(
-    network="maxprune.networks:lenet5", data="digits", seed=0, each=9,
+    network=f"{__file__}:little", data="digits", seed=0, each=9,
     comparing=comparing_of(
         methods=("pls", "maxout", "scratch"), sizes=(0.5, 0.2), train_epochs=0.2, epochs=0.2
     ),
@@ -326,7 +326,7 @@ def test_parts_run_in_processes_and_go_on_where_they_were(tmp_path: Path) -> Non
     assert [timeless(part.compared) for part in again] == [timeless(p.compared) for p in first]
     data = open_data("digits", DataOptions(augment=()))
     how = {"train_epochs": 0.2, "epochs": 0.2}
-    here = compare(lenet5, data, ["scratch", "pls", "maxout"], sizes=(0.5, 0.2), **how)
+    here = compare(little, data, ["scratch", "pls", "maxout"], sizes=(0.5, 0.2), **how)
     rows = [row for part in first for row in part.compared]
     assert timeless(rows) == timeless(here.compared)
 

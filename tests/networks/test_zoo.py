@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -138,9 +138,31 @@ def is_plain(module: nn.Module) -> bool:
     return convolution or isinstance(module, nn.Linear)
 
 
+OPENER = """
+import hashlib, sys, torch
+torch.set_num_threads(1)
+import maxprune
+from zoo import ZOO
+for line in sys.stdin:
+    kind, path = line.rstrip().split(" ", 1)
+    with torch.no_grad():
+        y = maxprune.load(path)(ZOO[int(kind)].inputs(4))
+    print(hashlib.sha256(y.numpy().tobytes()).hexdigest(), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[subprocess.Popen[str]]:
+    """A process that has the factories alone; told a network and a folder, it says the outputs."""
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", OPENER], text=True, env=environ, **pipes) as there:
+        yield there
+
+
 @EVERY
 def test_the_cut_network_is_exported_and_opens_in_a_process_with_the_factory_alone(
-    kind: Kind, tmp_path: Path
+    kind: Kind, tmp_path: Path, stranger: subprocess.Popen[str]
 ) -> None:
     smaller, x = halved(kind, "magnitude"), kind.inputs(4)
     export_onnx(smaller, tmp_path / "small.onnx", x)  # refuses a difference above 1e-4
@@ -148,14 +170,6 @@ def test_the_cut_network_is_exported_and_opens_in_a_process_with_the_factory_alo
     with torch.no_grad():
         expected = smaller(x)
         assert torch.equal(load(tmp_path / "small")(x), expected)
-    code = (
-        "import hashlib, sys, torch; torch.set_num_threads(1); import maxprune; "
-        "from zoo import ZOO; net = maxprune.load(sys.argv[1]); "
-        f"x = ZOO[{ZOO.index(kind)}].inputs(4)\n"
-        "with torch.no_grad(): y = net(x)\n"
-        "print(hashlib.sha256(y.numpy().tobytes()).hexdigest())"
-    )
-    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -163,12 +177,11 @@ def test_the_cut_network_is_exported_and_opens_in_a_process_with_the_factory_alo
             here = hashlib.sha256(smaller(x).numpy().tobytes()).hexdigest()
     finally:
         torch.set_num_threads(threads)
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "small")],
-        capture_output=True, text=True, env=environ, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == here
+    stranger.stdin.write(f"{ZOO.index(kind)} {tmp_path / 'small'}\n")
+    stranger.stdin.flush()
+    said = stranger.stdout.readline()
+    assert said, stranger.stderr.read()
+    assert said.strip() == here
 
 
 @EVERY

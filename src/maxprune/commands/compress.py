@@ -143,4 +143,6 @@ def compress_command(asked: Asked, as_json: AsJson = False) -> None:
 
     maxprune compress my_net.py:build --data pictures --keep-accuracy 0.5
     """
-    search(asked, asked.settings(), as_json)
+    from maxprune.compress import STUDY
+
+    search(asked, asked.settings(), as_json, STUDY)

@@ -128,7 +128,7 @@ class Searched(OnData):
         return self.shared() | values
 
 
-def search(asked: Searched, settings: Compression, as_json: bool, study: str = "compress") -> None:
+def search(asked: Searched, settings: Compression, as_json: bool, study: str) -> None:
     """Search, and show and write what was found; or show what would be tried.
 
     The study is what the results are called.

@@ -17,7 +17,7 @@ from maxprune.runs.measured import Measured, as_baseline, as_details, as_step
 from maxprune.store.session import OnnxNetwork
 
 
-def finished(search: Search, last: str, command: str = "", study: str = "compress") -> Compressed:
+def finished(search: Search, last: str, command: str, study: str) -> Compressed:
     """Look at the test set, once, and put the results together.
 
     Args:

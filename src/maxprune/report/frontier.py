@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rich.table import Table
 from rich.text import Text
 
-from maxprune.report.figure import BLUE, GREY, INK, SKY, looks, new_figure, svg
+from maxprune.report.figure import BLUE, GREY, INK, SKY, freeze, looks, new_figure, svg
+from maxprune.report.labels import place_labels
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import count, percent, probability
 from maxprune.report.words import points as in_points
@@ -101,6 +103,10 @@ def draw_frontier(figure: Figure, results: Results) -> None:
     _beyond(left, points, lambda p: p.nonzero, top)
     _beyond(right, points, lambda p: p.bytes, top)
     left.legend(loc="upper right", bbox_to_anchor=(1, 1.14), ncols=3, fontsize=7.5)
+    if known:
+        freeze(figure)
+        name_published(left, PRUNED)
+        name_published(right, CODED)
 
 
 def _panel(panel: Axes, points: Sequence[Point], size: Size, published: Published) -> None:
@@ -131,13 +137,19 @@ def _beyond(panel: Axes, points: Sequence[Point], size: Size, top: float) -> Non
 
 
 def draw_published(panel: Axes, published: Published) -> None:
-    """Others' networks, by name, at their size and error in percent."""
-    for number, (name, (size, error)) in enumerate(published.items()):
+    """Others' networks at their size and error in percent; `name_published` says whose they are."""
+    for size, error in published.values():
         panel.plot(size, error, "D", color=GREY, ms=4.5, mfc="none")
-        panel.annotate(
-            name, (size, error), (0, 6 + 9 * (number % 3)), textcoords="offset points",
-            ha="center", fontsize=6.5, color=GREY,
-        )  # fmt: skip
+
+
+def name_published(panel: Axes, published: Published) -> None:
+    """Their names, where all else is drawn and the layout is fixed (`freeze`)."""
+    points = [(size, error, name) for name, (size, error) in published.items()]
+    drawn = []
+    for line in panel.lines:
+        corners = [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
+        drawn += [corners] if line.get_linewidth() else [[corner] for corner in corners]
+    place_labels(panel, points, drawn, size=6.5, color=GREY)
 
 
 def _steps(points: Sequence[Point], size: Size) -> Iterator[tuple[float, float]]:

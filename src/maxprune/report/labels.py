@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,31 +13,35 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 
 from maxprune.errors import UsageError
-from maxprune.report.figure import GREY
+from maxprune.report.figure import GREY, INK
 
 Point = tuple[float, float]
 Spot = tuple[float, float, str, str]
+Style = Mapping[str, Any]
 Boxes = Float[np.ndarray, "boxes 4"]
 """Left, bottom, right and top of boxes on the canvas, in pixels."""
 
 
 def place_labels(
-    axes: Axes, points: Sequence[tuple[float, float, str]], lines: Sequence[Sequence[Point]]
-) -> None:
+    axes: Axes, points: Sequence[tuple[float, float, str]], lines: Sequence[Sequence[Point]],
+    *, size: float = 8.5, color: str = INK,
+) -> None:  # fmt: skip
     """Write a text beside each point, where it covers no point, no other text and no line.
 
     The layout of the figure must be fixed. `points` are (x, y, text) and `lines` corners, in data
-    coordinates. Where nothing is free, the place that covers least is taken.
+    coordinates; the texts are of this size, in points, and colour. Where nothing is free, the place
+    that covers least is taken.
     """
+    style = {"fontsize": size, "color": color}
     centres = axes.transData.transform([(x, y) for x, y, _ in points])
     blocked = np.hstack([centres - 5.0, centres + 5.0])
     crossed = np.vstack([_along(axes.transData.transform(line)) for line in lines])
     for x, y, text in points:
         costs = [
-            (_cost(_try(axes, (x, y), text, spot), axes, blocked, crossed), place, spot)
+            (_cost(_try(axes, (x, y), text, spot, style), axes, blocked, crossed), place, spot)
             for place, spot in enumerate(_spots())
         ]
-        note = _write(axes, (x, y), text, min(costs)[2])
+        note = _write(axes, (x, y), text, min(costs)[2], style)
         blocked = np.vstack([blocked, _extent(axes, note)])
 
 
@@ -52,7 +57,7 @@ def _spots() -> Iterator[Spot]:
                 yield side * far, 0, align, "center"
 
 
-def _write(axes: Axes, point: Point, text: str, spot: Spot) -> Annotation:
+def _write(axes: Axes, point: Point, text: str, spot: Spot, style: Style) -> Annotation:
     """Write the text at a spot; a thin line leads to the point when it is far away."""
     dx, dy, horizontal, vertical = spot
     line = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkB": 4}
@@ -63,14 +68,14 @@ def _write(axes: Axes, point: Point, text: str, spot: Spot) -> Annotation:
         textcoords="offset points",
         ha=horizontal,
         va=vertical,
-        fontsize=8.5,
         arrowprops=line if abs(dy) > 10 else None,
+        **style,
     )
 
 
-def _try(axes: Axes, point: Point, text: str, spot: Spot) -> Boxes:
+def _try(axes: Axes, point: Point, text: str, spot: Spot, style: Style) -> Boxes:
     """The box that the text would have at a spot."""
-    note = _write(axes, point, text, spot)
+    note = _write(axes, point, text, spot, style)
     box = _extent(axes, note)
     note.remove()
     return box

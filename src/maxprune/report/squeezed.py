@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rich.table import Table
 
 from maxprune.plural import plural
-from maxprune.report.figure import BLUE, INK, SKY, VERMILLION, looks, new_figure, svg
-from maxprune.report.frontier import draw_published
+from maxprune.report.figure import BLUE, INK, SKY, VERMILLION, freeze, looks, new_figure, svg
+from maxprune.report.frontier import draw_published, name_published
 from maxprune.report.plain import figures, plain_table
 from maxprune.report.words import probability, span
 from maxprune.studies.published import CODED as PUBLISHED_CODED
 from maxprune.studies.published import PRUNED
-from maxprune.studies.squeezed.recipe import ANEW, CODED, CUT, FINAL, TAUGHT, UNCUT, ZEROS
+from maxprune.studies.squeezed.recipe import ANEW, CODED, FINAL, TAUGHT, UNCUT, ZEROS
 from maxprune.studies.squeezed.records import SqueezedCell
 
 COLORS = {FINAL: BLUE, ANEW: VERMILLION, TAUGHT: SKY}
@@ -44,9 +45,7 @@ def dense_table(cells: Sequence[SqueezedCell], augmented: bool) -> Table:
     )  # fmt: skip
     table.add_column("network", no_wrap=True)
     figures(table, "parameters", "epochs", "held\n%", "test\n%", "", *(["p"] if beside else []))
-    compared = {cell.size for cell in some if cell.way == FINAL}
-    rows = [c for c in some if c.way != CUT or c.size not in compared]
-    rows.sort(key=lambda cell: (cell.way != UNCUT, -cell.size))
+    rows = sorted(some, key=lambda cell: (cell.way != UNCUT, -cell.size))
     for place, cell in enumerate(rows):
         following = rows[place + 1].size if place + 1 < len(rows) else cell.size
         table.add_row(
@@ -92,42 +91,51 @@ def _errors(cell: SqueezedCell) -> tuple[str, str, str]:
 
 
 def squeezed_plot(cells: Sequence[SqueezedCell], published: bool = True) -> str:
-    """Test error against parameters that are not zero, and against bytes, as SVG.
+    """Errors against sizes, as an SVG element; see `draw_squeezed`."""
+    with looks("squeezed"):
+        figure = new_figure(4.3)
+        draw_squeezed(figure, cells, published)
+        return svg(figure, "squeezed", "Test error of small networks against their size")
+
+
+def draw_squeezed(figure: Figure, cells: Sequence[SqueezedCell], published: bool = True) -> None:
+    """Test error against parameters that are not zero, and against bytes.
 
     Args:
+        figure: to draw in; its layout is fixed.
         cells: of the study.
         published: whether to draw published networks, which are of MNIST, beside it.
     """
-    with looks("squeezed"):
-        figure = new_figure(4.3)
-        left, right = figure.subplots(1, 2, sharey=True)
-        for augmented in (True, False):
-            some = [cell for cell in cells if cell.augmented == augmented]
-            _dense(left, some, augmented)
-            coded = sorted((c for c in some if c.way == CODED), key=lambda c: fmean(c.bytes))
-            _line(right, coded, [fmean(c.bytes) for c in coded], INK, augmented, "coded", 0)
-        if published:
-            draw_published(left, PRUNED)
-            draw_published(right, PUBLISHED_CODED)
-        left.set_xlabel("parameters that are not zero")
-        right.set_xlabel("bytes of the file")
-        left.set_ylabel("test error [%]")
-        for panel in (left, right):
-            panel.set_xscale("log")
-            panel.set_yscale("log")
-            panel.invert_xaxis()
-            panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-            panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-            panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-            panel.xaxis.set_minor_locator(NullLocator())
-            panel.yaxis.set_minor_locator(NullLocator())
-            panel.grid(visible=True)
-        low, high = left.get_ylim()
-        left.set_yticks([error for error in ERRORS_SHOWN if low <= error <= high])
-        figure.legend(
-            *left.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=7
-        )
-        return svg(figure, "squeezed", "Test error of small networks against their size")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for augmented in (True, False):
+        some = [cell for cell in cells if cell.augmented == augmented]
+        _dense(left, some, augmented)
+        coded = sorted((c for c in some if c.way == CODED), key=lambda c: fmean(c.bytes))
+        _line(right, coded, [fmean(c.bytes) for c in coded], INK, augmented, "coded", 0)
+    beside = ((left, PRUNED), (right, PUBLISHED_CODED)) if published else ()
+    for panel, others in beside:
+        draw_published(panel, others)
+    left.set_xlabel("parameters that are not zero")
+    right.set_xlabel("bytes of the file")
+    left.set_ylabel("test error [%]")
+    for panel in (left, right):
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.invert_xaxis()
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.grid(visible=True)
+    low, high = left.get_ylim()
+    left.set_yticks([error for error in ERRORS_SHOWN if low <= error <= high])
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=7
+    )
+    freeze(figure)
+    for panel, others in beside:
+        name_published(panel, others)
 
 
 def _dense(panel: Axes, cells: Sequence[SqueezedCell], augmented: bool) -> None:
