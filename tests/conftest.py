@@ -15,10 +15,20 @@ import maxprune
 from maxprune.data import Dataset
 from maxprune.measure import accuracy
 from maxprune.networks import lenet5
+from maxprune.runs import parallel
 from maxprune.train import Fitting
 
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of work without processes of their own, each of which imports torch for seconds."""
+    monkeypatch.setattr(
+        "maxprune.runs.parallel._side_by_side",
+        lambda pieces, folder, _, heard: parallel._together(pieces, folder, heard),
+    )
 
 
 @pytest.fixture(scope="session")

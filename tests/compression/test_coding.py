@@ -164,6 +164,7 @@ SMALL = Recipe(
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_study_codes_the_shares_that_are_asked_for(data: Pictures, tmp_path: Path) -> None:
     with Workspace(tmp_path / "run", {}) as space:
         found = Pipeline(SMALL, data, space).run("test", {})
@@ -192,6 +193,7 @@ def test_the_chosen_share_is_coded(data: Pictures) -> None:
     assert coded == coded_name(3, chosen)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_cells_of_a_grid_keep_what_was_coded(tmp_path: Path) -> None:
     cell = Cell(
         "mc", 8, 0, (0.5,), control=False, coded=((0.5, 3),), training=Training(iterations=2),
@@ -212,6 +214,7 @@ def test_cells_of_a_grid_keep_what_was_coded(tmp_path: Path) -> None:
     assert "<svg" in coded_plot(cells, {"others": (44_000, 0.74)})
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_reproduce_coded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

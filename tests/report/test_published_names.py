@@ -19,6 +19,8 @@ def test_names_cover_no_other_name_and_stay_in_their_panel() -> None:
             panel.set_xscale("log")
             panel.invert_xaxis()
             panel.plot([800, 3000, 60_000], [1.4, 0.9, 0.5], "o-")
+            panel.plot([], [], "o")  # as where nothing was taken
+            panel.axhline(0.7)
             draw_published(panel, published)
             freeze(figure)
             name_published(panel, published)

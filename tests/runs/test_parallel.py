@@ -74,29 +74,6 @@ def test_a_piece_waits_for_the_one_it_comes_after(tmp_path: Path) -> None:
     assert heard.index("first") < heard.index("second")
 
 
-@dataclass(frozen=True)
-class Placed(Noted):
-    """A piece that leaves a file where the environment says."""
-
-    def do(self, folder: Path, report: Callable[[int], None]) -> None:
-        folder.mkdir()
-        (folder / os.environ["PLACE"]).touch()
-        (folder / "done").touch()
-
-
-@pytest.mark.parametrize("starts", [[], ["spawn"]], ids=["forked", "started anew"])
-def test_processes_have_the_environment_of_now(
-    starts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not that of the first run, in which what they are forked from was started."""
-    if starts:
-        monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: starts)
-    for place in ("here", "there"):
-        monkeypatch.setenv("PLACE", place)
-        run_all([Placed(f"in-{place}")], tmp_path, 1, lambda *_: None)
-        assert (tmp_path / f"in-{place}" / place).exists()
-
-
 def test_a_process_that_is_killed_is_one_line_and_what_is_finished_stays(tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "done").touch()

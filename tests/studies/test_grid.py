@@ -15,6 +15,8 @@ from maxprune.studies.grid import Filling, run_grid
 from maxprune.studies.lenet import Cell
 from maxprune.train import PAPER, Training
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 CELL = Cell("mfc", 8, 0, control=False, training=Training(iterations=2), dataset="digits")
 
 

@@ -18,6 +18,8 @@ from maxprune.report.authors import authors_table, iterations_table
 from maxprune.results import Author, Results
 from maxprune.studies import pls
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 CONV = {"kernel_size": [3, 3], "padding": "same", "use_bias": True, "activation": "linear"}
 NORM = {"axis": -1, "epsilon": 0.001, "momentum": 0.99, "scale": True, "center": True}
 

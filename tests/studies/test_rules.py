@@ -12,6 +12,8 @@ from command_line import run as command
 from maxprune.errors import UsageError
 from maxprune.studies.rules import WAYS, RuleCell, chosen
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 RULES = ("by lot", "uneven, margin", "one step, as long", "two, together")
 OPTIONS = ("--dataset", "digits", "--iterations", 2, "--jobs", 1, "--seeds", 1)
 

@@ -14,6 +14,8 @@ from maxprune.report.squeezed import coded_table, dense_table, squeezed_plot
 from maxprune.studies.squeezed import Recipe, SqueezedCell, SqueezedRun, cells
 from maxprune.studies.squeezed.recipe import ANEW, CODED, FINAL, TAUGHT, UNCUT, ZEROS, steps
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 QUICK = Recipe(
     network=(4, 8, 32), epochs=2, cut_epochs=0.5, final_epochs=1, code_epochs=0.5,
     ladder=(4_000, 2_000), sizes=(2_000,), zeros=((2_000, 0.6),), bits=(3,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -114,20 +115,31 @@ def test_equal_weights_stay_equal_and_zeros_zero(
     assert len(torch.unique(prunable(model)[-1].detach())) > 5  # free again
 
 
-def test_weights_that_a_step_rounds_apart_are_equal_in_the_next_pass() -> None:
+class Apart(torch.optim.Optimizer):
+    """Its step moves a single row of weights by as little as there is."""
+
+    def __init__(self, weight: torch.Tensor, row: int) -> None:
+        super().__init__([weight], {})
+        self.row = weight.data[row]
+
+    def step(self, closure: None = None) -> None:
+        self.row.copy_(self.row.nextafter(torch.tensor(9.0)))
+
+
+def test_weights_that_a_step_rounds_apart_are_equal_behind_it() -> None:
     model = shared()
-    weight = model.fc1.weight.data
-    which = groups(weight)
-    seen = []
+    weight = model.fc1.weight
+    which, steps = groups(weight), [Apart(weight, 0), Apart(weight, -1)]
     with hold_shared(model):
-        model.fc1.register_forward_hook(lambda layer, *_: seen.append(groups(layer.weight)))
-        for part in (weight[0], weight[-1]):
-            part.copy_(part.nextafter(torch.tensor(9.0)))
-            model(torch.rand(1, 2, 8, 8))
-            assert torch.equal(seen.pop(), which)
-        weight[0] = weight[0].nextafter(torch.tensor(9.0))
-        assert not torch.equal(groups(weight), which)
+        for step in steps:
+            step.step()
+            assert torch.equal(groups(weight), which)
+        taken = copy.deepcopy(model)
+        weight.data[0] *= 2
     assert torch.equal(groups(weight), which)
+    steps[0].step()
+    assert not torch.equal(groups(weight), which)  # free again
+    assert torch.equal(groups(taken.fc1.weight), which)
 
 
 def test_a_value_gets_the_mean_of_the_gradients_of_its_weights() -> None:

@@ -145,10 +145,12 @@ def draw_published(panel: Axes, published: Published) -> None:
 def name_published(panel: Axes, published: Published) -> None:
     """Their names, where all else is drawn and the layout is fixed (`freeze`)."""
     points = [(size, error, name) for name, (size, error) in published.items()]
-    drawn = []
+    drawn: list[list[tuple[float, float]]] = []
     for line in panel.lines:
-        corners = [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
-        drawn += [corners] if line.get_linewidth() else [[corner] for corner in corners]
+        there = line.get_transform().transform(np.asarray(line.get_xydata()))
+        corners = [(x, y) for x, y in panel.transData.inverted().transform(there)]
+        joined = line.get_linestyle() != "None" and line.get_linewidth() > 0
+        drawn += [corners] if joined and corners else [[corner] for corner in corners]
     place_labels(panel, points, drawn, size=6.5, color=GREY)
 
 

@@ -27,7 +27,6 @@ from maxprune.interrupts import shielded
 from maxprune.naming import as_options, options
 
 LOG = ".error.log"
-IMPORTED = ("maxprune", "torch._dynamo")  # which the first step of an optimizer imports
 
 
 class Piece(Protocol):
@@ -78,8 +77,15 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
     """
     if world().size > 1:
         _together(pieces, folder, heard)
-        return
-    context = _context()
+    else:
+        _side_by_side(pieces, folder, jobs, heard)
+
+
+def _side_by_side(
+    pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, int], None]
+) -> None:
+    """Do each in a process of its own, so many at a time."""
+    context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     waiting = []
     for piece in pieces:
@@ -92,29 +98,16 @@ def run_all(pieces: Sequence[P], folder: Path, jobs: int, heard: Callable[[P, in
         while waiting or running:
             while len(running) < jobs and (free := _next(waiting, running)) is not None:
                 waiting.remove(free)
-                work = (free, folder / free.name, messages, options(), dict(os.environ))
+                work = (free, folder / free.name, messages, options())
                 process = context.Process(target=_process, args=work, name=free.name)
                 with shielded():
                     process.start()
-                running[free.name] = free, process
+                    running[free.name] = free, process
             _listen(messages, running, heard)
     finally:
         for _, process in running.values():
             process.terminate()
             process.join()
-
-
-def _context() -> Any:
-    """Processes are forked from one that has done nothing but import, which takes seconds.
-
-    Each is started anew where there is no forking, and on CUDA, which does not outlast it.
-    """
-    able = "forkserver" in multiprocessing.get_all_start_methods()
-    if torch.cuda.is_available() or not able:
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*IMPORTED])
-    return context
 
 
 def _together(pieces: Sequence[P], folder: Path, heard: Callable[[P, int], None]) -> None:
@@ -180,14 +173,10 @@ def _logged(error: BaseException, log: Path) -> str:
 
 
 def _process(
-    piece: Piece, folder: Path, messages: Any, called: Mapping[str, str] | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> None:  # fmt: skip
+    piece: Piece, folder: Path, messages: Any, called: Mapping[str, str] | None = None
+) -> None:
     """One piece, in its own process, where settings are called as in the one that started it."""
     torch.set_num_threads(1)
-    if environment is not None:  # as it is now: the process forked from may be older
-        os.environ.clear()
-        os.environ.update(environment)
     with nullcontext() if called is None else as_options(**called):
         work(piece, folder, messages)
 

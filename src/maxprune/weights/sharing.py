@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from maxprune.coding.numbers import LARGEST, scale_of
 from maxprune.errors import UsageError
@@ -164,8 +165,8 @@ def hold_shared(model: nn.Module) -> Iterator[None]:
     these values in common: a rate that suits the network suits its values. (The paper takes the
     sum, so the rate grows with the number of weights a value has; with SGD LeNet-5's values
     diverged.) Zeros stay zero. A step may round equal weights apart, by where they lie in memory;
-    they are made equal to the bit before each forward pass and at the end. Works with your own
-    loop:
+    after each step of an optimizer, and at the end, they are equal to the bit again. Works with
+    your own loop:
 
     Example:
         >>> layer = nn.Linear(2, 1, bias=False)
@@ -175,33 +176,34 @@ def hold_shared(model: nn.Module) -> Iterator[None]:
         >>> layer.weight.grad
         tensor([[2., 2.]])
     """
-    groups, handles = [], []
+    handles, firsts = [], {}
     for weight in prunable(model):
         values, which = torch.unique(weight.detach(), return_inverse=True)
-        groups.append((weight, which, _firsts(which, len(values))))
+        firsts[weight] = _firsts(which)
         if weight.requires_grad:
             hook = functools.partial(_averaged, which, values != 0)
             handles.append(weight.register_post_accumulate_grad_hook(hook))
-    handles.append(model.register_forward_pre_hook(lambda *_: _make_equal(groups)))
+    handles.append(register_optimizer_step_post_hook(lambda *_: _make_equal(firsts)))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
-        _make_equal(groups)
+        _make_equal(firsts)
 
 
-def _firsts(which: Tensor, count: int) -> Int64[Tensor, " groups"]:
-    """The place of the first weight of each group."""
+def _firsts(which: Tensor) -> Int64[Tensor, " n"]:
+    """For each weight the place of the first of its group."""
     flat = which.flatten()
     places = torch.arange(len(flat), device=flat.device)
-    return torch.full_like(places[:count], len(flat)).scatter_reduce_(0, flat, places, "amin")
+    return torch.full_like(places, len(flat)).scatter_reduce_(0, flat, places, "amin")[flat]
 
 
-def _make_equal(groups: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+@torch.no_grad()
+def _make_equal(firsts: Mapping[Tensor, Tensor]) -> None:
     """Each weight as the first of its group."""
-    for weight, which, firsts in groups:
-        weight.data.copy_(weight.detach().flatten()[firsts][which])
+    for weight, places in firsts.items():
+        weight.copy_(weight.flatten()[places].view_as(weight))
 
 
 def _averaged(which: Tensor, trained: Tensor, weight: Tensor) -> None:
