@@ -6,6 +6,7 @@ This file also puts the folder on the path, so that every test finds `small_netw
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -22,13 +23,15 @@ torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
 
 
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def in_this_process() -> Iterator[None]:
     """Pieces of work without processes of their own, each of which imports torch for seconds."""
-    monkeypatch.setattr(
-        "maxprune.runs.parallel._side_by_side",
-        lambda pieces, folder, _, heard: parallel._together(pieces, folder, heard),
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "maxprune.runs.parallel._side_by_side",
+            lambda pieces, folder, _, heard: parallel._together(pieces, folder, heard),
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ from command_line import run as command
 from maxprune.errors import UsageError
 from maxprune.studies.rules import WAYS, RuleCell, chosen
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
-
 RULES = ("by lot", "uneven, margin", "one step, as long", "two, together")
 OPTIONS = ("--dataset", "digits", "--iterations", 2, "--jobs", 1, "--seeds", 1)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RuleCell]]:
+def run(
+    in_this_process: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[RuleCell]]:
     """A short study of some rules: its folder and its cells."""
     named = [part for rule in RULES for part in ("--rule", rule)]
     out = tmp_path_factory.mktemp("rules") / "out"
