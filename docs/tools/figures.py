@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from channel_figures import maxout_figure, pls_figure, scores_figure
-from judging_figures import faces_figure, squeeze_figure, tests_figure
+from judging_figures import faces_figure, small_figure, squeeze_figure, tests_figure
 from matplotlib.figure import Figure
 from weight_figures import int8_figure, sharing_figure, weights_figure
 
@@ -30,6 +30,7 @@ FIGURES: dict[str, tuple[float, str, Callable[[Figure, Path], None]]] = {
                 sharing_figure),
     "int8": (2.4, "Bytes of ONNX files with weights in 32 and in 8 bits", int8_figure),
     "squeeze": (3.4, "Errors against the size of everything that squeeze tried", squeeze_figure),
+    "small": (4.3, "Test error of small networks against their size", small_figure),
     "tests": (3.0, "What a number of samples can show", tests_figure),
     "faces": (3.0, "False acceptance and false rejection against the threshold", faces_figure),
 }  # fmt: skip

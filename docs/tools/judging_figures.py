@@ -12,7 +12,9 @@ from maxprune.files import read_json
 from maxprune.measure import loss_bound, randomization_test
 from maxprune.report.figure import BLUE, GREEN, GREY, INK, VERMILLION
 from maxprune.report.frontier import draw_frontier
+from maxprune.report.squeezed import draw_squeezed
 from maxprune.results import Results
+from maxprune.studies.squeezed import SqueezedCell
 
 SAMPLES = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 DIFFERING = {0.0: GREEN, 0.02: BLUE, 0.1: VERMILLION}
@@ -49,6 +51,12 @@ def squeeze_figure(figure: Figure, results: Path) -> None:
     """Everything that was tried with the digits' network, by parameters and by bytes."""
     found = Results.model_validate(read_json(results / "squeeze-digits" / "results.json"))
     draw_frontier(figure, found)
+
+
+def small_figure(figure: Figure, results: Path) -> None:
+    """The study of small networks."""
+    found = read_json(results / "small" / "small.json")["records"]
+    draw_squeezed(figure, [SqueezedCell.model_validate(cell) for cell in found])
 
 
 def _outcomes(n: int, lost: int, gained: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -104,7 +104,7 @@ def test_formulas_are_drawn(site: Path) -> None:
     for path in (site / "methods").glob("*.html"):
         page = path.read_text()
         assert "arithmatex" not in page, path.name
-        if path.name != "index.html":
+        if path.name not in ("index.html", "small.html"):  # no method of their own
             assert re.search(r'<math [^>]*display="block"', page), path.name
 
 
