@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -145,13 +144,7 @@ def draw_published(panel: Axes, published: Published) -> None:
 def name_published(panel: Axes, published: Published) -> None:
     """Their names, where all else is drawn and the layout is fixed (`freeze`)."""
     points = [(size, error, name) for name, (size, error) in published.items()]
-    drawn: list[list[tuple[float, float]]] = []
-    for line in panel.lines:
-        there = line.get_transform().transform(np.asarray(line.get_xydata()))
-        corners = [(x, y) for x, y in panel.transData.inverted().transform(there)]
-        joined = line.get_linestyle() != "None" and line.get_linewidth() > 0
-        drawn += [corners] if joined and corners else [[corner] for corner in corners]
-    place_labels(panel, points, drawn, size=6.5, color=GREY)
+    place_labels(panel, points, size=6.5, color=GREY)
 
 
 def _steps(points: Sequence[Point], size: Size) -> Iterator[tuple[float, float]]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.text import Annotation, Text
 
 from maxprune.errors import UsageError
@@ -23,19 +24,18 @@ Boxes = Float[np.ndarray, "boxes 4"]
 
 
 def place_labels(
-    axes: Axes, points: Sequence[tuple[float, float, str]], lines: Sequence[Sequence[Point]],
-    *, size: float = 8.5, color: str = INK,
-) -> None:  # fmt: skip
-    """Write a text beside each point, where it covers no point, no other text and no line.
+    axes: Axes, points: Sequence[tuple[float, float, str]], size: float = 8.5, color: str = INK
+) -> None:
+    """Write a text beside each point, where it covers none of these, no other text and no line.
 
-    The layout of the figure must be fixed. `points` are (x, y, text) and `lines` corners, in data
+    All else must be drawn and the layout of the figure fixed. `points` are (x, y, text), in data
     coordinates; the texts are of this size, in points, and colour. Where nothing is free, the place
     that covers least is taken.
     """
     style = {"fontsize": size, "color": color}
     centres = axes.transData.transform([(x, y) for x, y, _ in points])
     blocked = np.hstack([centres - 5.0, centres + 5.0])
-    crossed = np.vstack([_along(axes.transData.transform(line)) for line in lines])
+    crossed = _drawn(axes)
     for x, y, text in points:
         costs = [
             (_cost(_try(axes, (x, y), text, spot, style), axes, blocked, crossed), place, spot)
@@ -108,6 +108,19 @@ def _shared(box: Boxes, others: Boxes) -> float:
     """The area that a box shares with others, summed."""
     sides = np.minimum(box[:, 2:], others[:, 2:]) - np.maximum(box[:, :2], others[:, :2])
     return float(np.prod(np.clip(sides, 0, None), axis=1).sum())
+
+
+def _drawn(axes: Axes) -> Boxes:
+    """Small boxes along all lines, and on single points."""
+    places = []
+    for line in axes.lines:
+        corners = line.get_transform().transform(np.asarray(line.get_xydata()))
+        joined = line.get_linestyle() != "None" and line.get_linewidth() > 0
+        places += [corners] if joined and len(corners) else [corner[None] for corner in corners]
+    for lines in axes.collections:
+        if isinstance(lines, LineCollection):
+            places += [axes.transData.transform(corners) for corners in lines.get_segments()]
+    return np.vstack([np.empty((0, 4)), *map(_along, places)])
 
 
 def _along(corners: Float[np.ndarray, "corners 2"]) -> Boxes:

@@ -60,7 +60,7 @@ def accuracy_plot(results: Results) -> str:
         bottom.set_xlabel("parameters that are left and not zero [% of the unpruned network]")
         freeze(figure)
         points = [(_kept(results, s), s.accuracy, short(s.name)) for s in _networks(results)]
-        place_labels(top, points, _lines(results, top))
+        place_labels(top, points)
         label = f"{results.tested.capitalize()} accuracy against the parameters kept"
         return svg(figure, "accuracy", label)
 
@@ -93,16 +93,6 @@ def _intervals(axes: Axes, results: Results, samples: int) -> None:
         colour = GREEN if step is results.control else BLUE
         axes.vlines(_kept(results, step), low, high, color=colour, lw=1, alpha=0.7)
     axes.plot([], [], color=GREY, lw=1, label="95% interval")
-
-
-def _lines(results: Results, axes: Axes) -> list[list[Point]]:
-    """The lines of the upper panel, which labels keep clear of."""
-    base, samples = results.baseline.accuracy, sample_count(results)
-    lines = [_path(results), [(x, base) for x in axes.get_xlim()]]
-    for step in _networks(results) if samples is not None else []:
-        bounds = wilson(step.accuracy, samples or 1)
-        lines.append([(_kept(results, step), bound) for bound in bounds])
-    return lines
 
 
 def _before(axes: Axes, results: Results, before: Sequence[Step]) -> None:

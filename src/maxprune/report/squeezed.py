@@ -26,7 +26,7 @@ ERRORS = "test and held: mean error over the seeds, ± standard deviation of the
 
 
 def dense_table(cells: Sequence[SqueezedCell], augmented: bool) -> Table:
-    """Networks without a zero: at each size the cut one, and the same architecture from nothing.
+    """Networks without a zero: behind each cut, trained on, and the same architecture anew.
 
     Args:
         cells: of the study.
