@@ -17,6 +17,7 @@ import maxprune
 from maxprune.commands.searched import show
 from maxprune.commands.shared import terminal
 from maxprune.compression.coding import AS_IT_WAS, Coding, code, code_network, coded_name
+from maxprune.compression.search import UNTRAINED
 from maxprune.data import Dataset, digits
 from maxprune.data.images import Dataset as Pictures
 from maxprune.data.spec import DataOptions, of_dataset
@@ -150,6 +151,24 @@ def test_a_search_ends_with_a_coded_network(
     path = tmp_path / "out" / "model.mxp"
     says = f"Coded: maxprune.load('{path}'), {last.bytes:,} bytes; it opens only with what builds"
     assert says in capsys.readouterr().out
+
+
+def test_a_search_takes_no_values_that_training_made_worse(
+    trained: nn.Module, data: Pictures
+) -> None:
+    def ruin(model: nn.Module, _: object) -> None:
+        if len(torch.unique(model.fc1.weight)) <= 2**5 + 1:  # it shares values already
+            with torch.no_grad():
+                model.fc2.bias[0] = 1000
+
+    found = maxprune.compress(
+        trained, data, method="magnitude", keep_accuracy=100, iterations=1, bits=5, fit=ruin
+    )
+    last = found.trials[-1]
+    assert (last.title, last.taken) == ("coded, 5 bits", True)
+    assert last.accuracy == last.accuracy_before_retraining > 50
+    assert last.remark == UNTRAINED
+    assert found.results.steps[-1].accuracy > 50
 
 
 def test_bits_need_a_network_that_can_be_built_again(data: Pictures) -> None:

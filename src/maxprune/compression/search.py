@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from maxprune.compression.coding import RATE, code
+from maxprune.compression.coding import RATE, code_both
 from maxprune.compression.endings import ENDINGS, Ladder
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
@@ -32,9 +32,10 @@ from maxprune.store.same import CHECKED
 from maxprune.store.session import OnnxNetwork
 from maxprune.surgery import apply, remove_dead
 from maxprune.train import Checkpoints, Teacher, derive
-from maxprune.weights import share_plan, zero_plan
+from maxprune.weights import zero_plan
 
 UNPRUNED = "unpruned"
+UNTRAINED = "with the values as k-means found them, as training made it no better"
 
 Report: TypeAlias = Callable[[str, int, int], None]
 Told: TypeAlias = Callable[[Trial], None]
@@ -183,10 +184,12 @@ class Search:
         if proposal.times is not None:
             other = self.taken[self._name(proposal.base)].measured
             taken = taken and measured.accuracy > other.accuracy
+        untrained = proposal.bits is not None and measured.accuracy == measured.before
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
-            accuracy=measured.accuracy, loss_bound=bound, taken=taken, remark=proposal.remark,
+            accuracy=measured.accuracy, loss_bound=bound, taken=taken,
+            remark=UNTRAINED if untrained else proposal.remark,
         )  # fmt: skip
         times = 1.0 if proposal.times is None else proposal.times
         found = Taken(measured, size, network, self._name(proposal.base), times, mild)
@@ -239,15 +242,15 @@ class Search:
     ) -> tuple[nn.Module, Measured]:  # fmt: skip
         """The network with few values; what is measured is what the decoder makes of its file."""
         trainer = replace(trainer, fitting=trainer.fitting.model_copy(update={"rate": RATE}))
-        before = accuracy(apply(network, share_plan(network, bits)), self.data.validation)
 
-        def fit(free: nn.Module) -> tuple[nn.Module, tuple[float, Curve]]:
-            trained, curve = trainer.fit(free, seed, place, self._ticker(name), shared=bits)
-            return trained, (before, curve)
+        def fit(free: nn.Module) -> tuple[nn.Module, Curve]:
+            return trainer.fit(free, seed, place, self._ticker(name), shared=bits)
 
-        found = code(network, bits, fit, held=False)
-        measured = self._measured(found.opened(), name, 1, *found.told)
-        return found.model, measured.model_copy(update={"bytes": len(found.content)})
+        tried = code_both(network, bits, fit, self.data.validation)
+        taken = tried.taken
+        before, curve = tried.accuracies[0], tried.found.told
+        measured = self._measured(taken.opened(), name, 1, before, curve)
+        return taken.model, measured.model_copy(update={"bytes": len(taken.content)})
 
     def _in_8_bits(self, name: str, network: nn.Module, mode: Mode) -> Measured:
         """What is measured of the network is what ONNX Runtime makes of its file."""
