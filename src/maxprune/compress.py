@@ -29,6 +29,7 @@ from maxprune.plural import plural
 from maxprune.runs.code import of_code
 from maxprune.runs.identity import of_data, of_network
 from maxprune.runs.workspace import Memory, Space, Workspace
+from maxprune.store.coded import check_codable
 from maxprune.store.onnx import exported
 from maxprune.store.opening import check_factory
 from maxprune.store.quantized import quantized
@@ -173,7 +174,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     Raises:
         UsageError: weights are not finite; so few validation samples cannot show so small a loss;
             a layer is not there; a setting is that of another method; a budget is below what can
-            be reached; a network is to be coded whose factory is not known.
+            be reached; a network is to be coded whose factory is not known, or builds another.
         StructureError: nothing can be cut, the network does not take the inputs, or it is to be
             in 8 bits and cannot.
     """
@@ -187,6 +188,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     check_reach(settings, data, model)
     if settings.bits is not None:
         check_factory(lineage(model))
+        check_codable(model)
     if settings.int8 is not None:  # what does not export now, does not after hours either
         x = data.example
         quantized(exported(model, x), x, [x] if settings.int8 == "static" else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ import maxprune
 from maxprune.commands.searched import show
 from maxprune.commands.shared import terminal
 from maxprune.compression.coding import AS_IT_WAS, Coding, code, code_network, coded_name
-from maxprune.compression.search import UNTRAINED
+from maxprune.compression.search import UNTRAINED, Search
 from maxprune.data import Dataset, digits
 from maxprune.data.images import Dataset as Pictures
 from maxprune.data.spec import DataOptions, of_dataset
@@ -153,22 +154,67 @@ def test_a_search_ends_with_a_coded_network(
     assert says in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("bias", [1000.0, float("inf")], ids=["wrong", "diverges"])
 def test_a_search_takes_no_values_that_training_made_worse(
-    trained: nn.Module, data: Pictures
+    bias: float, trained: nn.Module, data: Pictures
 ) -> None:
     def ruin(model: nn.Module, _: object) -> None:
         if len(torch.unique(model.fc1.weight)) <= 2**5 + 1:  # it shares values already
             with torch.no_grad():
-                model.fc2.bias[0] = 1000
+                model.fc2.bias[0] = bias
 
     found = maxprune.compress(
-        trained, data, method="magnitude", keep_accuracy=100, iterations=1, bits=5, fit=ruin
-    )
+        trained, data, method="magnitude", keep_accuracy=100, iterations=1, bits=5, fit=ruin,
+        control=True,
+    )  # fmt: skip
     last = found.trials[-1]
     assert (last.title, last.taken) == ("coded, 5 bits", True)
     assert last.accuracy == last.accuracy_before_retraining > 50
     assert last.remark == UNTRAINED
     assert found.results.steps[-1].accuracy > 50
+    assert found.results.details.search.control.retrainings == 1  # of the cut alone
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_values_that_lose_less_for_certain_are_taken(
+    passes: bool, trained: nn.Module, data: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two networks that are right as often, but not where the one at the start is."""
+    monkeypatch.setattr(Search, "_bound", lambda _, measured: 1.0 + measured.trained * -passes)
+
+    def nothing(model: nn.Module, _: object) -> None:
+        pass
+
+    found = maxprune.compress(
+        trained, data, method="magnitude", keep_accuracy=100, iterations=1, bits=5, fit=nothing
+    )
+    last = found.trials[-1]
+    assert last.accuracy == last.accuracy_before_retraining
+    assert (last.remark == UNTRAINED) is not passes
+
+
+def test_a_fit_that_gives_a_copy_leaves_dropout_as_it_was(trained: nn.Module) -> None:
+    found = code(trained, 4, lambda shared: (copy.deepcopy(shared), None))
+    assert found.model.dropout.p == found.opened().dropout.p == 0.5
+
+
+def test_what_no_coded_file_can_hold_is_refused_before_any_training(data: Pictures) -> None:
+    larger, other = lenet5(fc=16, conv=(2, 4)), lenet5(fc=16, conv=(2, 4))
+    larger.more = nn.Linear(10, 10)
+    other.dropout.p = 0.2
+    for model in (larger, other):
+        with pytest.raises(UsageError, match="the network would not open"):
+            maxprune.compress(model, data, bits=3, fit=lambda *_: pytest.fail("trained"), **QUICK)
+
+
+def test_a_budget_of_bytes_is_met_by_the_coded_file(data: Pictures) -> None:
+    torch.manual_seed(0)
+    found = maxprune.compress(
+        lenet5(fc=16, conv=(2, 4)), data, bits=2, max_bytes=1200, keep_accuracy=None,
+        fit=lambda *_: None,
+    )  # fmt: skip
+    assert found.results.details.search.missed == []
+    assert found.results.details.search.budgets[0].reached == found.trials[-1].bytes <= 1200
 
 
 def test_bits_need_a_network_that_can_be_built_again(data: Pictures) -> None:

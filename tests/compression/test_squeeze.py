@@ -16,6 +16,7 @@ import maxprune
 from maxprune import Compressed
 from maxprune.compression.endings import BITS, SHARES
 from maxprune.compression.fit import Trainer
+from maxprune.compression.search import UNTRAINED
 from maxprune.data import Dataset
 from maxprune.data.spec import as_splits
 from maxprune.errors import StructureError, TrainingDiverged, UsageError
@@ -123,7 +124,11 @@ def test_less_augmentation_stays_where_it_helped(
     mild = 1 if helps else 2
     assert crops[:6] == [2, 2, 1, mild, mild, mild]
     assert [step.name[3:] for step in found.steps][-2:] == ["weights 30%", "coded, 6 bits"]
-    assert crops[6:] == [2] + [mild] * (len(found.steps) - 1)  # the control, alike
+    steps, search = found.steps, found.results.details.search
+    kept = sum(trial.remark == UNTRAINED for trial in found.trials)  # its training was not taken
+    fresh = sum(step.name.endswith("from nothing") for step in steps)  # as long as those before it
+    assert search.control.retrainings == len(steps) - kept - fresh
+    assert crops[6:] == [2] + [mild] * (len(steps) - kept - fresh - 1)  # the control, alike
 
 
 def test_what_is_trained_from_nothing_is_taken_only_if_it_is_better(found: Compressed) -> None:
@@ -200,6 +205,14 @@ def test_weights_anew_are_others_and_always_the_same() -> None:
     assert not torch.equal(once[3].weight, other[3].weight)
     assert float(once[3].weight.detach().abs().max()) <= 12**-0.5  # drawn for its own size
     assert once[1].running_mean.tolist() == [0, 0, 0]
+
+
+def test_frozen_weights_are_not_drawn_anew() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    net[0].requires_grad_(False)
+    fresh = anew(net, 0)
+    assert torch.equal(fresh[0].weight, net[0].weight)
+    assert not torch.equal(fresh[2].weight, net[2].weight)
 
 
 def test_weights_that_nobody_can_draw_are_refused() -> None:

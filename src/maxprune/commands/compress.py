@@ -35,7 +35,12 @@ class Asked(WithMaxouts, Searched):
     max_macs: Annotated[int | None, typer.Option(help="Budget of multiply-adds of one sample.")] = (
         None
     )
-    max_bytes: Annotated[int | None, typer.Option(help="Budget of the weights' file.")] = None
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            help="Budget of the weights' file; with --bits the coded one may meet it, too."
+        ),
+    ] = None
     max_latency_ms: Annotated[
         float | None, typer.Option(help="Budget of one forward pass, measured here.")
     ] = None

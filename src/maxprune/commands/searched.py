@@ -211,8 +211,9 @@ def _show_plan(
         else ""
     )
     console.print(f"retrained {how} after each step{first}")
+    times = settings.final_epochs / settings.epochs
     behind = {
-        f"one more training ({plural(settings.final_epochs, 'epoch')})": settings.final_epochs,
+        f"one more training ({times:.3g} times as long)": settings.final_epochs,
         "another with half the augmentation": settings.final_epochs and data.milder() is not None,
         "the small architecture from random weights": settings.anew,
         f"zeros ({settings.zero})": settings.zero, f"few values ({settings.bits})": settings.bits,

@@ -61,11 +61,13 @@ class Asked(Searched):
     def data_options(self, seed: int = 0) -> DataOptions:
         """How the data are read; of few samples more are to judge by.
 
-        Not where the network was trained before: it was on those that are not a tenth.
+        Not where the network was trained before (its weights are given, or what builds it loads
+        them): it was on those that are not a tenth.
         """
         from maxprune.squeeze import JUDGES
 
-        return replace(super().data_options(seed), least=JUDGES if self.builds() else 0)
+        fresh = self.builds() and self.first_epochs() > 0
+        return replace(super().data_options(seed), least=JUDGES if fresh else 0)
 
     def settings(self) -> Compression:
         """Everything there is."""

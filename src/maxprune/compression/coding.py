@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from torch import nn
 
 from maxprune.compression.fit import Fit, Tick, Trainer
-from maxprune.data.samples import Samples, Splits
+from maxprune.data.samples import Splits
 from maxprune.files import write_bytes
 from maxprune.lineage import lineage
 from maxprune.measure import accuracy, correct, nonzero, parameters, percent, randomization_test
@@ -24,7 +24,7 @@ from maxprune.store.model import bytes_of
 from maxprune.store.opening import check_factory
 from maxprune.surgery import apply
 from maxprune.train import Checkpoints, Fitting
-from maxprune.weights import scaled_dropout
+from maxprune.weights.dropout import same_dropout, scaled_dropout
 from maxprune.weights.sharing import (
     BITS,
     hold_shared,
@@ -86,7 +86,8 @@ def code(
         model: the network; it is not changed.
         bits: 2^bits values for the weights of each layer. They are rounded to 8 bits where they are
             at most 16, and so are the biases; else to 16.
-        fit: trains the network in place, and says something of it. It may not change its shape.
+        fit: trains the network in place or gives back a trained one of the same shape, and says
+            something of it.
             Its dropout is less, by the share of weights that are not zero (Han et al. 2015).
         held: whether the weights get the values of k-means before, and only these are trained;
             else they find their values by `fit`.
@@ -102,6 +103,7 @@ def code(
             share_values(shared, share_plan(shared, bits))
         with hold_shared(shared) if held else contextlib.nullcontext():
             shared, told = fit(shared)
+    same_dropout(shared, model)
     share_values(shared, share_plan(shared, bits))  # where a user's own training has parted them
     round_to_halves(shared)
     if bits <= IN_BYTES:
@@ -150,46 +152,6 @@ class Coding(Checked):
     unshared: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Tried(Generic[T]):
-    """The same network with values of k-means and with trained ones, judged.
-
-    Attributes:
-        first: with values of k-means.
-        found: with trained ones.
-        accuracies: of the two as their files open, in percent.
-    """
-
-    first: CodedNetwork[None]
-    found: CodedNetwork[T]
-    accuracies: tuple[float, float]
-
-    @property
-    def taken(self) -> CodedNetwork[None] | CodedNetwork[T]:
-        """The trained values, unless they are no better."""
-        return self.found if self.accuracies[1] > self.accuracies[0] else self.first
-
-
-def code_both(
-    model: nn.Module, bits: int, fit: Callable[[nn.Module], tuple[nn.Module, T]], judged: Samples
-) -> Tried[T]:
-    """Code a network with values of k-means, and with values that it finds as it is trained.
-
-    Args:
-        model: the network; it is not changed.
-        bits: 2^bits values for the weights of each layer.
-        fit: as for `code`.
-        judged: what the accuracies are of: validation data.
-
-    Raises:
-        As `code`.
-    """
-    first = code(model, bits, lambda shared: (shared, None))
-    found = code(model, bits, fit, held=False)
-    opened = first.opened(), found.opened()
-    return Tried(first, found, (accuracy(opened[0], judged), accuracy(opened[1], judged)))
-
-
 def code_network(
     model: nn.Module, bits: int = BITS, data: Splits | None = None,
     fit: Fitting | Fit | None = None, seed: int = 0, part: Path | None = None,
@@ -215,36 +177,38 @@ def code_network(
     """
     check_factory(lineage(model))
     check_finite(model.state_dict(), infinite=True)
+    first = code(model, bits, lambda shared: (shared, None))
+    sizes = bytes_of(model), len(first.content)
     if data is None:
-        first = code(model, bits, lambda shared: (shared, None))
         steps = [
-            CodingStep(name=AS_IT_WAS, bytes=bytes_of(model)),
-            CodingStep(name=f"{coded_name(bits)}, k-means", bytes=len(first.content), taken=True),
+            CodingStep(name=AS_IT_WAS, bytes=sizes[0]),
+            CodingStep(name=f"{coded_name(bits)}, k-means", bytes=sizes[1], taken=True),
         ]
         return _telling(first, bits, steps, "", 0)
     fitting = fit if isinstance(fit, Fitting) else Fitting.of_passes(3, data.train, rate=RATE)
     trainer = Trainer(data, fitting, None if isinstance(fit, Fitting) else fit)
     place = None if part is None else Checkpoints(part, key=coded_name(bits))
     model = copied(model).to(best_device())
-    tried = code_both(
-        model, bits, lambda free: trainer.fit(free, seed, place, tick, shared=bits), data.validation
+    found = code(
+        model, bits, lambda free: trainer.fit(free, seed, place, tick, shared=bits), held=False
     )
-    files = None, tried.first, tried.found
-    sizes = bytes_of(model), len(tried.first.content), len(tried.found.content)
-    right = [correct(file.opened() if file else model, data.tested) for file in files]
+    networks = model, first.opened(), found.opened()
+    judged = [accuracy(network, data.validation) for network in networks[1:]]
+    taken: CodedNetwork[Any] = found if judged[1] > judged[0] else first
+    right = [correct(network, data.tested) for network in networks]
     names = AS_IT_WAS, f"{coded_name(bits)}, k-means", f"{coded_name(bits)}, trained"
     steps = [
         CodingStep(
-            name=name,
-            bytes=size,
-            accuracy=percent(own),
+            name=name, bytes=size, accuracy=percent(own),
             p_value=None if own is right[0] else randomization_test(own, right[0]),
-            taken=file is tried.taken,
+            taken=of is taken,
         )
-        for name, size, own, file in zip(names, sizes, right, files, strict=True)
-    ]
+        for name, size, own, of in zip(
+            names, (*sizes, len(found.content)), right, (None, first, found), strict=True
+        )
+    ]  # fmt: skip
     tested: Literal["test", "validation"] = "validation" if data.test is None else "test"
-    return _telling(tried.taken, bits, steps, tested, len(data.tested))
+    return _telling(taken, bits, steps, tested, len(data.tested))
 
 
 def _telling(

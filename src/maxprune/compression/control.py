@@ -19,8 +19,10 @@ from maxprune.runs.measured import renamed
 def retrained_alike(search: Search, last: str) -> Taken | None:
     """The unpruned network after as many retrainings as a network had on its way, each alike.
 
-    Each has the settings, the order, the augmentation and the dropout of its counterpart, and is
-    kept as a step like those, so a killed run goes on.
+    Each has the order, the augmentation, the dropout and, but for the rate of values that are
+    trained for a coded file, the settings of its counterpart, and is kept as a step like those, so
+    a killed run goes on. In the place of a training from nothing are the retrainings before it,
+    which are as long.
 
     Args:
         search: at its end.

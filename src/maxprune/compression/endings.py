@@ -88,15 +88,19 @@ def _integers(settings: Compression, data: Splits, trainings: float) -> Ladder |
 
 def _final(epochs: float, each: float, model: nn.Module) -> Proposal:
     """The network that is left, for longer than between two cuts."""
-    remark = f"up to {plural(epochs, 'epoch')}; taken if it is right more often than before"
+    remark = f"{_times(epochs / each)}; taken if it is right more often than before"
     return Proposal(FINAL, model, partial(copied, model), times=epochs / each, remark=remark)
+
+
+def _times(times: float) -> str:
+    return f"{times:.3g} times as long as behind a cut"
 
 
 def _less(epochs: float, each: float, model: nn.Module) -> Proposal:
     """As long again, with half the augmentation."""
     remark = (
-        f"up to {plural(epochs, 'epoch')} with pictures that are augmented half as much; taken, "
-        "for all that follows, too, if it is right more often than before"
+        f"{_times(epochs / each)}, with pictures that are augmented half as much; taken, for all "
+        "that follows, too, if it is right more often than before"
     )
     make = partial(copied, model)
     return Proposal(MILDER, model, make, times=epochs / each, mild=True, remark=remark)

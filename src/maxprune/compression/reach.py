@@ -74,12 +74,14 @@ def check_reach(settings: Compression, data: Splits, model: nn.Module) -> None:
     """Refuse a budget below what the method can reach, whatever it costs.
 
     Milliseconds are not judged here, for they do not follow from the network alone; nor is
-    anything where single weights are to be zeroed, since dead neurons then go as well.
+    anything where single weights are to be zeroed, since dead neurons then go as well, nor bytes
+    where there will be a coded file.
 
     Raises:
         UsageError: such a budget; the message has the smallest that can be reached.
     """
-    budgets = {name: most for name, most in settings.budgets().items() if name in UNITS}
+    known = [name for name in UNITS if name != "bytes" or settings.bits is None]
+    budgets = {name: most for name, most in settings.budgets().items() if name in known}
     if settings.zero is not None or not measure_sizes(model, data.example).over(budgets):
         return
     sizes = smallest_sizes(settings, data, model, lambda found: not found.over(budgets))

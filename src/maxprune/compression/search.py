@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from maxprune.compression.coding import RATE, code_both
+from maxprune.compression.coding import RATE, CodedNetwork, code
 from maxprune.compression.endings import ENDINGS, Ladder
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
@@ -52,6 +52,7 @@ class Taken:
         base: the network it was made from.
         times: as long as how many retrainings.
         mild: whether on pictures that were augmented half as much, as is all that comes of it.
+        fresh: whether from random weights, for as long as all retrainings of its base.
     """
 
     measured: Measured
@@ -60,6 +61,7 @@ class Taken:
     base: str
     times: float = 1.0
     mild: bool = False
+    fresh: bool = False
 
 
 @dataclass
@@ -176,23 +178,23 @@ class Search:
         except (AuditError, StructureError, TrainingDiverged, _TooManyZerosError) as error:
             return self._broken(name, proposal, str(error)), proposal.base
         sizes = self._sizes(network, measured)
-        base = self.taken[UNPRUNED].measured
-        count = len(self.data.validation)
-        bound = loss_bound(base.right(count), measured.right(count))
+        if proposal.bits is not None:
+            sizes = replace(sizes, bytes=size)
+        bound = self._bound(measured)
         keep = self.settings.keep_accuracy
         taken = keep is None or bound < keep
         if proposal.times is not None:
             other = self.taken[self._name(proposal.base)].measured
             taken = taken and measured.accuracy > other.accuracy
-        untrained = proposal.bits is not None and measured.accuracy == measured.before
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
             accuracy=measured.accuracy, loss_bound=bound, taken=taken,
-            remark=UNTRAINED if untrained else proposal.remark,
+            remark=proposal.remark if measured.trained else UNTRAINED,
         )  # fmt: skip
         times = 1.0 if proposal.times is None else proposal.times
-        found = Taken(measured, size, network, self._name(proposal.base), times, mild)
+        base = self._name(proposal.base)
+        found = Taken(measured, size, network, base, times, mild, proposal.fresh)
         if taken:
             self.taken[name] = found
             self.sizes[name] = sizes
@@ -240,17 +242,30 @@ class Search:
         self, name: str, network: nn.Module, bits: int, trainer: Trainer, seed: int,
         place: Checkpoints | None,
     ) -> tuple[nn.Module, Measured]:  # fmt: skip
-        """The network with few values; what is measured is what the decoder makes of its file."""
+        """The network with few values; what is measured is what the decoder makes of its file.
+
+        Those of k-means stay where trained ones are no better, as far as the samples can tell, or
+        where their training diverges.
+        """
         trainer = replace(trainer, fitting=trainer.fitting.model_copy(update={"rate": RATE}))
 
-        def fit(free: nn.Module) -> tuple[nn.Module, Curve]:
-            return trainer.fit(free, seed, place, self._ticker(name), shared=bits)
+        def measured(found: CodedNetwork[Curve], before: float | None = None) -> Measured:
+            own = self._measured(found.opened(), name, 1, before, found.told)
+            return own.model_copy(update={"bytes": len(found.content)})
 
-        tried = code_both(network, bits, fit, self.data.validation)
-        taken = tried.taken
-        before, curve = tried.accuracies[0], tried.found.told
-        measured = self._measured(taken.opened(), name, 1, before, curve)
-        return taken.model, measured.model_copy(update={"bytes": len(taken.content)})
+        first = code(network, bits, lambda shared: (shared, NO_CURVE))
+        start = measured(first)
+        kept = start.model_copy(update={"before": start.accuracy, "trained": False})
+        try:
+            found = code(
+                network, bits,
+                lambda free: trainer.fit(free, seed, place, self._ticker(name), shared=bits),
+                held=False,
+            )  # fmt: skip
+        except TrainingDiverged:
+            return first.model, kept
+        end = measured(found, start.accuracy)
+        return (found.model, end) if self._bound(end) < self._bound(kept) else (first.model, kept)
 
     def _in_8_bits(self, name: str, network: nn.Module, mode: Mode) -> Measured:
         """What is measured of the network is what ONNX Runtime makes of its file."""
@@ -270,6 +285,11 @@ class Search:
         if name not in self.files:
             self.files[name] = self.space.file(name, make)
         return self.files[name]
+
+    def _bound(self, measured: Measured) -> float:
+        """The points of accuracy that a network loses at most, with 95% confidence."""
+        base, count = self.taken[UNPRUNED].measured, len(self.data.validation)
+        return loss_bound(base.right(count), measured.right(count))
 
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
         """A trial that could not be ended: not taken."""
@@ -343,8 +363,14 @@ class Search:
         return found
 
     def retrainings(self, name: str) -> list[str]:
-        """Those of them that were retrained: not what was written in 8 bits."""
-        return [one for one in self.path(name) if one not in self.files]
+        """Those of them that were retrained: not what was written in 8 bits, nor as k-means has it.
+
+        Nor what was trained from nothing, which took as long as those before it together.
+        """
+        own = [one for one in self.path(name) if one not in self.files]
+        return [
+            one for one in own if self.taken[one].measured.trained and not self.taken[one].fresh
+        ]
 
 
 class _TooManyZerosError(MaxpruneError):

@@ -77,7 +77,7 @@ class Compression(Settings):
             budgets count.
         max_parameters: budget of parameters.
         max_macs: budget of multiply-adds of one sample.
-        max_bytes: budget of the weights' file, in bytes.
+        max_bytes: budget of the weights' file or, with `bits`, of the coded one, in bytes.
         max_latency_ms: budget of one forward pass over one sample, measured here.
         final_epochs: of one more training of what is left once nothing more is cut, and of another
             one with half the augmentation; each is taken if it is right more often then. 0 for

@@ -29,7 +29,8 @@ class Measured(Timed):
 
     `before` is the accuracy before retraining, `last` that of the last iteration's weights where
     the network is their mean over the last iterations, `wrong` the samples it gets wrong,
-    `latency_ms` the time of one sample, where there is a budget for it.
+    `latency_ms` the time of one sample, where there is a budget for it. It is not `trained` where
+    the step has kept what stood before its training.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Measured(Timed):
     layers: list[LayerState]
     curve: Curve
     latency_ms: Seconds | None = None
+    trained: bool = True
 
     def right(self, samples: int) -> Bool[Tensor, " samples"]:
         """Which of so many samples the network gets right."""

@@ -70,19 +70,34 @@ def as_coded(
     model: nn.Module, about: dict[str, Any] | None = None, factory: Factory | None = None
 ) -> bytes:
     """The bytes that `save_coded` writes; its arguments and errors."""
-    origin = origin_of(model, factory)
     check_json("about", about or {})
+    network = _as_code(model, about, factory)
+    content = encode(network)
+    again = decode(content).tensors
+    changed = [name for name, array in network.tensors.items() if not _is_same(array, again[name])]
+    if changed:
+        raise StoreError(f"{changed[0]} is not the same when it is decoded; nothing was written")
+    return content
+
+
+def check_codable(model: nn.Module) -> None:
+    """Refuse a network that no coded file can hold, however few its values are.
+
+    Raises:
+        UsageError: as for `save_coded`.
+    """
+    _as_code(model, None, None)
+
+
+def _as_code(model: nn.Module, about: dict[str, Any] | None, factory: Factory | None) -> Coded:
+    """What is to be coded."""
+    origin = origin_of(model, factory)
     tensors = tensors_of(model)
     plans = _briefest(model, origin, tensors, factory)
     shared = shared_names(tensors)
     arrays = {name: _array(name, t) for name, t in tensors.items() if name not in shared}
     arrays |= {name: arrays[kept] for name, kept in shared.items()}
-    content = encode(Coded(origin.factory, origin.arguments, plans, arrays, about or {}))
-    again = decode(content).tensors
-    changed = [name for name, array in arrays.items() if not _is_same(array, again[name])]
-    if changed:
-        raise StoreError(f"{changed[0]} is not the same when it is decoded; nothing was written")
-    return content
+    return Coded(origin.factory, origin.arguments, plans, arrays, about or {})
 
 
 def load_coded(path: str | Path, factory: Factory | None = None) -> nn.Module:

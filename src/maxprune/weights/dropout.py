@@ -36,7 +36,7 @@ def scaled_dropout(model: nn.Module, left: float) -> Iterator[None]:
     """
     if not 0 <= left <= 1:
         raise UsageError(f"the share of connections left lies in [0, 1], not {left}")
-    ratios = {layer: layer.p for layer in model.modules() if isinstance(layer, _DropoutNd)}
+    ratios = {layer: layer.p for layer in _dropouts(model).values()}
     try:
         for layer, ratio in ratios.items():
             layer.p = ratio * math.sqrt(left)
@@ -44,3 +44,14 @@ def scaled_dropout(model: nn.Module, left: float) -> Iterator[None]:
     finally:
         for layer, ratio in ratios.items():
             layer.p = ratio
+
+
+def same_dropout(model: nn.Module, like: nn.Module) -> None:
+    """Give every dropout the ratio that the one of its name has in another network, in place."""
+    ratios = {name: layer.p for name, layer in _dropouts(like).items()}
+    for name, layer in _dropouts(model).items():
+        layer.p = ratios.get(name, layer.p)
+
+
+def _dropouts(model: nn.Module) -> dict[str, _DropoutNd]:
+    return {name: m for name, m in model.named_modules() if isinstance(m, _DropoutNd)}
