@@ -40,6 +40,8 @@ from maxprune.weights import zero_plan
 
 STUDY = "compress"
 DEFAULT = Compression(keep_accuracy=0.5)
+OURS = ("teacher", "scale_dropout", "anew", "final_epochs", "retry")
+"""Settings of our own training, which do nothing beside another."""
 
 
 def compress(
@@ -88,7 +90,7 @@ def compress(
         asked.epochs, splits.train, asked.steps, batch=asked.batch, rate=asked.rate
     )
     own = None if isinstance(fit, Fitting) else fit
-    for name in ("teacher", "scale_dropout", "anew", "final_epochs") if own is not None else ():
+    for name in OURS if own is not None else ():
         if getattr(asked, name):
             raise UsageError(f"{called(name)} does nothing beside a fit of your own")
     fitting = fit if isinstance(fit, Fitting) else fitting

@@ -19,13 +19,15 @@ TEACHER = 0.9
 JUDGES = 300  # samples that the command holds out of small data, up to a quarter
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
-    frontier=True, steps=500, scale_dropout=True, final_epochs=30, growth=1.5,
+    frontier=True, steps=500, scale_dropout=True, final_epochs=30, retry=True,
+    growth=1.5,
 )  # fmt: skip
 
 
 def usual(own: bool) -> Compression:
     """The settings; beside a training of one's own nothing is taught, nor trained from nothing."""
-    ours = {"teacher": 0.0, "scale_dropout": False, "anew": False, "final_epochs": 0.0}
+    ours = {"teacher": 0.0, "scale_dropout": False, "anew": False, "retry": False}
+    ours |= {"final_epochs": 0.0}
     return SQUEEZE.model_copy(update=ours) if own else SQUEEZE
 
 
@@ -40,10 +42,11 @@ def squeeze(
 ) -> Compressed:
     """Make a network as small as it goes without a significant loss, whatever it takes.
 
-    `compress` by measured damage, with the network at the start as a teacher; then a longer
-    training of what is left, and one with half the augmentation; then the same architecture from
-    nothing, which goes on if it is better; then zeros, and few values in a coded file, more and
-    fewer as long as they pass.
+    `compress` by measured damage, with the network at the start as a teacher, where a step that
+    fails by little is trained for longer before it is taken back; then a longer training of what is
+    left, and one with half the augmentation; then the same architecture from nothing, which goes on
+    if it is better; then zeros, and few values in a coded file, more and fewer as long as they
+    pass.
 
     Args:
         model: a trained classifier with a factory (`maxprune.factory`), as the coded file needs

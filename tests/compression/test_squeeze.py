@@ -27,7 +27,9 @@ from maxprune.report.trials import summary
 from maxprune.results import Point
 from maxprune.train import Fitting, Teacher
 
-SMALL: dict[str, Any] = {**QUICK, "share": 0.3, "fails": 1, "steps": 0, "final_epochs": 2}
+SMALL: dict[str, Any] = {
+    **QUICK, "share": 0.3, "fails": 1, "steps": 0, "final_epochs": 2, "retry": False,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OURS = (
     "epochs", "steps", "rate", "batch", "train_rate", "precision", "compiled", "teacher",
-    "final_epochs",
+    "final_epochs", "retry",
 )  # fmt: skip
 """Options of our own training."""
 
@@ -53,6 +53,16 @@ FinalEpochs: TypeAlias = Annotated[
         min=0,
         help="Epochs of one more training of what is left once nothing more is cut, and of another "
         "one with half the augmentation; each is taken if it is right more often then. 0 for none. "
+        "Not beside --fit.",
+    ),
+]
+
+
+Retry: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--retry/--no-retry",
+        help="Train a step that has failed by little for --final-epochs before it is taken back. "
         "Not beside --fit.",
     ),
 ]
@@ -104,6 +114,7 @@ class Searched(OnData):
     ] = None
     steps: Steps = 0
     final_epochs: FinalEpochs = 0
+    retry: Retry = False
     seed: Annotated[int, typer.Option(help="Seed of the split, order, augmentation and lot.")] = 0
 
     dry_run: Annotated[
@@ -122,7 +133,16 @@ class Searched(OnData):
                 raise UsageError(f"--{option} does nothing beside --fit")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
-        names = ("share", "growth", "seed", "control", "precision", "steps", "final_epochs")
+        names = (
+            "share",
+            "growth",
+            "seed",
+            "control",
+            "precision",
+            "steps",
+            "final_epochs",
+            "retry",
+        )
         values = {name: getattr(self, name) for name in names}
         values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]
         return self.shared() | values

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.searched import FinalEpochs, Growth, Searched, Steps, search
+from maxprune.commands.searched import FinalEpochs, Growth, Retry, Searched, Steps, search
 from maxprune.commands.shared import AsJson, few_bits, takes, zeros
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Asked(Searched):
 
     steps: Steps = 500
     final_epochs: FinalEpochs = 30
+    retry: Retry = True
     keep_accuracy: Annotated[
         float, typer.Option(help="Points of accuracy that may be lost, with 95% confidence.")
     ] = 0.5
@@ -80,6 +81,7 @@ class Asked(Searched):
             "zero": None if self.zero == "0" else zeros(self.zero),
             "bits": None if self.bits == "0" else few_bits(self.bits),
             "anew": settings.anew and self.anew,
+            "retry": settings.retry and self.retry,
             "final_epochs": settings.final_epochs and self.final_epochs,
         }
         return settings.model_validate(settings.model_dump() | changes)
@@ -92,7 +94,8 @@ def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
     Step by step it cuts the channels, of all layers, that cost least accuracy for each parameter
     they save (--per macs, --per latency): several scores propose, and every proposal is measured.
     Each step is retrained with the unpruned network as its teacher, and taken back and tried
-    smaller where it loses too much. What is left is trained once more, for longer, then with half
+    smaller where it loses too much, after one more training, for longer, where that was by
+    little. What is left is trained once more, for longer, then with half
     the augmentation, and its architecture from nothing, too; the best goes on: to zeros, to few
     values, into a coded file.
     Everything is judged on validation data; the test set is looked at once, at the end, for the

@@ -9,14 +9,15 @@ from dataclasses import replace
 from functools import partial
 
 from maxprune.compression.proposal import Proposal
-from maxprune.compression.search import UNPRUNED, Search, Taken
+from maxprune.compression.search import UNPRUNED, Search
 from maxprune.compression.settings import UNCUT
+from maxprune.compression.tried import Tried
 from maxprune.errors import TrainingDiverged
 from maxprune.modes import copied
 from maxprune.runs.measured import renamed
 
 
-def retrained_alike(search: Search, last: str) -> Taken | None:
+def retrained_alike(search: Search, last: str) -> Tried | None:
     """The unpruned network after as many retrainings as a network had on its way, each alike.
 
     Each has the order, the augmentation, the dropout and, but for the rate of values that are
@@ -35,7 +36,7 @@ def retrained_alike(search: Search, last: str) -> Taken | None:
     found, seconds = search.taken[UNPRUNED], 0.0
     path = search.retrainings(last)
     for number, like in enumerate(path, 1):
-        make, alike = partial(copied, found.model), search.taken[like]
+        make, alike = partial(copied, found.model), search.known(like)
         proposal = Proposal(UNCUT, found.model, make, times=alike.times, mild=alike.mild)
         try:
             model, measured, size = search.retrained(f"{UNCUT} {number}", proposal, like)
@@ -43,7 +44,7 @@ def retrained_alike(search: Search, last: str) -> Taken | None:
             search.notes.append(f"There is no control: {UNCUT} {number}: {error}.")
             return None
         seconds += measured.seconds
-        found = Taken(measured, size, model, UNPRUNED)
+        found = Tried(measured, size, model, UNPRUNED)
     if not path:
         search.notes.append("There is no control, since nothing was cut and retrained.")
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -32,6 +32,19 @@ Rung: TypeAlias = Callable[[nn.Module], Proposal]
 
 
 @dataclass(frozen=True)
+class Left:
+    """What is known of the network that the cuts have left.
+
+    Args:
+        trainings: how many retrainings it has had in all, with its first training; 0 if uncut.
+        long: whether its last training was as long as those here.
+    """
+
+    trainings: float
+    long: bool = False
+
+
+@dataclass(frozen=True)
 class Ladder:
     """What is tried one after the other, until something is not taken.
 
@@ -44,28 +57,28 @@ class Ladder:
     onward: bool = False
 
 
-def _longer(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
-    """One more training of what was cut."""
-    if not settings.final_epochs or not trainings:
+def _longer(settings: Compression, data: Splits, left: Left) -> Ladder | None:
+    """One more training of what was cut, unless that was its last step."""
+    if not settings.final_epochs or not left.trainings or left.long:
         return None
     return Ladder([partial(_final, settings.final_epochs, settings.epochs)])
 
 
-def _milder(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+def _milder(settings: Compression, data: Splits, left: Left) -> Ladder | None:
     """And another one, with half the augmentation: what helps many weights is too much for few."""
-    if not settings.final_epochs or not trainings or data.milder() is None:
+    if not settings.final_epochs or not left.trainings or data.milder() is None:
         return None
     return Ladder([partial(_less, settings.final_epochs, settings.epochs)])
 
 
-def _again(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+def _again(settings: Compression, data: Splits, left: Left) -> Ladder | None:
     """Random weights, for what was cut."""
-    if not settings.anew or not trainings:
+    if not settings.anew or not left.trainings:
         return None
-    return Ladder([partial(_anew, trainings, settings.seed)])
+    return Ladder([partial(_anew, left.trainings, settings.seed)])
 
 
-def _zeros(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+def _zeros(settings: Compression, data: Splits, left: Left) -> Ladder | None:
     """Zeros; each share from the network that has the one before."""
     if settings.zero is None:
         return None
@@ -73,7 +86,7 @@ def _zeros(settings: Compression, data: Splits, trainings: float) -> Ladder | No
     return Ladder([partial(_zeroing, data, share) for share in most], onward=True)
 
 
-def _codes(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+def _codes(settings: Compression, data: Splits, left: Left) -> Ladder | None:
     """Few values, fewer and fewer."""
     if settings.bits is None:
         return None
@@ -81,7 +94,7 @@ def _codes(settings: Compression, data: Splits, trainings: float) -> Ladder | No
     return Ladder([partial(_coding, bits) for bits in fewest])
 
 
-def _integers(settings: Compression, data: Splits, trainings: float) -> Ladder | None:
+def _integers(settings: Compression, data: Splits, left: Left) -> Ladder | None:
     """8 bits."""
     return Ladder([partial(_quantizing, data, settings.int8)]) if settings.int8 else None
 
@@ -89,7 +102,22 @@ def _integers(settings: Compression, data: Splits, trainings: float) -> Ladder |
 def _final(epochs: float, each: float, model: nn.Module) -> Proposal:
     """The network that is left, for longer than between two cuts."""
     remark = f"{_times(epochs / each)}; taken if it is right more often than before"
-    return Proposal(FINAL, model, partial(copied, model), times=epochs / each, remark=remark)
+    make = partial(copied, model)
+    return Proposal(FINAL, model, make, times=epochs / each, better=True, remark=remark)
+
+
+def again(settings: Compression, proposal: Proposal, tried: nn.Module) -> Proposal:
+    """What has failed by little, for as long as the training at the end.
+
+    Args:
+        settings: how long that is.
+        proposal: what was tried.
+        tried: the network that it became, which is trained on; what is coded begins anew.
+    """
+    times = settings.final_epochs / settings.epochs
+    if proposal.bits is not None:
+        return replace(proposal, title=f"{proposal.title}, longer", times=times)
+    return Proposal(FINAL, tried, partial(copied, tried), k=proposal.k, times=times)
 
 
 def _times(times: float) -> str:
@@ -103,7 +131,8 @@ def _less(epochs: float, each: float, model: nn.Module) -> Proposal:
         "that follows, too, if it is right more often than before"
     )
     make = partial(copied, model)
-    return Proposal(MILDER, model, make, times=epochs / each, mild=True, remark=remark)
+    times = epochs / each
+    return Proposal(MILDER, model, make, times=times, better=True, mild=True, remark=remark)
 
 
 def _anew(trainings: float, seed: int, model: nn.Module) -> Proposal:
@@ -114,7 +143,7 @@ def _anew(trainings: float, seed: int, model: nn.Module) -> Proposal:
         "than the pruned one"
     )
     make = partial(anew, model, derive(seed, ANEW))
-    return Proposal(ANEW, model, make, times=trainings, fresh=True, remark=remark)
+    return Proposal(ANEW, model, make, times=trainings, better=True, fresh=True, remark=remark)
 
 
 def _zeroing(data: Splits, share: float | Literal["auto"], model: nn.Module) -> Proposal:
@@ -141,6 +170,5 @@ def _quantizing(data: Splits, mode: Mode, model: nn.Module) -> Proposal:
 ENDINGS = (_longer, _milder, _again, _zeros, _codes, _integers)
 """In their order: each gives the ladder that the settings ask for, or None.
 
-Called with the settings, the data to choose by and to take ranges from, and how many retrainings
-the network so far has had in all, 0 if nothing was cut.
+Called with the settings, the data to choose by and to take ranges from, and what is left.
 """

@@ -6,8 +6,9 @@ import torch
 
 from maxprune.compression.control import retrained_alike
 from maxprune.compression.result import Compressed
-from maxprune.compression.search import UNPRUNED, Search, Taken
+from maxprune.compression.search import UNPRUNED, Search
 from maxprune.compression.settings import UNCUT
+from maxprune.compression.tried import Tried
 from maxprune.data.samples import Pictures, Samples, Splits
 from maxprune.measure import correct, loss_bound, percent, randomization_test
 from maxprune.results import Budget, Control, Point, Results
@@ -29,7 +30,7 @@ def finished(search: Search, last: str, command: str, study: str) -> Compressed:
     data, settings = search.data, search.settings
     count = len(data.tested)
     names = [UNPRUNED, *search.path(last)]
-    networks = {name: search.taken[name] for name in names}
+    networks = {name: search.known(name) for name in names}
     control = retrained_alike(search, last) if settings.control else None
     if control is not None:
         networks[UNCUT] = control
@@ -125,7 +126,7 @@ def _guess(samples: Samples) -> float:
     return 100 * float(torch.as_tensor(counts).max()) / len(samples)
 
 
-def _tested(data: Splits, taken: Taken, file: bytes | None) -> Measured:
+def _tested(data: Splits, taken: Tried, file: bytes | None) -> Measured:
     """What was measured of a step or its file, with the test set in place of validation data."""
     if data.test is None:
         return taken.measured

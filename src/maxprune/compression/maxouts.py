@@ -125,7 +125,7 @@ class MaxoutMethod:
         self.asked = k
         return Proposal(f"{layer} k={k}", base, lambda: apply(base, maxout_plan(layer, k)), k)
 
-    def answer(self, model: nn.Module, good: bool) -> nn.Module:
+    def answer(self, model: nn.Module, good: bool, easily: bool = True) -> nn.Module:
         """Go on, or back to the network before the layer, or to the next layer."""
         if good:
             self.k = self.asked

@@ -32,9 +32,9 @@ class Proposal:
         zero: share of the parameters that go to zero while it is retrained; None for none.
         bits: of the values that weights share after it; the network is coded then. None for none.
         int8: how it is brought to 8 bits, in a file of its own; it is not retrained then.
-        times: as long as how many retrainings it is trained, where nothing is cut but the network
-            only trained; it is taken only if it is right more often than `base` then. None for a
-            retraining as behind every cut.
+        times: as long as how many retrainings it is trained.
+        better: whether it is taken only if it is right more often than `base`, where nothing is cut
+            but the network only trained.
         fresh: whether its weights were drawn anew.
         mild: whether the pictures it is trained on are augmented half as much.
         remark: what the reader has to know of it; empty for nothing.
@@ -47,7 +47,8 @@ class Proposal:
     zero: float | None = None
     bits: int | None = None
     int8: Mode | None = None
-    times: float | None = None
+    times: float = 1.0
+    better: bool = False
     fresh: bool = False
     mild: bool = False
     remark: str = ""
@@ -67,12 +68,13 @@ class Method(Protocol):
     def propose(self, model: nn.Module) -> Proposal | None:
         """What to try next on the network so far; None when there is nothing left to try."""
 
-    def answer(self, model: nn.Module, good: bool) -> nn.Module:
+    def answer(self, model: nn.Module, good: bool, easily: bool = True) -> nn.Module:
         """Take note of what became of the proposal, and say from which network to go on.
 
         Args:
             model: the retrained proposal if it was good, else the network it was made from.
             good: whether it was taken.
+            easily: whether it took no longer training than usual.
         """
 
 

@@ -75,8 +75,11 @@ class ScoreMethod:
         remark = "; ".join(filter(None, said))
         return Proposal(title, model, lambda: audited(model, plan, self.data.train), remark=remark)
 
-    def answer(self, model: nn.Module, good: bool) -> nn.Module:
-        """Halve the share after a failure; let it grow after a success where that is asked for."""
+    def answer(self, model: nn.Module, good: bool, easily: bool = True) -> nn.Module:
+        """Halve the share after a failure; let it grow after a success where that is asked for.
+
+        It stays as it is where a step was taken only after a longer training.
+        """
         if self.left is not None:
             self.left -= 1
         if not good:
@@ -84,7 +87,8 @@ class ScoreMethod:
             self.share /= 2
         elif self.settings.growth > 1:
             self.failed = 0
-            self.share = min(self.share * self.settings.growth, max(LARGEST, self.settings.share))
+            growth = self.settings.growth if easily else 1.0
+            self.share = min(self.share * growth, max(LARGEST, self.settings.share))
         return model
 
     def _no_further(self, model: nn.Module, ranked: Ranked, plan: KeepPlan) -> KeepPlan:

@@ -10,13 +10,14 @@ from typing import TypeAlias
 from torch import nn
 
 from maxprune.compression.coding import RATE, CodedNetwork, code
-from maxprune.compression.endings import ENDINGS, Ladder
+from maxprune.compression.endings import ENDINGS, Ladder, Left, again
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.proposal import Proposal
 from maxprune.compression.quantizing import calibration
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
+from maxprune.compression.tried import Tried
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.distributed.world import world
 from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
@@ -35,33 +36,12 @@ from maxprune.train import Checkpoints, Teacher, derive
 from maxprune.weights import zero_plan
 
 UNPRUNED = "unpruned"
+HOPE = 3.0
+"""How many times the loss that may be is not too much for another, longer training to heal."""
 UNTRAINED = "with the values as k-means found them, as training made it no better"
 
 Report: TypeAlias = Callable[[str, int, int], None]
 Told: TypeAlias = Callable[[Trial], None]
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A network that passed, the one it was made from, and how it was retrained.
-
-    Args:
-        measured: of it.
-        bytes: of its file.
-        model: it.
-        base: the network it was made from.
-        times: as long as how many retrainings.
-        mild: whether on pictures that were augmented half as much, as is all that comes of it.
-        fresh: whether from random weights, for as long as all retrainings of its base.
-    """
-
-    measured: Measured
-    bytes: int
-    model: nn.Module
-    base: str
-    times: float = 1.0
-    mild: bool = False
-    fresh: bool = False
 
 
 @dataclass
@@ -76,7 +56,7 @@ class Search:
         report: told (step, iterations done, iterations in all).
         told: told of every trial as soon as it is judged.
         files: the 8-bit files of the steps that have one, by their name.
-        others: what was tried and not taken, where a frontier was asked for.
+        others: what was tried and not taken, where a frontier or a retry was asked for.
     """
 
     settings: Compression
@@ -85,13 +65,13 @@ class Search:
     space: Space
     report: Report
     told: Told
-    taken: dict[str, Taken] = field(default_factory=dict)
+    taken: dict[str, Tried] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     sizes: dict[str, Sizes] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
-    others: dict[str, Taken] = field(default_factory=dict)
+    others: dict[str, Tried] = field(default_factory=dict)
 
     def run(self, model: nn.Module, first: Trainer | None = None) -> str:
         """Search until the budgets are met or nothing is left to try.
@@ -107,45 +87,55 @@ class Search:
         method = make_method(self.settings, self.data, start, self.space)
         self.notes += [f"{note}." for note in method.notes]
         current, name = start, UNPRUNED
-        number = 0
+        steps = 0
         while not self._is_met(name):
             proposal = method.propose(current)
             if proposal is None:
                 if self.settings.iterations and method.why:
-                    asked = self.settings.iterations
-                    self.notes.append(
-                        f"Only {number} of {plural(asked, 'iteration')}: {method.why}."
-                    )
+                    asked = plural(self.settings.iterations, "iteration")
+                    self.notes.append(f"Only {steps} of {asked}: {method.why}.")
                 break
-            number += 1
-            trial, tried = self._try(f"{number}: {proposal.title}", proposal)
-            current = method.answer(tried if trial.taken else current, trial.taken)
+            steps += 1
+            trial, tried = self._try_twice(proposal)
+            easily = trial.taken and self.known(trial.step).times <= proposal.times
+            current = method.answer(tried if trial.taken else current, trial.taken, easily)
             name = self._name(current)
         name = name if self._is_met(name) else self._smallest()
         for ending in ENDINGS:
-            ladder = ending(self.settings, self.data, self._trainings(name, first))
+            left = Left(self._trainings(name, first), self.taken[name].times > 1)
+            ladder = ending(self.settings, self.data, left)
             if ladder is not None:
-                name, number = self._climb(ladder, name, number)
+                name = self._climb(ladder, name)
         return name
 
-    def _climb(self, ladder: Ladder, name: str, number: int) -> tuple[str, int]:
-        """Try the rungs until one is not taken; the network that is left, and the last number."""
+    def _climb(self, ladder: Ladder, name: str) -> str:
+        """Try the rungs until one is not taken; the network that is left."""
         start = name
         for rung in ladder.rungs:
             proposal = rung(self.taken[name if ladder.onward else start].model)
-            number += 1
-            trial, _ = self._try(f"{number}: {proposal.title}", proposal)
+            trial, _ = self._try_twice(proposal)
             if not trial.taken:
                 break
             name = trial.step
-        return name, number
+        return name
+
+    def _try_twice(self, proposal: Proposal) -> tuple[Trial, nn.Module]:
+        """Try it, and where that fails by little and a retry was asked for, train it longer."""
+        trial, tried = self._try(proposal)
+        keep, bound = self.settings.keep_accuracy, trial.loss_bound
+        hopeful = bound is not None and keep is not None and bound < HOPE * keep
+        once = proposal.better or proposal.int8 is not None  # nothing is retrained behind a cut
+        longer = self.settings.retry and self.settings.final_epochs > self.settings.epochs
+        if trial.taken or once or not hopeful or not longer:
+            return trial, tried
+        return self._try(again(self.settings, proposal, tried))
 
     def _trainings(self, name: str, first: Trainer | None) -> float:
         """How many retrainings a network has had in all, with the first training; 0 if uncut."""
         path = self.retrainings(name)
         each = self.trainer.fitting.iterations
         before = 0 if first is None else first.fitting.iterations / each
-        return sum(self.taken[one].times for one in path) + before if path else 0.0
+        return sum(self.known(one).times for one in path) + before if path else 0.0
 
     def _start(self, model: nn.Module, first: Trainer | None) -> nn.Module:
         """The network that everything is compared with."""
@@ -161,7 +151,7 @@ class Search:
         found, measured, size = self.space.step(UNPRUNED, timed(make))
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
         found = self._like_the_first(found.to(best_device()))
-        self.taken[UNPRUNED] = Taken(measured, size, found, "")
+        self.taken[UNPRUNED] = Tried(measured, size, found, "")
         if self.settings.teacher:
             self.trainer = replace(self.trainer, teacher=Teacher(found, self.settings.teacher))
         if self.settings.scale_dropout:
@@ -169,9 +159,11 @@ class Search:
         self.sizes[UNPRUNED] = self._sizes(found, measured)
         return found
 
-    def _try(self, name: str, proposal: Proposal) -> tuple[Trial, nn.Module]:
+    def _try(self, proposal: Proposal) -> tuple[Trial, nn.Module]:
         """Cut, retrain and judge."""
-        mild = proposal.mild or self.taken[self._name(proposal.base)].mild
+        name = f"{len(self.trials) + 1}: {proposal.title}"
+        base = self._name(proposal.base)
+        mild = proposal.mild or self.known(base).mild
         proposal = replace(proposal, mild=mild)
         try:
             network, measured, size = self.retrained(name, proposal, name)
@@ -183,22 +175,19 @@ class Search:
         bound = self._bound(measured)
         keep = self.settings.keep_accuracy
         taken = keep is None or bound < keep
-        if proposal.times is not None:
-            other = self.taken[self._name(proposal.base)].measured
-            taken = taken and measured.accuracy > other.accuracy
+        if proposal.better:
+            taken = taken and measured.accuracy > self.known(base).measured.accuracy
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
             accuracy=measured.accuracy, loss_bound=bound, taken=taken,
             remark=proposal.remark if measured.trained else UNTRAINED,
         )  # fmt: skip
-        times = 1.0 if proposal.times is None else proposal.times
-        base = self._name(proposal.base)
-        found = Taken(measured, size, network, base, times, mild, proposal.fresh)
+        found = Tried(measured, size, network, base, proposal.times, mild, proposal.fresh)
+        self.sizes[name] = sizes
         if taken:
             self.taken[name] = found
-            self.sizes[name] = sizes
-        elif self.settings.frontier:
+        elif self.settings.frontier or self.settings.retry:
             self.others[name] = found
         self.trials.append(trial)
         self.told(trial)
@@ -221,12 +210,11 @@ class Search:
                 _check_zero(network, proposal.zero)
             seed, tick = derive(self.settings.seed, like), self._ticker(name)
             trainer = self.trainer.milder() if proposal.mild else self.trainer
+            trainer = trainer.longer(proposal.times, proposal.fresh)
             if proposal.bits is not None:
                 return self._coded(name, network, proposal.bits, trainer, seed, place)
             if proposal.int8 is not None:
                 return network, self._in_8_bits(name, network, proposal.int8)
-            if proposal.times is not None:
-                trainer = trainer.longer(proposal.times, proposal.fresh)
             before = None if proposal.fresh else accuracy(network, self.data.validation)
             network, curve = trainer.fit(network, seed, place, tick, proposal.zero)
             if proposal.zero is not None:  # zero already; the lineage says so, and what died goes
@@ -294,7 +282,7 @@ class Search:
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
         """A trial that could not be ended: not taken."""
         base = self._name(proposal.base)
-        sizes, size = self.sizes[base], self.taken[base].bytes
+        sizes, size = self.sizes[base], self.known(base).bytes
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=None,
@@ -349,7 +337,12 @@ class Search:
         return min(self.taken, key=size)
 
     def _name(self, model: nn.Module) -> str:
-        return next(name for name, taken in self.taken.items() if taken.model is model)
+        every = self.taken | self.others
+        return next(name for name, tried in every.items() if tried.model is model)
+
+    def known(self, name: str) -> Tried:
+        """What was tried under that name, taken or not."""
+        return self.taken[name] if name in self.taken else self.others[name]
 
     def _ticker(self, name: str) -> Callable[[int, int], None]:
         return lambda done, total: self.report(name, done, total)
@@ -359,7 +352,7 @@ class Search:
         found: list[str] = []
         while name != UNPRUNED:
             found.insert(0, name)
-            name = self.taken[name].base
+            name = self.known(name).base
         return found
 
     def retrainings(self, name: str) -> list[str]:
@@ -368,9 +361,8 @@ class Search:
         Nor what was trained from nothing, which took as long as those before it together.
         """
         own = [one for one in self.path(name) if one not in self.files]
-        return [
-            one for one in own if self.taken[one].measured.trained and not self.taken[one].fresh
-        ]
+        known = {one: self.known(one) for one in own}
+        return [one for one in own if known[one].measured.trained and not known[one].fresh]
 
 
 class _TooManyZerosError(MaxpruneError):

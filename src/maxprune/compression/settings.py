@@ -82,6 +82,8 @@ class Compression(Settings):
         final_epochs: of one more training of what is left once nothing more is cut, and of another
             one with half the augmentation; each is taken if it is right more often then. 0 for
             none.
+        retry: a step that has failed by little (it may lose three times what may be lost) is
+            trained on for `final_epochs` before it is taken back; not by a function of one's own.
         anew: once nothing more is cut, the same architecture is trained from random weights for as
             long as the network has been in all, and takes its place if it is right more often.
         zero: share of the parameters to be zero at the end, in (0, 1); "auto" takes the largest
@@ -139,6 +141,7 @@ class Compression(Settings):
     max_bytes: Budget = None
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     final_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    retry: bool = False
     anew: bool = False
     zero: Annotated[float, Field(gt=0, lt=1)] | Literal["auto", "most"] | None = None
     bits: Annotated[int, Field(ge=1, le=MOST_BITS)] | Literal["fewest"] | None = None
