@@ -36,7 +36,7 @@ from maxprune.train import Checkpoints, Teacher, derive
 from maxprune.weights import zero_plan
 
 UNPRUNED = "unpruned"
-HOPE = 3.0
+HOPE = 2.0
 """How many times the loss that may be is not too much for another, longer training to heal."""
 UNTRAINED = "with the values as k-means found them, as training made it no better"
 

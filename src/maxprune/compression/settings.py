@@ -82,7 +82,7 @@ class Compression(Settings):
         final_epochs: of one more training of what is left once nothing more is cut, and of another
             one with half the augmentation; each is taken if it is right more often then. 0 for
             none.
-        retry: a step that has failed by little (it may lose three times what may be lost) is
+        retry: a step that has failed by little (it may lose twice what may be lost) is
             trained on for `final_epochs` before it is taken back; not by a function of one's own.
         anew: once nothing more is cut, the same architecture is trained from random weights for as
             long as the network has been in all, and takes its place if it is right more often.
