@@ -19,7 +19,7 @@ TEACHER = 0.9
 JUDGES = 300  # samples that the command holds out of small data, up to a quarter
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
-    frontier=True, steps=500, scale_dropout=True, final_epochs=30, retry=True,
+    frontier=True, steps=250, scale_dropout=True, final_epochs=30, retry=True,
     growth=1.5,
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Asked(Searched):
     """The options of the command."""
 
-    steps: Steps = 500
+    steps: Steps = 250
     final_epochs: FinalEpochs = 30
     retry: Retry = True
     keep_accuracy: Annotated[
