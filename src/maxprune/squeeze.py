@@ -19,15 +19,15 @@ TEACHER = 0.9
 JUDGES = 300  # samples that the command holds out of small data, up to a quarter
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
-    frontier=True, steps=250, scale_dropout=True, final_epochs=30, retry=True,
-    growth=1.5,
+    frontier=True, steps=250, scale_dropout=True, final_epochs=30, retry=True, growth=1.5,
 )  # fmt: skip
 
 
 def usual(own: bool) -> Compression:
     """The settings; beside a training of one's own nothing is taught, nor trained from nothing."""
-    ours = {"teacher": 0.0, "scale_dropout": False, "anew": False, "retry": False}
-    ours |= {"final_epochs": 0.0}
+    ours = {
+        "teacher": 0.0, "scale_dropout": False, "anew": False, "final_epochs": 0.0, "retry": False,
+    }  # fmt: skip
     return SQUEEZE.model_copy(update=ours) if own else SQUEEZE
 
 

@@ -239,6 +239,7 @@ def test_a_budget_that_is_met_costs_no_training(
             "there is no batch norm in the network for bn-scale to look at",
         ),
         (("--data", "digits", "--dry-run", "--json"), "--dry-run shows its plan in words"),
+        (("--data", "digits", "--retry"), "--retry trains for --final-epochs: say how many"),
         (("--data", "digits", "--factory", "no.py:x"), "is built anew; a factory is named for a"),
         (
             ("--data", "digits", "--fit", "a.py:f", "--rate", "1"),

@@ -133,16 +133,13 @@ class Searched(OnData):
                 raise UsageError(f"--{option} does nothing beside --fit")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is between 0 and 1 (0.2 for 20%), not {self.share:g}")
+        if self.retry and not (
+            self.final_epochs or type(self).__dataclass_fields__["retry"].default
+        ):
+            raise UsageError("--retry trains for --final-epochs: say how many")
         names = (
-            "share",
-            "growth",
-            "seed",
-            "control",
-            "precision",
-            "steps",
-            "final_epochs",
-            "retry",
-        )
+            "share", "growth", "seed", "control", "precision", "steps", "final_epochs", "retry",
+        )  # fmt: skip
         values = {name: getattr(self, name) for name in names}
         values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]
         return self.shared() | values

@@ -95,9 +95,8 @@ def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
     they save (--per macs, --per latency): several scores propose, and every proposal is measured.
     Each step is retrained with the unpruned network as its teacher, and taken back and tried
     smaller where it loses too much, after one more training, for longer, where that was by
-    little. What is left is trained once more, for longer, then with half
-    the augmentation, and its architecture from nothing, too; the best goes on: to zeros, to few
-    values, into a coded file.
+    little. What is left is trained once more, for longer, then with half the augmentation, and its
+    architecture from nothing, too; the best goes on: to zeros, to few values, into a coded file.
     Everything is judged on validation data; the test set is looked at once, at the end, for the
     frontier of accuracy against size. All networks stay in OUT/steps.
 

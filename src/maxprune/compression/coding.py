@@ -87,8 +87,8 @@ def code(
         bits: 2^bits values for the weights of each layer. They are rounded to 8 bits where they are
             at most 16, and so are the biases; else to 16.
         fit: trains the network in place or gives back a trained one of the same shape, and says
-            something of it.
-            Its dropout is less, by the share of weights that are not zero (Han et al. 2015).
+            something of it. The network's dropout is less meanwhile, by the share of weights that
+            are not zero (Han et al. 2015).
         held: whether the weights get the values of k-means before, and only these are trained;
             else they find their values by `fit`.
 

@@ -37,7 +37,7 @@ from maxprune.weights import zero_plan
 
 UNPRUNED = "unpruned"
 HOPE = 2.0
-"""How many times the loss that may be is not too much for another, longer training to heal."""
+"""A step that may lose less than so many times what may be lost is trained for longer."""
 UNTRAINED = "with the values as k-means found them, as training made it no better"
 
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -124,7 +124,7 @@ class Search:
         trial, tried = self._try(proposal)
         keep, bound = self.settings.keep_accuracy, trial.loss_bound
         hopeful = bound is not None and keep is not None and bound < HOPE * keep
-        once = proposal.better or proposal.int8 is not None  # nothing is retrained behind a cut
+        once = proposal.better or proposal.int8 is not None  # has been trained for long, or not at all
         longer = self.settings.retry and self.settings.final_epochs > self.settings.epochs
         if trial.taken or once or not hopeful or not longer:
             return trial, tried
