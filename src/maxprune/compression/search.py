@@ -124,7 +124,7 @@ class Search:
         trial, tried = self._try(proposal)
         keep, bound = self.settings.keep_accuracy, trial.loss_bound
         hopeful = bound is not None and keep is not None and bound < HOPE * keep
-        once = proposal.better or proposal.int8 is not None  # has been trained for long, or not at all
+        once = proposal.better or proposal.int8 is not None  # long already, or never
         longer = self.settings.retry and self.settings.final_epochs > self.settings.epochs
         if trial.taken or once or not hopeful or not longer:
             return trial, tried
