@@ -38,6 +38,7 @@ WHOLE: dict[str, Any] = {
             "validation": 97.0, "guess": 12.5, "test_loss_bound": -0.5, "missed": ["macs"],
             "budgets": [{"name": "macs", "most": 5.0, "start": 90.0, "reached": 70.0}],
             "control": {"retrainings": 3, "difference": -0.5, "p_value": 0.25},
+            "looks": 10,
             "frontier": [{"step": "1: fc1 k=2", "parameters": 80, "nonzero": 75, "macs": 70,
                           "bytes": 500, "accuracy": 97.5, "loss_bound": 1.5, "p_value": 0.5,
                           "taken": True}],

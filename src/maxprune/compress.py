@@ -197,7 +197,7 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
     if isinstance(settings.zero, float):
         zero_plan(model, settings.zero)
     same = torch.ones(len(data.validation), dtype=torch.bool)
-    least = loss_bound(same, same)
+    least = loss_bound(same, same, settings.level())
     if settings.keep_accuracy is not None and settings.keep_accuracy <= least:
         raise UsageError(
             f"{plural(len(same), 'validation sample')} cannot show a loss below "

@@ -121,9 +121,10 @@ class Trial(Record):
     """One step that a search tried, judged on validation data.
 
     `loss_bound` is the largest loss of accuracy, in points, that Tango's paired test does not
-    refute with 95% confidence; `taken` says whether the search went on from it. A trial that broke
-    off has a `reason`, the sizes of the network it was to cut, and no accuracy. `remark` is what
-    has to be known of the cut: equal scores, for example.
+    refute with 95% confidence, over all `Search.looks` where it may be the `last` network; `taken`
+    says whether the search went on from it. A trial that broke off has a `reason`, the sizes of the
+    network it was to cut, and no accuracy. `remark` is what has to be known of the cut: equal
+    scores, for example.
     """
 
     step: str
@@ -136,6 +137,7 @@ class Trial(Record):
     accuracy: Percent | None
     loss_bound: Finite | None
     taken: bool
+    last: bool = False
     reason: str = ""
     remark: str = ""
 
@@ -191,7 +193,8 @@ class Search(Record):
     trial was judged on, `guess` what always naming their commonest class has. `test_loss_bound` is
     the same bound for the last network, on the test set, None where there is none. `missed` names
     the budgets that were not met. `control` is None where none was asked for, and `frontier`, the
-    baseline and all that was tried, empty.
+    baseline and all that was tried, empty. The 95% of the trials' `loss_bound` hold over `looks`
+    networks that lose too much, together.
     """
 
     method: str
@@ -206,6 +209,7 @@ class Search(Record):
     guess: Percent | None = None
     control: Control | None = None
     frontier: list[Point] = []
+    looks: Annotated[int, Field(ge=1)] = 1
 
 
 class Details(Record):

@@ -17,9 +17,11 @@ from maxprune.train import Fitting
 STUDY = "squeeze"
 TEACHER = 0.9
 JUDGES = 300  # samples that the command holds out of small data, up to a quarter
+LOOKS = 10  # networks that lose too much, in one search
 SQUEEZE = Compression(
     method="damage", keep_accuracy=0.5, teacher=TEACHER, anew=True, zero="most", bits="fewest",
-    frontier=True, steps=250, scale_dropout=True, final_epochs=30, retry=True, growth=1.5,
+    frontier=True, looks=LOOKS, steps=250, scale_dropout=True, final_epochs=30, retry=True,
+    growth=1.5,
 )  # fmt: skip
 
 
@@ -45,8 +47,8 @@ def squeeze(
     `compress` by measured damage, with the network at the start as a teacher, where a step that
     fails by little is trained for longer before it is taken back; then a longer training of what is
     left, and one with half the augmentation; then the same architecture from nothing, which goes on
-    if it is better; then zeros, and few values in a coded file, more and fewer as long as they
-    pass.
+    if it is better. The smallest that passes over all `looks` goes on: zeros, and few values in a
+    coded file, more and fewer as long as they pass.
 
     Args:
         model: a trained classifier with a factory (`maxprune.factory`), as the coded file needs

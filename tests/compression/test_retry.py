@@ -35,7 +35,7 @@ def search(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A search whose trials may lose what is said, by their numbers, else nothing."""
 
     def searched(bounds: dict[int, float], **changes: Any) -> tuple[Compressed, list[int]]:
-        def bound(_: Search, measured: Measured) -> float:
+        def bound(_: Search, measured: Measured, last: bool = False) -> float:
             return bounds.get(int(measured.name.split(":")[0]), 0.0)
 
         lengths: list[int] = []

@@ -284,7 +284,7 @@ def test_bad_options_are_refused(
 def test_small_data_are_judged_by_more_samples(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    net = "maxprune.networks:lenet5", "--data", "digits", "--keep-accuracy", 4, "--dry-run"
+    net = "maxprune.networks:lenet5", "--data", "digits", "--keep-accuracy", 5, "--dry-run"
     for how, judges in ((("squeeze",), 300), (("squeeze", "--validation", 10), 144)):
         code, said, _ = call(monkeypatch, capsys, *how, *net)
         assert code == 0
@@ -298,7 +298,7 @@ def test_a_network_that_was_trained_before_is_judged_by_what_it_was_not_trained_
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     maxprune.save(trained, tmp_path / "net")
-    how = "squeeze", tmp_path / "net", "--data", "digits", "--keep-accuracy", 4, "--dry-run"
+    how = "squeeze", tmp_path / "net", "--data", "digits", "--keep-accuracy", 5, "--dry-run"
     code, said, error = call(monkeypatch, capsys, *how)
     assert code == 0, error
     assert "144 to judge by" in " ".join(said.split())

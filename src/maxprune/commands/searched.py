@@ -47,6 +47,17 @@ Growth: TypeAlias = Annotated[
     ),
 ]
 
+Looks: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=1000,
+        help="Over how many networks that lose too much the 95% hold together: the more of them "
+        "are tried, the likelier one passes by chance. What may be the last network is judged so "
+        "much more strictly; cuts, behind which trainings follow, each alone.",
+    ),
+]
+
 FinalEpochs: TypeAlias = Annotated[
     float,
     typer.Option(
@@ -85,6 +96,7 @@ class Searched(OnData):
         float, typer.Option(help="Share of all channels that one step of a score removes.")
     ] = 0.2
     growth: Growth = 1.0
+    looks: Looks = 1
     control: Annotated[
         bool,
         typer.Option(
@@ -138,7 +150,8 @@ class Searched(OnData):
         ):
             raise UsageError("--retry trains for --final-epochs: say how many")
         names = (
-            "share", "growth", "seed", "control", "precision", "steps", "final_epochs", "retry",
+            "share", "growth", "looks", "seed", "control", "precision", "steps", "final_epochs",
+            "retry",
         )  # fmt: skip
         values = {name: getattr(self, name) for name in names}
         values["compiled"] = {"auto": "auto", "on": True, "off": False, None: None}[self.compiled]

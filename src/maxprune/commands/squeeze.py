@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maxprune.commands.searched import FinalEpochs, Growth, Retry, Searched, Steps, search
+from maxprune.commands.searched import FinalEpochs, Growth, Looks, Retry, Searched, Steps, search
 from maxprune.commands.shared import AsJson, few_bits, takes, zeros
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Asked(Searched):
         float, typer.Option(help="Points of accuracy that may be lost, with 95% confidence.")
     ] = 0.5
     growth: Growth = 1.5
+    looks: Looks = 10
     teacher: Annotated[
         float | None,
         typer.Option(

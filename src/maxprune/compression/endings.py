@@ -117,7 +117,8 @@ def again(settings: Compression, proposal: Proposal, tried: nn.Module) -> Propos
     times = settings.final_epochs / settings.epochs
     if proposal.bits is not None:
         return replace(proposal, title=f"{proposal.title}, longer", times=times)
-    return Proposal(FINAL, tried, partial(copied, tried), k=proposal.k, times=times)
+    make = partial(copied, tried)
+    return Proposal(FINAL, tried, make, k=proposal.k, times=times, last=proposal.last)
 
 
 def _times(times: float) -> str:
@@ -151,12 +152,12 @@ def _zeroing(data: Splits, share: float | Literal["auto"], model: nn.Module) -> 
     if share == "auto":
         plan = choose_share(model, lambda network: accuracy(network, data.validation))
         share = plan.share
-    return Proposal(step_name(share), model, partial(copied, model), zero=share)
+    return Proposal(step_name(share), model, partial(copied, model), zero=share, last=True)
 
 
 def _coding(bits: int, model: nn.Module) -> Proposal:
     """Few values for the weights."""
-    return Proposal(coded_name(bits), model, partial(copied, model), bits=bits)
+    return Proposal(coded_name(bits), model, partial(copied, model), bits=bits, last=True)
 
 
 def _quantizing(data: Splits, mode: Mode, model: nn.Module) -> Proposal:
@@ -164,11 +165,18 @@ def _quantizing(data: Splits, mode: Mode, model: nn.Module) -> Proposal:
     count = min(SAMPLES, len(data.train))
     ranges = f", with ranges from {plural(count, 'training sample')}"
     remark = f"the ONNX file, as ONNX Runtime runs it{ranges if mode == 'static' else ''}"
-    return Proposal(int8_name(mode), model, partial(copied, model), int8=mode, remark=remark)
+    make = partial(copied, model)
+    return Proposal(int8_name(mode), model, make, int8=mode, last=True, remark=remark)
 
 
-ENDINGS = (_longer, _milder, _again, _zeros, _codes, _integers)
-"""In their order: each gives the ladder that the settings ask for, or None.
+Ending: TypeAlias = Callable[[Compression, Splits, Left], Ladder | None]
+"""Gives the ladder that the settings ask for, or None.
 
 Called with the settings, the data to choose by and to take ranges from, and what is left.
 """
+
+TRAININGS: tuple[Ending, ...] = (_longer, _milder, _again)
+"""Behind the cuts, in their order."""
+
+LAST: tuple[Ending, ...] = (_zeros, _codes, _integers)
+"""Behind the trainings, in their order."""

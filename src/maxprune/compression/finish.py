@@ -80,7 +80,7 @@ def _found(search: Search, last: str, tested: dict[str, Measured]) -> Found:
         guess=_guess(data.validation),
         trials=search.trials,
         test_loss_bound=None if data.test is None else loss_bound(right[UNPRUNED], right[last]),
-        missed=search.sizes[last].over(settings.budgets()),
+        looks=settings.looks, missed=search.sizes[last].over(settings.budgets()),
         budgets=[
             Budget(
                 name=name, most=most, start=getattr(search.sizes[UNPRUNED], name),

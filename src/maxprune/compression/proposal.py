@@ -37,6 +37,7 @@ class Proposal:
             but the network only trained.
         fresh: whether its weights were drawn anew.
         mild: whether the pictures it is trained on are augmented half as much.
+        last: whether it may be what the user gets, as no training follows that is for all.
         remark: what the reader has to know of it; empty for nothing.
     """
 
@@ -51,6 +52,7 @@ class Proposal:
     better: bool = False
     fresh: bool = False
     mild: bool = False
+    last: bool = False
     remark: str = ""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from torch import nn
 
 from maxprune.compression.coding import RATE, CodedNetwork, code
-from maxprune.compression.endings import ENDINGS, Ladder, Left, again
+from maxprune.compression.endings import LAST, TRAININGS, Ending, Ladder, Left, again
 from maxprune.compression.fit import Trainer
 from maxprune.compression.methods import make_method
 from maxprune.compression.proposal import Proposal
@@ -101,12 +101,33 @@ class Search:
             current = method.answer(tried if trial.taken else current, trial.taken, easily)
             name = self._name(current)
         name = name if self._is_met(name) else self._smallest()
-        for ending in ENDINGS:
+        name = self._end(TRAININGS, name, first)
+        return self._end(LAST, self._proven(name), first)
+
+    def _end(self, endings: Sequence[Ending], name: str, first: Trainer | None) -> str:
+        """What comes behind the cuts, one after the other; the network that is left."""
+        for ending in endings:
             left = Left(self._trainings(name, first), self.taken[name].times > 1)
             ladder = ending(self.settings, self.data, left)
             if ladder is not None:
                 name = self._climb(ladder, name)
         return name
+
+    def _proven(self, name: str) -> str:
+        """This network if it passes over all looks, else the next larger one that does."""
+        keep, looks = self.settings.keep_accuracy, self.settings.looks
+        if keep is None:
+            return name
+
+        def passes(one: str) -> bool:
+            return self._bound(self.taken[one].measured, last=True) < keep
+
+        by_size = sorted(self.taken, key=lambda one: self.sizes[one].parameters)
+        larger = by_size[by_size.index(name) :]
+        one = next(filter(passes, [name, *larger]), UNPRUNED)
+        if one != name:
+            self.notes.append(f"{name} passed alone, but not over {looks} looks; {one} did.")
+        return one
 
     def _climb(self, ladder: Ladder, name: str) -> str:
         """Try the rungs until one is not taken; the network that is left."""
@@ -172,7 +193,7 @@ class Search:
         sizes = self._sizes(network, measured)
         if proposal.bits is not None:
             sizes = replace(sizes, bytes=size)
-        bound = self._bound(measured)
+        bound = self._bound(measured, proposal.last)
         keep = self.settings.keep_accuracy
         taken = keep is None or bound < keep
         if proposal.better:
@@ -180,7 +201,7 @@ class Search:
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
-            accuracy=measured.accuracy, loss_bound=bound, taken=taken,
+            accuracy=measured.accuracy, loss_bound=bound, taken=taken, last=proposal.last,
             remark=proposal.remark if measured.trained else UNTRAINED,
         )  # fmt: skip
         found = Tried(measured, size, network, base, proposal.times, mild, proposal.fresh)
@@ -274,10 +295,13 @@ class Search:
             self.files[name] = self.space.file(name, make)
         return self.files[name]
 
-    def _bound(self, measured: Measured) -> float:
-        """The points of accuracy that a network loses at most, with 95% confidence."""
+    def _bound(self, measured: Measured, last: bool = False) -> float:
+        """The points of accuracy that a network loses at most, with 95% confidence.
+
+        What may be the last network is judged over all looks.
+        """
         base, count = self.taken[UNPRUNED].measured, len(self.data.validation)
-        return loss_bound(base.right(count), measured.right(count))
+        return loss_bound(base.right(count), measured.right(count), self.settings.level(last))
 
     def _broken(self, name: str, proposal: Proposal, reason: str) -> Trial:
         """A trial that could not be ended: not taken."""

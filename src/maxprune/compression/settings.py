@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from maxprune.compression.winning import MaxoutRule
 from maxprune.errors import UsageError
+from maxprune.measure.noninferiority import LEVEL
 from maxprune.plural import plural
 from maxprune.records import Settings
 from maxprune.scores.damage import REACH
@@ -65,6 +66,11 @@ class Compression(Settings):
             that fail are counted anew after every one that was taken.
         fails: steps of a score that fail before the search ends; the last share tried is then
             `share` halved once less often.
+        looks: over how many networks that lose too much the 95% hold together: what may be the
+            last network is tested at a level of 5% divided by so many (Bonferroni). Cuts, behind
+            which trainings follow, are judged each alone, and the smallest network that passes over
+            all looks goes on to zeros and few values. With 1 all are judged alone, and the more
+            that lose too much are tried, the likelier one of them passes by chance.
         iterations: steps of a score at most; None as many as it takes.
         keep_last: leave the last convolution of a VGG-like network whole; None does so for "pls",
             as published, unless layers are named. Its filters are few, and each feeds many inputs
@@ -129,6 +135,7 @@ class Compression(Settings):
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     growth: Annotated[float, Field(ge=1, le=10)] = 1.0
     fails: Annotated[int, Field(ge=1)] = 3
+    looks: Annotated[int, Field(ge=1, le=1000)] = 1
     iterations: Annotated[int, Field(ge=1)] | None = None
     keep_last: bool | None = None
     components: Annotated[int, Field(ge=1)] = 2
@@ -194,6 +201,13 @@ class Compression(Settings):
         """Which neurons of maxout units go."""
         return MaxoutRule(relevance=self.relevance, units=self.units, one_step=self.one_step)
 
+    def level(self, last: bool = True) -> float:
+        """Of a test, one-sided; `last` of what may be the last network."""
+        return LEVEL / self.looks if last else LEVEL
+
+    def _shared(self) -> str:
+        return f" over {plural(self.looks, 'look')}" if self.looks > 1 else ""
+
     def has_end(self) -> bool:
         """Whether anything says when to stop."""
         return bool(self.keep_accuracy is not None or self.budgets() or self.iterations)
@@ -204,7 +218,7 @@ class Compression(Settings):
         if self.keep_accuracy is not None:
             parts.append(
                 f"lose less than {plural(self.keep_accuracy, 'point')} of accuracy with 95% "
-                "confidence"
+                f"confidence{self._shared()}"
             )
         names = {"macs": "MACs", "latency_ms": "ms for one sample"}
         parts += [f"at most {v:,} {names.get(n, n)}" for n, v in self.budgets().items()]

@@ -39,7 +39,7 @@ def trials_table(found: Search) -> Table:
     table = plain_table(
         f"How it was found: {found.goal}",
         f"on {plural(found.samples, 'validation sample')}\n{before_and_after('validation')}\n"
-        f"{EXPLANATION}",
+        f"{EXPLANATION}{shared(found)}",
     )
     headers = trial_headers(found)
     table.add_column(headers[0], overflow="fold")
@@ -47,6 +47,14 @@ def trials_table(found: Search) -> Table:
     for trial in found.trials:
         table.add_row(*trial_cells(trial, found))
     return table
+
+
+def shared(found: Search) -> str:
+    """What is judged over how many looks, in a few words; empty where all is judged alone."""
+    if found.looks == 1:
+        return ""
+    each = f"{found.looks} looks, each at {100 - 5 / found.looks:g}%"
+    return f"; of weights, coded and int8 over {each}"
 
 
 def trial_headers(found: Search) -> list[str]:
@@ -99,7 +107,21 @@ def conclusion(results: Results) -> list[str]:
     samples = int(results.details.training.get("test samples", 0))
     remarks = [f"{trial.step}: {trial.remark}." for trial in found.trials if trial.remark]
     ending = [*_untrained(found), *_ending(results, found, samples)]
-    return [*ending, *_additional(results, found), *_broken(found), *remarks, *_budgets(found)]
+    said = [*ending, *_many(found), *_additional(results, found), *_broken(found)]
+    return [*said, *remarks, *_budgets(found)]
+
+
+def _many(found: Search) -> list[str]:
+    """Whether more networks lost too much than the confidence was shared among."""
+    last = [trial for trial in found.trials if trial.last]
+    bounds = [trial.loss_bound for trial in last if trial.loss_bound is not None]
+    lost = sum(found.keep_accuracy is not None and b >= found.keep_accuracy for b in bounds)
+    if found.looks == 1 or lost <= found.looks:
+        return []
+    return [
+        f"{plural(lost, 'network')} failed, more than the {found.looks} that the 95% are shared "
+        "among: where more than those really lose too much, it is less (--looks)."
+    ]
 
 
 def _untrained(found: Search) -> list[str]:
