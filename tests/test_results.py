@@ -44,8 +44,8 @@ WHOLE: dict[str, Any] = {
                           "taken": True}],
             "trials": [{"step": "1: fc1 k=2", "title": "fc1 k=2", "parameters": 80, "macs": 70,
                         "bytes": 500, "latency_ms": 0.5, "accuracy_before_retraining": None,
-                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True, "reason": "",
-                        "remark": "r"}],
+                        "accuracy": 97.5, "loss_bound": 1.5, "taken": True, "last": True,
+                        "reason": "", "remark": "r"}],
         },
     },
 }  # fmt: skip

@@ -198,10 +198,11 @@ def check_settings(settings: Compression, data: Splits, model: nn.Module) -> Non
         zero_plan(model, settings.zero)
     same = torch.ones(len(data.validation), dtype=torch.bool)
     least = loss_bound(same, same, settings.level())
+    alone = f", or judge each network alone ({giving('looks', 1)})" if settings.looks > 1 else ""
     if settings.keep_accuracy is not None and settings.keep_accuracy <= least:
         raise UsageError(
             f"{plural(len(same), 'validation sample')} cannot show a loss below "
             f"{plural(settings.keep_accuracy, 'point')}: even equal answers leave {least:.2f}; "
             f"give more of them ({called('validation')}, where they are held out of the training "
-            f"set), or say {giving('keep_accuracy', math.ceil(2 * least))}"
+            f"set), or say {giving('keep_accuracy', math.ceil(2 * least))}{alone}"
         )

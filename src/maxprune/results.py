@@ -193,8 +193,8 @@ class Search(Record):
     trial was judged on, `guess` what always naming their commonest class has. `test_loss_bound` is
     the same bound for the last network, on the test set, None where there is none. `missed` names
     the budgets that were not met. `control` is None where none was asked for, and `frontier`, the
-    baseline and all that was tried, empty. The 95% of the trials' `loss_bound` hold over `looks`
-    networks that lose too much, together.
+    baseline and all that was tried, empty. The 95% of the `last` trials' `loss_bound` hold over
+    `looks` networks that lose too much, together.
     """
 
     method: str
@@ -209,7 +209,7 @@ class Search(Record):
     guess: Percent | None = None
     control: Control | None = None
     frontier: list[Point] = []
-    looks: Annotated[int, Field(ge=1)] = 1
+    looks: Annotated[int, Field(ge=1, strict=True)] = 1
 
 
 class Details(Record):

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 import torch
 from scipy.stats import norm
+from torch import nn
 
 import maxprune
 from maxprune.compression import Compression
-from maxprune.compression.search import Search
+from maxprune.compression.search import UNPRUNED, Search
+from maxprune.compression.sizes import Sizes
+from maxprune.compression.tried import Tried
 from maxprune.data import Dataset, digits
+from maxprune.errors import UsageError
 from maxprune.measure import loss_bound
 from maxprune.networks import lenet5
-from maxprune.report.trials import conclusion, trials_table
+from maxprune.report.trials import conclusion, trial_cells, trials_table
 from maxprune.results import Results
 from maxprune.runs.measured import Measured
 
@@ -56,6 +60,8 @@ def test_what_may_be_the_last_network_is_judged_over_all_looks() -> None:
     caption = str(trials_table(ten).caption)
     assert "over 10 looks, each at 99.5%" in caption
     assert "looks" not in str(trials_table(one).caption)
+    starred = [trial_cells(trial, ten)[-2].endswith("*") for trial in ten.trials]
+    assert starred == [False, True]
     assert "with 95% confidence over 10 looks" in ten.goal
 
 
@@ -74,6 +80,57 @@ def test_the_smallest_that_passes_over_all_looks_goes_on(
     assert all(trial.taken for trial in results.details.search.trials)
     told = [note for note in results.details.notes if "but not over 10 looks" in note]
     assert len(told) == (passes < 2)
+
+
+def proven(networks: dict[str, tuple[int, float]], name: str) -> str:
+    """Which of them goes on, by their parameters and what they may lose over all looks."""
+    nothing: Any = None
+    settings = Compression(looks=10, keep_accuracy=4)
+    search = Search(settings, nothing, nothing, nothing, nothing, nothing)
+    for one, (count, _) in networks.items():
+        measured: Any = one
+        search.taken[one] = Tried(measured, 0, nn.Identity(), "")
+        search.sizes[one] = Sizes(count, 0, 0, None)
+    return search._proven(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "goes_on"),
+    [("4", "3"), ("5", "3"), ("6", "6"), ("2", "2"), (UNPRUNED, UNPRUNED)],
+)
+def test_of_equally_large_networks_the_one_that_surely_loses_least_goes_on(
+    name: str, goes_on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = {
+        UNPRUNED: (900, 2.2), "1": (500, 3.0), "2": (400, 3.9), "3": (300, 2.8), "4": (300, 4.5),
+        "5": (200, 5.0), "6": (100, 3.0),
+    }  # fmt: skip
+
+    def bound(_: Search, measured: str, last: bool) -> float:
+        assert last
+        return networks[measured][1]
+
+    monkeypatch.setattr(Search, "_bound", bound)
+    assert proven(networks, name) == goes_on
+
+
+def test_a_cut_within_the_budget_may_be_the_last_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bound(_: Search, measured: Measured, last: bool = False) -> float:
+        return 101.0 if last and measured.name != UNPRUNED else 1.0
+
+    monkeypatch.setattr(Search, "_bound", bound)
+    results = cut(10, iterations=2, zero=None, keep_accuracy=50.0, max_parameters=1500)
+    assert results.details.search is not None
+    first, second = results.details.search.trials
+    assert (first.last, first.taken) == (False, True)
+    assert second.parameters <= 1500
+    assert (second.last, second.taken) == (True, False)
+
+
+def test_too_few_samples_for_so_many_looks_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"60 validation samples .* leave 9.96; .*\(looks=1\)"):
+        cut(10, keep_accuracy=7.0)
+    assert cut(1, keep_accuracy=7.0).details.search is not None
 
 
 def test_the_level_is_that_of_tango_s_test() -> None:

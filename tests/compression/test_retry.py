@@ -36,7 +36,9 @@ def search(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def searched(bounds: dict[int, float], **changes: Any) -> tuple[Compressed, list[int]]:
         def bound(_: Search, measured: Measured, last: bool = False) -> float:
-            return bounds.get(int(measured.name.split(":")[0]), 0.0)
+            return (
+                bounds.get(int(measured.name.split(":")[0]), 0.0) if ":" in measured.name else 0.0
+            )
 
         lengths: list[int] = []
         fit = Trainer.fit
@@ -111,6 +113,7 @@ def test_zeros_and_coded_files_are_trained_for_longer(search: Any) -> None:
     each = lengths[0]
     assert lengths[2:] == [each, 3 * each, each, 3 * each]
     assert found.steps[-1].zeroed >= 0.5
+    assert [trial.last for trial in found.trials[-4:]] == [True] * 4  # also the longer training
 
 
 def test_it_is_refused_beside_a_function_of_ones_own(search: Any) -> None:

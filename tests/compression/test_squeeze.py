@@ -244,6 +244,8 @@ def test_beside_a_training_of_ones_own_nothing_is_taught(trained: nn.Module, dat
         trained, data, keep_accuracy=8, fit=fit, bits=None, zero=None, iterations=1
     )
     assert [trial.title.split()[-1] for trial in found.trials] == ["channels"]
+    with pytest.raises(UsageError, match="teacher does nothing beside a fit of your own"):
+        maxprune.squeeze(trained, data, keep_accuracy=8, fit=fit, teacher=0.9)
     ours = {"teacher": 0.5, "scale_dropout": True, "anew": True, "final_epochs": 1}
     for name, value in ours.items():
         with pytest.raises(UsageError, match=f"{name} does nothing beside a fit of your own"):

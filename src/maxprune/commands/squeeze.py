@@ -29,13 +29,12 @@ class Asked(Searched):
     growth: Growth = 1.5
     looks: Looks = 10
     teacher: Annotated[
-        float | None,
+        float,
         typer.Option(
             help="Share of every retraining's loss that comes from the answers of the network at "
-            "the start. Default: 0.9; with --fit none.",
-            show_default=False,
+            "the start; 0 for none: small networks learned worse from it. Not beside --fit."
         ),
-    ] = None
+    ] = 0.0
     zero: Annotated[
         str,
         typer.Option(
@@ -78,7 +77,7 @@ class Asked(Searched):
         settings = usual(own=bool(self.fit))
         changes = self.searching() | {
             "keep_accuracy": self.keep_accuracy,
-            "teacher": settings.teacher if self.teacher is None else self.teacher,
+            "teacher": self.teacher,
             "zero": None if self.zero == "0" else zeros(self.zero),
             "bits": None if self.bits == "0" else few_bits(self.bits),
             "anew": settings.anew and self.anew,
@@ -94,10 +93,10 @@ def squeeze_command(asked: Asked, as_json: AsJson = False) -> None:
 
     Step by step it cuts the channels, of all layers, that cost least accuracy for each parameter
     they save (--per macs, --per latency): several scores propose, and every proposal is measured.
-    Each step is retrained with the unpruned network as its teacher, and taken back and tried
-    smaller where it loses too much, after one more training, for longer, where that was by
-    little. What is left is trained once more, for longer, then with half the augmentation, and its
-    architecture from nothing, too; the best goes on: to zeros, to few values, into a coded file.
+    Each step is retrained, and taken back and tried smaller where it loses too much, after one
+    more training, for longer, where that was by little. What is left is trained once more, for
+    longer, then with half the augmentation, and its architecture from nothing, too; the best that
+    passes over all --looks goes on: to zeros, to few values, into a coded file.
     Everything is judged on validation data; the test set is looked at once, at the end, for the
     frontier of accuracy against size. All networks stay in OUT/steps.
 

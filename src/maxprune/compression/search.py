@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from torch import nn
@@ -18,9 +19,10 @@ from maxprune.compression.quantizing import calibration
 from maxprune.compression.settings import Compression
 from maxprune.compression.sizes import Sizes, measure_sizes
 from maxprune.compression.tried import Tried
+from maxprune.compression.zeroing import TooManyZerosError, check_zero
 from maxprune.data.samples import Splits, first_inputs
 from maxprune.distributed.world import world
-from maxprune.errors import AuditError, MaxpruneError, StructureError, TrainingDiverged, UsageError
+from maxprune.errors import AuditError, StructureError, TrainingDiverged
 from maxprune.measure import accuracy, latency_ms, loss_bound, parameters
 from maxprune.modes import best_device
 from maxprune.plural import plural
@@ -119,12 +121,13 @@ class Search:
         if keep is None:
             return name
 
-        def passes(one: str) -> bool:
-            return self._bound(self.taken[one].measured, last=True) < keep
+        def order(one: str) -> tuple[int, float]:
+            return self.sizes[one].parameters, bounds[one]
 
-        by_size = sorted(self.taken, key=lambda one: self.sizes[one].parameters)
-        larger = by_size[by_size.index(name) :]
-        one = next(filter(passes, [name, *larger]), UNPRUNED)
+        bounds = {n: self._bound(tried.measured, last=True) for n, tried in self.taken.items()}
+        larger = [n for n in self.taken if order(n)[0] >= order(name)[0]]
+        passes = [n for n in sorted(larger, key=order) if bounds[n] < keep]
+        one = name if name in passes else passes[0]
         if one != name:
             self.notes.append(f"{name} passed alone, but not over {looks} looks; {one} did.")
         return one
@@ -188,12 +191,13 @@ class Search:
         proposal = replace(proposal, mild=mild)
         try:
             network, measured, size = self.retrained(name, proposal, name)
-        except (AuditError, StructureError, TrainingDiverged, _TooManyZerosError) as error:
+        except (AuditError, StructureError, TrainingDiverged, TooManyZerosError) as error:
             return self._broken(name, proposal, str(error)), proposal.base
         sizes = self._sizes(network, measured)
         if proposal.bits is not None:
             sizes = replace(sizes, bytes=size)
-        bound = self._bound(measured, proposal.last)
+        last = proposal.last or self._fits(sizes)
+        bound = self._bound(measured, last)
         keep = self.settings.keep_accuracy
         taken = keep is None or bound < keep
         if proposal.better:
@@ -201,7 +205,7 @@ class Search:
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=measured.before,
-            accuracy=measured.accuracy, loss_bound=bound, taken=taken, last=proposal.last,
+            accuracy=measured.accuracy, loss_bound=bound, taken=taken, last=last,
             remark=proposal.remark if measured.trained else UNTRAINED,
         )  # fmt: skip
         found = Tried(measured, size, network, base, proposal.times, mild, proposal.fresh)
@@ -228,7 +232,7 @@ class Search:
         def make(place: Checkpoints | None) -> tuple[nn.Module, Measured]:
             network = proposal.make().to(best_device())
             if proposal.zero is not None:
-                _check_zero(network, proposal.zero)
+                check_zero(network, proposal.zero)
             seed, tick = derive(self.settings.seed, like), self._ticker(name)
             trainer = self.trainer.milder() if proposal.mild else self.trainer
             trainer = trainer.longer(proposal.times, proposal.fresh)
@@ -273,8 +277,8 @@ class Search:
             )  # fmt: skip
         except TrainingDiverged:
             return first.model, kept
-        end = measured(found, start.accuracy)
-        return (found.model, end) if self._bound(end) < self._bound(kept) else (first.model, kept)
+        end, bound = measured(found, start.accuracy), partial(self._bound, last=True)
+        return (found.model, end) if bound(end) < bound(kept) else (first.model, kept)
 
     def _in_8_bits(self, name: str, network: nn.Module, mode: Mode) -> Measured:
         """What is measured of the network is what ONNX Runtime makes of its file."""
@@ -310,7 +314,8 @@ class Search:
         trial = Trial(
             step=name, title=proposal.title, parameters=sizes.parameters, macs=sizes.macs,
             bytes=size, latency_ms=sizes.latency_ms, accuracy_before_retraining=None,
-            accuracy=None, loss_bound=None, taken=False, reason=reason, remark=proposal.remark,
+            accuracy=None, loss_bound=None, taken=False, last=proposal.last, reason=reason,
+            remark=proposal.remark,
         )  # fmt: skip
         self.trials.append(trial)
         self.told(trial)
@@ -341,9 +346,13 @@ class Search:
         return replace(sizes, latency_ms=world().told(sizes.latency_ms) if known is None else known)
 
     def _is_met(self, name: str) -> bool:
-        """Whether there are budgets, and this network is within all of them."""
+        """Whether this network meets the budgets that there are."""
+        return self._fits(self.sizes[name])
+
+    def _fits(self, sizes: Sizes) -> bool:
+        """Whether there are budgets, and these sizes are within all of them."""
         budgets = self.settings.budgets()
-        return bool(budgets) and not self.sizes[name].over(budgets)
+        return bool(budgets) and not sizes.over(budgets)
 
     def _smallest(self) -> str:
         """The taken network with the fewest parameters, or the least above its budgets.
@@ -387,14 +396,3 @@ class Search:
         own = [one for one in self.path(name) if one not in self.files]
         known = {one: self.known(one) for one in own}
         return [one for one in own if known[one].measured.trained and not known[one].fresh]
-
-
-class _TooManyZerosError(MaxpruneError):
-    """So many zeros are not to be had in this network."""
-
-
-def _check_zero(model: nn.Module, share: float) -> None:
-    try:
-        zero_plan(model, share)
-    except UsageError as error:
-        raise _TooManyZerosError(str(error)) from error

@@ -51,10 +51,10 @@ def trials_table(found: Search) -> Table:
 
 def shared(found: Search) -> str:
     """What is judged over how many looks, in a few words; empty where all is judged alone."""
-    if found.looks == 1:
+    if found.looks == 1 or found.keep_accuracy is None:
         return ""
     each = f"{found.looks} looks, each at {100 - 5 / found.looks:g}%"
-    return f"; of weights, coded and int8 over {each}"
+    return f"; * over {each}, as it may be the last network"
 
 
 def trial_headers(found: Search) -> list[str]:
@@ -67,11 +67,12 @@ def trial_cells(trial: Trial, found: Search) -> list[str]:
     """The cells of one trial."""
     before, ms = trial.accuracy_before_retraining, trial.latency_ms
     timed = [] if not _timed(found) else ["-" if ms is None else f"{ms:.3g}"]
+    marked = "*" if trial.last and shared(found) else ""
     return [
         trial.step, count(trial.parameters), count(trial.macs), *timed,
         "-" if before is None else percent(before),
         "-" if trial.accuracy is None else percent(trial.accuracy),
-        "-" if trial.loss_bound is None else points(trial.loss_bound),
+        "-" if trial.loss_bound is None else points(trial.loss_bound) + marked,
         "yes" if trial.taken else "no",
     ]  # fmt: skip
 
@@ -113,14 +114,13 @@ def conclusion(results: Results) -> list[str]:
 
 def _many(found: Search) -> list[str]:
     """Whether more networks lost too much than the confidence was shared among."""
-    last = [trial for trial in found.trials if trial.last]
-    bounds = [trial.loss_bound for trial in last if trial.loss_bound is not None]
+    bounds = [trial.loss_bound for trial in found.trials if trial.loss_bound is not None]
     lost = sum(found.keep_accuracy is not None and b >= found.keep_accuracy for b in bounds)
     if found.looks == 1 or lost <= found.looks:
         return []
     return [
-        f"{plural(lost, 'network')} failed, more than the {found.looks} that the 95% are shared "
-        "among: where more than those really lose too much, it is less (--looks)."
+        f"{plural(lost, 'network')} failed, more than the {found.looks} looks that the 95% hold "
+        "over: where more than those really lose too much, it is a little less (--looks)."
     ]
 
 
@@ -143,7 +143,8 @@ def _ending(results: Results, found: Search, samples: int) -> list[str]:
     if not results.steps and found.budgets and not found.missed:
         return ["The network is within its budget as it was: nothing was cut."]
     if not results.steps:
-        return ["No step passed: the network is as it was."]
+        over = f" over {plural(found.looks, 'look')}" if any(t.taken for t in found.trials) else ""
+        return [f"No step passed{over}: the network is as it was."]
     bound = found.test_loss_bound
     if bound is None:
         return []
