@@ -28,6 +28,7 @@ from maxprune.networks import lenet5
 from maxprune.plan import SharePlan
 from maxprune.report.coded import coded_plot, coded_table, coding_table, remarks
 from maxprune.results import Results
+from maxprune.runs.measured import Measured
 from maxprune.runs.workspace import Memory, Workspace
 from maxprune.studies.grid import run_grid
 from maxprune.studies.lenet import Cell
@@ -180,7 +181,11 @@ def test_values_that_lose_less_for_certain_are_taken(
     passes: bool, trained: nn.Module, data: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two networks that are right as often, but not where the one at the start is."""
-    monkeypatch.setattr(Search, "_bound", lambda _, measured: 1.0 + measured.trained * -passes)
+
+    def bound(_: Search, measured: Measured, last: bool) -> float:
+        return 1.0 + measured.trained * -passes
+
+    monkeypatch.setattr(Search, "_bound", bound)
 
     def nothing(model: nn.Module, _: object) -> None:
         pass
